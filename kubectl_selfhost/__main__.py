@@ -1,0 +1,31 @@
+"""Where the program begins: krew's and pip's entry points, and ``python -m kubectl_selfhost``.
+
+The version and the overview are told from here, before the libraries are loaded: people and scripts
+ask for them most, and kubectl itself answers in 50 ms.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run what the command line says, and exit as it ends."""
+    words = sys.argv[1:]
+    if not words or words in (["-h"], ["--help"], ["help"]):
+        from kubectl_selfhost.cli.verbs import overview
+
+        answer = overview()
+    elif words in (["--version"], ["version"]):
+        from kubectl_selfhost.cli.verbs import version
+
+        answer = version()
+    else:
+        from kubectl_selfhost.cli.main import run
+
+        sys.exit(run(words))
+    sys.stdout.write(answer)
+
+
+if __name__ == "__main__":
+    main()

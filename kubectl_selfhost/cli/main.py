@@ -1,0 +1,181 @@
+"""From the words of a command line to a verb, and from whatever happens to an exit status.
+
+Exit status: 0 done, 1 not, as kubectl has it (Typer's own for a wrong command line would be 2). A
+person gets a sentence, never a traceback, unless they ask for one with -v=6.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import typer
+from typer.exceptions import Abort, Exit, TyperException
+
+from kubectl_selfhost.cli import words as spelling
+from kubectl_selfhost.cli.options import takes_connection
+from kubectl_selfhost.cli.verbs import PROGRAM, VERBS, overview, version
+from kubectl_selfhost.errors import SelfhostError
+
+DONE, FAILED = 0, 1
+TRACEBACKS_FROM = 6
+
+
+class UsageError(SelfhostError):
+    """The command line is wrong; nothing was begun."""
+
+    def __init__(self, message: str, command: str = PROGRAM, hint: str = "") -> None:
+        super().__init__(message, f"{hint}See '{command} --help' for usage.")
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks us to end: so does Ctrl-C, and a node is left as tidily for either."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Do what ``words`` say (what follows ``kubectl selfhost``); the exit status."""
+    _set_up_streams()
+    _listen_to_signals()
+    try:
+        status = _dispatch(spelling.spelled_out(words))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read our output has gone (| head): Python would complain of it at exit once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except BaseException as error:
+        return _tell(error, spelling.verbosity(words))
+
+
+def command(verb: str) -> typer.core.TyperCommand:
+    """The command behind ``verb``, with its options; only now its module is imported."""
+    module, function, line = VERBS[verb]
+    implementation = getattr(importlib.import_module(module), function)
+    if "connection" in implementation.__code__.co_varnames[: _arguments(implementation)]:
+        implementation = takes_connection(implementation)
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.command(verb, short_help=line)(implementation)
+    made = typer.main.get_command(app)
+    assert isinstance(made, typer.core.TyperCommand)
+    return made
+
+
+def print_version() -> None:
+    """Print the version."""
+    sys.stdout.write(version())
+
+
+def _arguments(function: object) -> int:
+    code = function.__code__  # type: ignore[attr-defined]
+    count: int = code.co_argcount + code.co_kwonlyargcount
+    return count
+
+
+def _dispatch(words: list[str]) -> int:
+    verb, rest = (words[0], words[1:]) if words else ("--help", [])
+    if verb == "help" and rest and rest[0] in VERBS:
+        verb, rest = rest[0], ["--help"]
+    if verb in ("-h", "--help", "help"):
+        sys.stdout.write(overview())
+        return DONE
+    if verb == "--version":
+        print_version()
+        return DONE
+    if verb == "__complete":
+        from kubectl_selfhost.cli.completion import suggest
+
+        return suggest(rest)
+    if verb not in VERBS:
+        raise _unknown(verb)
+    return _invoke(verb, rest)
+
+
+def _invoke(verb: str, words: list[str]) -> int:
+    made = command(verb)
+    try:
+        with made.make_context(f"{PROGRAM} {verb}", words) as context:
+            made.invoke(context)
+    except Exit as end:
+        return end.exit_code
+    except TyperException as error:
+        raise UsageError(_kubectls_words(error), f"{PROGRAM} {verb}") from error
+    return DONE
+
+
+def _kubectls_words(error: TyperException) -> str:
+    """Typer's complaint as kubectl would put it."""
+    text = error.format_message()
+    bad_value = re.match(r"Invalid value for (.+?): (.*)", text, re.DOTALL)
+    if bad_value:
+        names = [name for name in re.findall(r"--?[\w-]+", bad_value[1]) if name != "-"]
+        return f"invalid value for {max(names, key=len, default=bad_value[1])}: {bad_value[2]}"
+    text = re.sub(r"^No such option: (\S+)", r"unknown flag: \1", text)
+    text = re.sub(r"^Option '(\S+)' requires an argument\.", r"flag needs an argument: \1", text)
+    return text[:1].lower() + text[1:]
+
+
+def _unknown(verb: str) -> UsageError:
+    from difflib import get_close_matches
+
+    if verb.startswith("-"):
+        return UsageError(f"unknown flag: {verb}")
+    near = get_close_matches(verb, VERBS)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    return UsageError(f'unknown command "{verb}" for "{PROGRAM}"', hint=hint)
+
+
+def _tell(error: BaseException, verbosity: int) -> int:
+    """Say on stderr what went wrong; the exit status."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else FAILED
+    if verbosity >= TRACEBACKS_FROM and not isinstance(error, (KeyboardInterrupt, UsageError)):
+        import traceback
+
+        traceback.print_exception(type(error), error, error.__traceback__)
+    message, hint = _sentence(error)
+    lines = [f"error: {message}"] + ([f"hint: {hint}"] if hint else [])
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    return FAILED
+
+
+def _sentence(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, SelfhostError):
+        return error.message, error.hint
+    if isinstance(error, Stopped):
+        return f"stopped by {error}", ""
+    if isinstance(error, (KeyboardInterrupt, Abort)):
+        return "interrupted", ""
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return (
+        f"this should not have happened: {what}",
+        "It is a mistake in kubectl-selfhost. Please report it, with what -v=6 adds to the output.",
+    )
+
+
+def _set_up_streams() -> None:
+    """A terminal that lacks a character gets a question mark, not an end in the middle of a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _listen_to_signals() -> None:
+    """SIGTERM and a closed terminal end us as Ctrl-C does, unless nohup said otherwise."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise Stopped(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, stop)

@@ -1,0 +1,241 @@
+"""kubectl's own flags and manners, for all verbs alike.
+
+kubectl hands a plugin nothing but the words after its name, so each flag that people know from
+kubectl has to be one of ours. ``takes_connection`` adds those that choose a cluster and a user to a
+verb; the others are annotations, for a verb's parameters.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import typer
+
+from kubectl_selfhost.cli import suggestions
+from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
+
+Verb = Callable[..., Any]
+
+#: Seconds in each of Go's units of time (time.ParseDuration).
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TERM = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
+
+_PANEL = "Options of kubectl"
+
+
+def duration(text: str | float) -> float:
+    """Seconds in a duration as Go writes it: ``90s``, ``1m30s``, ``1.5h``, ``0``.
+
+    Raises typer.BadParameter in Go's own words. A number is a default, in seconds already.
+    """
+    if isinstance(text, (int, float)):
+        return float(text)
+    negative = text.startswith("-")
+    rest = text[1:] if text[:1] in ("-", "+") else text
+    if rest == "0":
+        return 0.0
+    seconds, position = 0.0, 0
+    for term in _TERM.finditer(rest):
+        if term.start() != position:
+            break
+        number, unit = term.groups()
+        if not unit:
+            raise typer.BadParameter(f'time: missing unit in duration "{text}"')
+        if unit not in _UNITS:
+            raise typer.BadParameter(f'time: unknown unit "{unit}" in duration "{text}"')
+        seconds += float(number) * _UNITS[unit]
+        position = term.end()
+    if not rest or position != len(rest):
+        raise typer.BadParameter(f'time: invalid duration "{text}"')
+    return -seconds if negative else seconds
+
+
+def request_timeout(text: str | float) -> float:
+    """Seconds for one request: as ``duration``, and a plain number is seconds, as with kubectl."""
+    if isinstance(text, str) and text.isdecimal():
+        return float(text)
+    try:
+        seconds = duration(text)
+    except typer.BadParameter:
+        seconds = -1.0
+    if seconds < 0:
+        raise typer.BadParameter(
+            "Invalid timeout value. Timeout must be a single integer in seconds, or an integer "
+            "followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
+        )
+    return seconds
+
+
+def verbosity(text: str | int) -> int:
+    """klog's level. Raises typer.BadParameter."""
+    try:
+        return max(0, int(text))
+    except ValueError:
+        raise typer.BadParameter(f'"{text}" is no number') from None
+
+
+def output_format(*formats: str) -> Any:
+    """The ``-o`` option for exactly these formats; the value is "" when it isn't given.
+
+    Use: ``output: Annotated[str, output_format("json", "yaml")] = ""``.
+    """
+
+    def known(text: str) -> str:
+        if text and text not in formats:
+            raise typer.BadParameter(
+                f'unable to match a printer suitable for the output format "{text}", '
+                f"allowed formats are: {','.join(formats)}"
+            )
+        return text
+
+    return typer.Option(
+        "--output",
+        "-o",
+        parser=known,
+        metavar="FORMAT",
+        help=f"How to print: {', '.join(formats)}.",
+        show_default=False,
+        autocompletion=suggestions.among(formats),
+    )
+
+
+def dry_run(text: str) -> str:
+    """kubectl's three values of --dry-run. Raises typer.BadParameter in kubectl's words."""
+    if text not in ("none", "client", "server"):
+        raise typer.BadParameter(
+            f'Invalid dry-run value ({text}). Must be "none", "server", or "client".'
+        )
+    return text
+
+
+#: ``timeout: Timeout = 300.0``
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        parser=duration,
+        metavar="DURATION",
+        help="The limit for each wait, like 90s (default 5m).",
+        show_default=False,
+    ),
+]
+
+#: ``dry_run: DryRun = "none"``
+DryRun = Annotated[
+    str,
+    typer.Option(
+        "--dry-run",
+        parser=dry_run,
+        metavar="none|client|server",
+        help="client: only show what would be done, or with -o the manifests. "
+        "server: have the API server judge the manifests, too, without keeping them.",
+        autocompletion=suggestions.among(("none", "client", "server")),
+    ),
+]
+
+#: ``yes: Yes = False``
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before beginning.")]
+
+
+def _flag(*names: str, help: str, **more: Any) -> Any:  # noqa: A002 (Typer's own word)
+    return typer.Option(*names, help=help, show_default=False, rich_help_panel=_PANEL, **more)
+
+
+def _connection(
+    kubeconfig: Annotated[
+        str, _flag("--kubeconfig", metavar="FILE", help="The kubeconfig to use.")
+    ] = "",
+    context: Annotated[
+        str,
+        _flag(
+            "--context",
+            metavar="NAME",
+            help="The kubeconfig's context to use.",
+            autocompletion=suggestions.contexts,
+        ),
+    ] = "",
+    cluster: Annotated[
+        str,
+        _flag(
+            "--cluster",
+            metavar="NAME",
+            help="The kubeconfig's cluster to use.",
+            autocompletion=suggestions.clusters,
+        ),
+    ] = "",
+    user: Annotated[
+        str,
+        _flag(
+            "--user",
+            metavar="NAME",
+            help="The kubeconfig's user to use.",
+            autocompletion=suggestions.users,
+        ),
+    ] = "",
+    as_: Annotated[str, _flag("--as", metavar="NAME", help="The user to act as.")] = "",
+    as_group: Annotated[
+        list[str] | None,
+        _flag("--as-group", metavar="NAME", help="A group to act as (repeatable)."),
+    ] = None,
+    as_uid: Annotated[str, _flag("--as-uid", metavar="UID", help="The UID to act as.")] = "",
+    request_timeout: Annotated[
+        float | None,
+        _flag(
+            "--request-timeout",
+            parser=request_timeout,
+            metavar="DURATION",
+            help="The limit for a single request, like 10s; 0 for our default.",
+        ),
+    ] = None,
+    v: Annotated[
+        int,
+        _flag(
+            "--v",
+            "-v",
+            parser=verbosity,
+            metavar="LEVEL",
+            help="How much to tell: 4 for details, 6 for each request and for tracebacks.",
+        ),
+    ] = 0,
+) -> ConnectionOptions:
+    """The flags of ``kubectl options`` that we have, in the form that the cluster room takes."""
+    return ConnectionOptions(
+        kubeconfig=kubeconfig or None,
+        context=context or None,
+        cluster=cluster or None,
+        user=user or None,
+        as_user=as_ or None,
+        as_groups=tuple(as_group or ()),
+        as_uid=as_uid or None,
+        request_timeout=request_timeout,
+        verbosity=v,
+    )
+
+
+def takes_connection(verb: Verb) -> Verb:
+    """Give ``verb`` kubectl's own flags: it gets them as ConnectionOptions, as ``connection``.
+
+    What comes back has the verb's other parameters and those of ``_connection`` in its signature,
+    which is where Typer reads the options from.
+    """
+    own = inspect.signature(verb, eval_str=True).parameters
+    ours = inspect.signature(_connection, eval_str=True).parameters
+    mine = [parameter for name, parameter in own.items() if name != "connection"]
+
+    @functools.wraps(verb)
+    def with_connection(**values: Any) -> Any:
+        flags = {name: values.pop(name) for name in ours}
+        return verb(connection=_connection(**flags), **values)
+
+    parameters = _by_keyword([*mine, *ours.values()])
+    with_connection.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_connection.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_connection
+
+
+def _by_keyword(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    return [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]

@@ -1,0 +1,194 @@
+"""``kubectl selfhost pivot``: what was typed goes in, what was found and done comes out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from kubectl_selfhost.cli import suggestions
+from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
+from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.errors import SelfhostError
+
+_NAMES = tuple(component.name for component in COMPONENTS)
+
+
+def _components(name: str) -> str:
+    if name not in _NAMES:
+        raise typer.BadParameter(f'"{name}" is none of {", ".join(_NAMES)}')
+    return name
+
+
+def pivot(
+    connection: ConnectionOptions,
+    *,
+    yes: Yes = False,
+    dry_run: DryRun = "none",
+    output: Annotated[str, output_format("yaml", "json", "name")] = "",
+    timeout: Timeout = 300.0,
+    component: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--component",
+            parser=_components,
+            metavar="NAME",
+            help="Only this component (repeatable).",
+            autocompletion=suggestions.among(_NAMES),
+        ),
+    ] = None,
+    ignore_preflight_errors: Annotated[
+        str,
+        typer.Option(
+            "--ignore-preflight-errors",
+            metavar="CHECK,...",
+            help="Checks whose failure shall only be a warning; all for every one.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Move the control plane from static pods into DaemonSets, one component after the other.
+
+    Nothing is changed before the plan is shown and agreed to. If a component does not come up in
+    its DaemonSet, the node puts its static pod back by itself.
+    """
+    from kubectl_selfhost.cluster.kubeconfig import connect
+    from kubectl_selfhost.workflow.pivot import PivotOptions
+
+    if timeout <= 0:
+        raise typer.BadParameter("must be more than 0", param_hint="--timeout")
+    chosen = component or _NAMES
+    options = PivotOptions(
+        components=tuple(c for c in COMPONENTS if c.name in chosen),
+        timeout=timeout,
+        ignore=tuple(filter(None, ignore_preflight_errors.split(","))),
+    )
+    cluster = connect(connection)
+    if dry_run == "none":
+        _carry_out(cluster, options, yes=yes, output=output)
+    else:
+        _rehearse(cluster, options, on_server=dry_run == "server", output=output)
+
+
+def _rehearse(cluster: Any, options: Any, *, on_server: bool, output: str) -> None:
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow import pivoting
+
+    if _is_done(cluster, options):
+        return
+    with Progress() as progress:
+        prepared = pivoting.prepare(
+            cluster, options, observer=progress, show_findings=_show_findings
+        )
+    manifests = prepared.pivot.manifests()
+    if on_server:
+        manifests = [cluster.apply(manifest, dry_run=True) for manifest in manifests]
+    if output:
+        _print_manifests(manifests, output)
+    else:
+        _print_plan(prepared.plan, file=sys.stdout)
+    how = "server" if on_server else "client"
+    _say(f"Nothing was changed (--dry-run={how}).")
+
+
+def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
+    from kubectl_selfhost.cluster.lease import RunLease
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow import pivoting
+
+    if _is_done(cluster, options):
+        return
+    if not yes and not sys.stdin.isatty():
+        raise SelfhostError(
+            "There is no terminal on which to ask you whether to begin. Nothing was changed.",
+            "Look at the plan with --dry-run=client, then run it with --yes.",
+        )
+    identity = f"{pivoting.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    with (
+        Progress() as progress,
+        RunLease(
+            cluster, identity=identity, note=progress.note, waiting=progress.step_waiting
+        ) as lease,
+    ):
+        pivoting.settle_leftovers(cluster, options, observer=progress)
+        prepared = pivoting.prepare(
+            cluster, options, observer=progress, show_findings=_show_findings
+        )
+        _print_plan(prepared.plan, file=sys.stderr)
+        if not yes and not typer.confirm("Begin?", err=True):
+            raise SelfhostError("You said no. Nothing was changed.")
+        result = pivoting.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
+    if output:
+        _print_manifests(list(prepared.pivot.daemonsets().values()), output)
+    _print_summary(cluster, result, file=sys.stderr if output else sys.stdout)
+
+
+def _is_done(cluster: Any, options: Any) -> bool:
+    from kubectl_selfhost.workflow import pivoting
+    from kubectl_selfhost.workflow.situation import read_situation
+
+    if not pivoting.nothing_to_do(cluster, read_situation(cluster), options):
+        return False
+    what = "The control plane is" if len(options.components) == len(_NAMES) else "That is"
+    _say(f"{what} already self-hosted; nothing was changed. See `kubectl selfhost status`.")
+    return True
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _show_findings(findings: list[Any]) -> None:
+    from kubectl_selfhost.output import report
+
+    _print_lines(sys.stderr, lambda style: report.findings(findings, style=style))
+
+
+def _print_plan(plan: Any, *, file: TextIO) -> None:
+    from kubectl_selfhost.output.plan import page
+
+    _print_lines(
+        file,
+        lambda style: page(
+            plan.title, plan.as_rows(), facts=plan.facts, know=plan.know, style=style
+        ),
+    )
+
+
+def _print_manifests(manifests: list[dict], how: str) -> None:
+    from kubectl_selfhost.output.manifests import as_text
+
+    sys.stdout.write(as_text(manifests, how))
+
+
+def _print_summary(cluster: Any, result: Any, *, file: TextIO) -> None:
+    from kubectl_selfhost.output import report
+    from kubectl_selfhost.workflow.pivoting import served
+
+    _print_lines(
+        file,
+        lambda style: report.summary(
+            "The control plane is self-hosted.",
+            served=served(cluster),
+            switched=result.seconds,
+            probe=result.probe,
+            know=[
+                f"The static manifests are kept on {result.node} in {result.directory}.",
+                "`kubeadm upgrade` no longer applies to this control plane.",
+                "After a reboot of the node the API does not come back by itself: see the README.",
+            ],
+            next_command="kubectl selfhost status",
+            style=style,
+        ),
+    )
+
+
+def _print_lines(file: TextIO, lines: Callable[[Any], list[str]]) -> None:
+    from kubectl_selfhost.output.text import Style
+
+    print("", *lines(Style.for_stream(file)), "", sep="\n", file=file)

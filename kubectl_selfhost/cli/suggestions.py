@@ -1,0 +1,55 @@
+"""What may follow on the command line, for a shell's completion.
+
+Called while somebody types: no word to a cluster, no message, and nothing at all on any trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import typer
+
+Suggest = Callable[[str], list[str]]
+
+
+def among(values: Iterable[str]) -> Suggest:
+    """Those of fixed ``values`` that begin with what is typed."""
+    fixed = tuple(values)
+
+    def suggest(incomplete: str) -> list[str]:
+        return [value for value in fixed if value.startswith(incomplete)]
+
+    return suggest
+
+
+def contexts(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The kubeconfig's contexts."""
+    return _from_kubeconfig(ctx, "contexts", incomplete)
+
+
+def clusters(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The kubeconfig's clusters."""
+    return _from_kubeconfig(ctx, "clusters", incomplete)
+
+
+def users(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The kubeconfig's users."""
+    return _from_kubeconfig(ctx, "users", incomplete)
+
+
+def _from_kubeconfig(ctx: typer.Context, kind: str, incomplete: str) -> list[str]:
+    """Names in the files themselves, by YAML alone: building a client would be noticed."""
+    import os
+    from pathlib import Path
+
+    import yaml
+
+    given = ctx.params.get("kubeconfig") or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    names: list[str] = []
+    for path in filter(None, str(given).split(os.pathsep)):
+        try:
+            content = yaml.safe_load(Path(path).expanduser().read_text())
+            names += [str(entry["name"]) for entry in content.get(kind) or []]
+        except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+            continue
+    return sorted({name for name in names if name.startswith(incomplete)})

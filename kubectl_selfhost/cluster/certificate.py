@@ -1,0 +1,33 @@
+"""The certificate that the API server's address shows to everybody who connects."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+def served_certificate(cluster: Cluster) -> bytes | None:
+    """Its DER; None where it can't be seen: plain http, or a proxy in between.
+
+    Raises Unreachable or Untrusted as any request would.
+    """
+    from kubectl_selfhost.cluster.failures import as_unreachable
+
+    login = cluster.transport.login
+    if login.context is None or login.configuration.proxy:
+        return None
+    parts = urlsplit(cluster.server)
+    host = parts.hostname or ""
+    name = getattr(login.configuration, "tls_server_name", None) or host
+    try:
+        with (
+            socket.create_connection((host, parts.port or 443), cluster.timeout) as plain,
+            login.context.wrap_socket(plain, server_hostname=name) as secure,
+        ):
+            return secure.getpeercert(binary_form=True)
+    except OSError as error:
+        raise as_unreachable(error, server=cluster.server, proxy=None) from error

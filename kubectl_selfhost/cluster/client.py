@@ -1,0 +1,388 @@
+"""The API server as we use it: objects in and out as plain dicts, errors in words, and patience.
+
+Plain paths on known kinds: no discovery, no models. What is special here is patience: while a
+control plane changes hands its API refuses, resets, times out, answers 503, and for a second after
+its start even 403. Within ``Cluster.waiting`` each call outlasts that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from kubectl_selfhost.cluster.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    NotFound,
+    from_response,
+    harmless,
+)
+from kubectl_selfhost.cluster.kinds import (  # noqa: F401 (the kinds are looked for here)
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CONFIGMAPS,
+    CONTROLLER_REVISIONS,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    DAEMONSETS,
+    DEPLOYMENTS,
+    ENDPOINTSLICES,
+    EVENTS,
+    KINDS,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    PODS,
+    PRIORITY_CLASSES,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_REVIEWS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    Kind,
+    kind_of,
+)
+from kubectl_selfhost.cluster.patience import OutageListener, Outages, outlast
+from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.exec import ExecResult
+    from kubectl_selfhost.cluster.transport import Answer, Transport
+
+Manifest = dict[str, Any]
+T = TypeVar("T")
+
+_PAGE = 500
+
+
+class Cluster:
+    """One cluster, seen by one user. Safe to use from several threads.
+
+    ``server`` is the API server's URL, ``context`` and ``user`` the kubeconfig's names.
+    ``patience`` is for how many seconds a call goes on trying while the API can't be reached
+    (0: not at all). ``timeout`` is the limit for each single try, in seconds.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        context: str = "",
+        user: str = "",
+        timeout: float = 10.0,
+        patience: float = 0.0,
+    ) -> None:
+        self.transport = transport
+        self.server = transport.server
+        self.context = context
+        self.user = user
+        self.timeout = timeout
+        self.patience = patience
+        self._outages = Outages()
+
+    @contextmanager
+    def waiting(self, seconds: float, on_outage: OutageListener | None = None) -> Iterator[Cluster]:
+        """Inside the block, calls go on trying for ``seconds`` while the API can't be reached.
+
+        ``on_outage`` is called with a sentence when an outage begins, and with another when it is
+        over; once each, however many calls and threads meet it.
+        """
+        before, listener = self.patience, self._outages.listener
+        self.patience = seconds
+        self._outages.listener = on_outage or listener
+        try:
+            yield self
+        finally:
+            self.patience, self._outages.listener = before, listener
+
+    def with_patience(self, seconds: float) -> Cluster:
+        """The same cluster over the same connections, with a patience of its own."""
+        return Cluster(
+            self.transport,
+            context=self.context,
+            user=self.user,
+            timeout=self.timeout,
+            patience=seconds,
+        )
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest:
+        """The object. Raises NotFound."""
+        asked = _asked("get", kind, name, namespace)
+        return self._json("GET", kind.path(name, namespace), asked)[0]
+
+    def find(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest | None:
+        """The object, or None where there is none."""
+        try:
+            return self.get(kind, name, namespace)
+        except NotFound:
+            return None
+
+    def list(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Manifest]:
+        """The objects that match both selectors, each with its apiVersion and kind."""
+        items: list[Manifest] = []
+        token = ""
+        while True:
+            query = {"labelSelector": labels, "fieldSelector": fields, "continue": token}
+            query = {"limit": str(_PAGE), **{key: value for key, value in query.items() if value}}
+            asked = _asked("list", kind, "", namespace)
+            page = self._json("GET", kind.path(None, namespace), asked, query=query)[0]
+            for item in page.get("items") or []:
+                items.append({"apiVersion": kind.api_version, "kind": kind.kind, **item})
+            token = (page.get("metadata") or {}).get("continue", "")
+            if not token:
+                return items
+
+    def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Makes the object; gives back what the API made of it. Raises AlreadyExists.
+
+        After a try that may have gone through unanswered, AlreadyExists means that it did: then the
+        object that is there is given back.
+        """
+        name, namespace = _identity(manifest)
+        path = kind.path(None, namespace if kind.namespaced else None)
+        asked = _asked("create", kind, name, namespace)
+        query = _write_query(dry_run)
+        try:
+            return self._json("POST", path, asked, query=query, body=manifest)[0]
+        except AlreadyExists as error:
+            if error.retried and name:
+                return self.get(kind, name, namespace)
+            raise
+
+    def apply(self, manifest: Manifest, *, dry_run: bool = False, force: bool = True) -> Manifest:
+        """Server-side apply under our field manager. Raises Conflict without ``force``."""
+        kind = kind_of(manifest)
+        name, namespace = _identity(manifest)
+        query = {**_write_query(dry_run), "force": "true" if force else "false"}
+        return self._json(
+            "PATCH",
+            kind.path(name, namespace),
+            _asked("apply", kind, name, namespace),
+            query=query,
+            body=manifest,
+            content_type="application/apply-patch+yaml",  # JSON is YAML
+        )[0]
+
+    def patch(
+        self,
+        kind: Kind,
+        name: str,
+        patch: Mapping[str, Any],
+        namespace: str | None = None,
+        *,
+        subresource: str = "",
+    ) -> Manifest:
+        """A JSON merge patch (RFC 7386: None takes a key away)."""
+        path = kind.path(name, namespace) + (f"/{subresource}" if subresource else "")
+        return self._json(
+            "PATCH",
+            path,
+            _asked("patch", kind, name, namespace),
+            query={"fieldManager": FIELD_MANAGER},
+            body=patch,
+            content_type="application/merge-patch+json",
+        )[0]
+
+    def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
+        """Puts the object in place of the one that was read, if nobody changed it since.
+
+        Raises Conflict if its metadata.resourceVersion is not the current one any more.
+        """
+        name, namespace = _identity(manifest)
+        asked = _asked("update", kind, name, namespace)
+        query = {"fieldManager": FIELD_MANAGER}
+        try:
+            return self._json("PUT", kind.path(name, namespace), asked, query=query, body=manifest)[
+                0
+            ]
+        except Conflict as error:
+            if not error.retried:
+                raise
+            # An earlier try may have gone through unanswered: then ours is what is there.
+            current = self.get(kind, name, namespace)
+            if _content(current) != _content(manifest):
+                raise
+            return current
+
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        namespace: str | None = None,
+        *,
+        grace_seconds: int | None = None,
+        propagation: str | None = None,
+        uid: str | None = None,
+    ) -> bool:
+        """Deletes the object; False if it was absent already (with ``uid``: or is another one now).
+
+        ``propagation`` is Foreground, Background or Orphan; ``grace_seconds`` None leaves both to
+        the API's defaults.
+        """
+        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        if propagation is not None:
+            options["propagationPolicy"] = propagation
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        asked = _asked("delete", kind, name, namespace)
+        try:
+            self._json("DELETE", kind.path(name, namespace), asked, body=options)
+        except NotFound as error:
+            return error.retried
+        except Conflict:
+            if uid is None:
+                raise
+            return False
+        return True
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        """Any path: status and body of the answer. Error statuses raise, as everywhere.
+
+        ``body`` may be bytes, or anything that becomes JSON.
+        """
+        answer = self._call(method, path, f"{method} {path}", query=query, body=body, accept="*/*")
+        return answer.status, answer.body
+
+    def logs(
+        self,
+        pod: str,
+        container: str,
+        *,
+        namespace: str = NAMESPACE,
+        previous: bool = False,
+        tail: int = 20,
+    ) -> str:
+        """The last ``tail`` lines that the container wrote, fit to be shown."""
+        query = {"container": container, "tailLines": str(tail)}
+        if previous:
+            query["previous"] = "true"
+        asked = _asked("read the logs of", PODS, pod, namespace)
+        path = PODS.path(pod, namespace) + "/log"
+        answer = self._call("GET", path, asked, query=query, accept="*/*")
+        return harmless(answer.body.decode("utf-8", "replace"))
+
+    def exec(
+        self,
+        pod: str,
+        container: str,
+        command: Sequence[str],
+        *,
+        namespace: str = NAMESPACE,
+        timeout: float = 10.0,
+    ) -> ExecResult:
+        """Runs ``command`` in a container, to its end. Raises Unreachable if that is not seen.
+
+        Never tried a second time once it may have started: only the caller knows whether a command
+        may run twice.
+        """
+        from kubectl_selfhost.cluster.exec import run_in_container
+
+        asked = _asked("exec into", PODS, pod, namespace)
+        return self._outlast(
+            lambda _: run_in_container(
+                self.transport,
+                pod=pod,
+                container=container,
+                command=command,
+                namespace=namespace,
+                action=asked,
+                timeout=timeout,
+            )
+        )
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        asked: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> tuple[Manifest, Answer]:
+        answer = self._call(method, path, asked, query=query, body=body, content_type=content_type)
+        try:
+            return json.loads(answer.body), answer
+        except ValueError as error:
+            raise ApiError(
+                f"What answers at {self.server} is no Kubernetes API server: "
+                f"asked to {asked}, it sent no JSON.",
+                "Is there a proxy or a log-in page in between?",
+                status=answer.status,
+            ) from error
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        asked: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Answer:
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        url = path + ("?" + urlencode(query) if query else "")
+
+        def once(timeout: float) -> Answer:
+            answer = self.transport.request(
+                method, url, body=data, content_type=content_type, accept=accept, timeout=timeout
+            )
+            if answer.status < 400:
+                return answer
+            error = from_response(
+                action=asked,
+                server=self.server,
+                status=answer.status,
+                body=answer.body,
+                retry_after=answer.retry_after,
+            )
+            error.retried = answer.resent
+            raise error
+
+        return self._outlast(once)
+
+    def _outlast(self, once: Callable[[float], T]) -> T:
+        return outlast(
+            once,
+            transport=self.transport,
+            outages=self._outages,
+            patience=self.patience,
+            timeout=self.timeout,
+        )
+
+
+def _asked(verb: str, kind: Kind, name: str, namespace: str | None) -> str:
+    what = f'{verb} {kind.plural} "{name}"' if name else f"{verb} {kind.plural}"
+    return f"{what} in {namespace}" if namespace and kind.namespaced else what
+
+
+def _identity(manifest: Mapping[str, Any]) -> tuple[str, str | None]:
+    metadata = manifest["metadata"]
+    return metadata.get("name", ""), metadata.get("namespace")
+
+
+def _write_query(dry_run: bool) -> dict[str, str]:
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+    return {**query, "dryRun": "All"} if dry_run else query
+
+
+def _content(manifest: Mapping[str, Any]) -> Manifest:
+    return {key: value for key, value in manifest.items() if key not in ("metadata", "status")}

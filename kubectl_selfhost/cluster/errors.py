@@ -1,0 +1,206 @@
+"""What the API may answer, as exceptions that can be told to a person.
+
+    SelfhostError
+      ApiError            any answer that is an error (status, reason, message)
+        NotFound          404
+        Unauthorized      401
+        Forbidden         403, from the authorizer
+        Conflict          409, somebody else changed the object
+        AlreadyExists     409, an object of this name is there
+        Rejected          400, 422, and 403 from admission: the object itself is not accepted
+        Unreachable       no answer, or one that says "not now"
+          Untrusted       somebody answers whom we have no reason to trust
+      BadConfig           the kubeconfig (or what it names) can't be used
+
+Text that comes from a server is never shown as it is: see ``harmless``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from kubectl_selfhost.errors import SelfhostError
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_LONGEST_MESSAGE = 2000
+
+
+def harmless(text: str) -> str:
+    """``text`` without anything that steers a terminal: ESC is shown as ``^[``, as kubectl does.
+
+    Line feeds and tabs stay. Bidirectional overrides are shown by their number, since they can make
+    a line read otherwise than it is (kubernetes/kubernetes issue 101695 for the escapes).
+    """
+    return _CONTROL.sub(_caret, text)
+
+
+def _caret(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return "^" + chr(code + 0x40)
+    return "^?" if code == 0x7F else f"<U+{code:04X}>"
+
+
+class BadConfig(SelfhostError):
+    """The kubeconfig, or something that it names, can't be used."""
+
+
+class ApiError(SelfhostError):
+    """The API answered with an error.
+
+    ``status`` is the HTTP status (0: no answer), ``reason`` the API's own word for it (NotFound,
+    Forbidden, ...) and ``detail`` what the server said, made harmless.
+    ``retry_after`` are the seconds for which the server asks to be left alone, if it did.
+    ``retried``: an earlier try of the same call may have gone through without being answered.
+    ``may_have_run``: this was no plain request, and must not be sent again (exec).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        status: int = 0,
+        reason: str = "",
+        detail: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, hint)
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+        self.retried = False
+        self.may_have_run = False
+
+
+class NotFound(ApiError):
+    """There is no such object, or no such path."""
+
+
+class Unauthorized(ApiError):
+    """The API server does not accept our credentials."""
+
+
+class Forbidden(ApiError):
+    """We are known, and may not do this."""
+
+
+class Conflict(ApiError):
+    """The object was changed by somebody else since we read it, or a field belongs to another."""
+
+
+class AlreadyExists(ApiError):
+    """An object of this name exists."""
+
+
+class Rejected(ApiError):
+    """The object is not accepted: not valid, or an admission plugin or webhook refuses it."""
+
+
+class Unreachable(ApiError):
+    """Nothing answered, or something answered that it can't serve now.
+
+    ``reason`` is one of refused, reset, closed, timeout, tls, dns, network, proxy, or the API's own
+    (ServiceUnavailable, TooManyRequests, ...) when there was an answer.
+    """
+
+
+class Untrusted(Unreachable):
+    """TLS failed in a way that no waiting mends: unknown authority, wrong name, expired."""
+
+
+def from_response(
+    *, action: str, server: str, status: int, body: bytes, retry_after: float | None = None
+) -> ApiError:
+    """The exception for an error answer; ``action`` says what was asked ("get pods x in y")."""
+    said = _status_object(body)
+    reason = str(said.get("reason") or _REASONS.get(status, f"HTTP {status}"))
+    detail = harmless(str(said.get("message") or body.decode("utf-8", "replace")).strip())
+    detail = detail[:_LONGEST_MESSAGE] or reason
+    make = _class_for(status, reason, detail, from_api=bool(said))
+    message, hint = _words(make, action=action, server=server, reason=reason, detail=detail)
+    return make(message, hint, status=status, reason=reason, detail=detail, retry_after=retry_after)
+
+
+_REASONS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    409: "Conflict",
+    410: "Expired",
+    422: "Invalid",
+    429: "TooManyRequests",
+    500: "InternalError",
+    502: "BadGateway",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+
+_CLASSES: dict[int, type[ApiError]] = {
+    400: Rejected,
+    401: Unauthorized,
+    404: NotFound,
+    422: Rejected,
+    429: Unreachable,
+    502: Unreachable,
+    503: Unreachable,
+    504: Unreachable,
+}
+
+#: What an apiserver says in a 500 when it is the store behind it that doesn't answer.
+_STORE_DOWN = re.compile(
+    r"etcd|rpc error|context deadline exceeded|leader changed|connection refused|timed out"
+    r"|transport is closing",
+    re.IGNORECASE,
+)
+#: An authorizer's refusal names the user and what it may not do; admission's does not.
+_AUTHORIZER = re.compile(r'[Uu]ser "[^"]*" (cannot |.*attempting to grant RBAC)', re.DOTALL)
+NOT_YET_READY = "not yet ready to handle request"
+
+
+def _class_for(status: int, reason: str, detail: str, *, from_api: bool) -> type[ApiError]:
+    if status == 403:
+        if NOT_YET_READY in detail:
+            return Unreachable
+        return Forbidden if _AUTHORIZER.search(detail) or not from_api else Rejected
+    if status == 409:
+        return AlreadyExists if reason == "AlreadyExists" else Conflict
+    if status >= 500 and (reason in _TRANSIENT or _STORE_DOWN.search(detail)):
+        return Unreachable
+    return _CLASSES.get(status, ApiError)
+
+
+_TRANSIENT = {"ServerTimeout", "Timeout", "ServiceUnavailable", "TooManyRequests"}
+
+
+def _words(
+    kind: type[ApiError], *, action: str, server: str, reason: str, detail: str
+) -> tuple[str, str]:
+    if kind is Forbidden:
+        return f"You may not {action}: {detail}", (
+            "Ask for the permissions in the README's ClusterRole, or use another user "
+            "(--context, --user, --as)."
+        )
+    if kind is Unauthorized:
+        return f"The API server {server} does not accept your credentials ({detail}).", (
+            "Log in again, or choose another user with --context or --user; "
+            "a client certificate may have expired."
+        )
+    if kind is Unreachable:
+        return f"The API server {server} could not {action} now: {detail} ({reason}).", (
+            "Try again in a moment."
+        )
+    return f"The API server refused to {action}: {detail} ({reason}).", ""
+
+
+def _status_object(body: bytes) -> dict[str, Any]:
+    """The Status that the API sends with an error, or nothing where a proxy answered."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) and said.get("kind") == "Status" else {}

@@ -1,0 +1,99 @@
+"""Why there was no answer, in words: from the exceptions of urllib3, OpenSSL and the sockets."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+
+from kubectl_selfhost.cluster.errors import Unreachable, Untrusted, harmless
+
+_HINTS = {
+    "dns": "Is the name in the kubeconfig right, and is the network (or VPN) up?",
+    "refused": "Nothing listens there: is it the right cluster (--context), and is it up?",
+    "timeout": "Is the network (or VPN) up, and the address reachable from here?",
+    "proxy": "Look at proxy-url in the kubeconfig, or at HTTPS_PROXY and NO_PROXY.",
+}
+
+
+def as_unreachable(error: BaseException, *, server: str, proxy: str | None = None) -> Unreachable:
+    """What went wrong on the way to ``server``."""
+    if isinstance(error, Unreachable):
+        return error
+    causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _untrusted(cause, server)
+    kind, said = _kind_of(causes)
+    where = f" through the proxy {proxy}" if proxy else ""
+    message = f"The API server {server} does not answer{where}: {said}."
+    return Unreachable(message, _HINTS.get(kind, ""), reason=kind, detail=said)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The exception and all that it was made of: urllib3 keeps the first one in the arguments."""
+    found: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop(0)
+        if one is None or one in found:
+            continue
+        found.append(one)
+        left += [one.__cause__, one.__context__]
+        left += [value for value in one.args if isinstance(value, BaseException)]
+    return found
+
+
+def _kind_of(causes: list[BaseException]) -> tuple[str, str]:
+    from urllib3.exceptions import ProxyError
+
+    if any(isinstance(cause, ProxyError) for cause in causes):
+        return "proxy", harmless(f"the proxy does not let us through ({causes[-1]})")
+    for cause in causes:
+        known = _known(cause)
+        if known is not None:
+            return known
+    text = getattr(causes[-1], "strerror", None) or str(causes[-1]) or type(causes[-1]).__name__
+    return "network", harmless(str(text))
+
+
+def _known(error: BaseException) -> tuple[str, str] | None:
+    from urllib3.exceptions import IncompleteRead
+    from urllib3.exceptions import TimeoutError as UrllibTimeout
+
+    if isinstance(error, ConnectionRefusedError):
+        return "refused", "connection refused"
+    if isinstance(error, socket.gaierror):
+        return "dns", f"the name can't be resolved ({error.strerror})"
+    if isinstance(error, (http.client.RemoteDisconnected, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return "closed", "the connection was closed without an answer"
+    if isinstance(error, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)):
+        return "reset", "connection reset"
+    if isinstance(error, TimeoutError) or (
+        isinstance(error, UrllibTimeout) and not isinstance(error.__cause__, OSError)
+    ):
+        return "timeout", "no answer in time"
+    if isinstance(error, (http.client.IncompleteRead, IncompleteRead)):
+        return "closed", "the connection was closed in the middle of an answer"
+    if isinstance(error, ssl.SSLError):
+        return "tls", f"TLS failed ({error.reason or error})"
+    if isinstance(error, http.client.HTTPException):
+        return "closed", f"no HTTP answer ({type(error).__name__})"
+    return None
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, server: str) -> Untrusted:
+    # X509_V_ERR_*, openssl/x509_vfy.h.
+    if error.verify_code == 10:
+        said, hint = "its certificate has expired", "Renew it: kubeadm certs renew apiserver."
+    elif error.verify_code == 9:
+        said, hint = "its certificate is not valid yet", "Is this machine's clock right?"
+    elif error.verify_code in (62, 63, 64):
+        said = f"its certificate is for another name ({error.verify_message.rstrip('.')})"
+        hint = "Use a server address that it is for, or tls-server-name in the kubeconfig."
+    else:
+        said = f"its certificate is from an unknown authority ({error.verify_message})"
+        hint = "Is the kubeconfig from another (or an older) cluster at this address?"
+    return Untrusted(
+        f"The API server {server} can't be trusted: {said}.", hint, reason="tls", detail=said
+    )

@@ -1,0 +1,93 @@
+"""The kinds of object that we touch, and where the API serves them.
+
+A fixed list instead of discovery: discovery costs round trips at each start, is cached by others in
+files that anybody can write, and fails just when a control plane is changing hands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind: ``api_version`` as in a manifest, ``plural`` as in a path."""
+
+    api_version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core one."""
+        return self.api_version.rpartition("/")[0]
+
+    def path(self, name: str | None = None, namespace: str | None = None) -> str:
+        """The path of an object, or of the collection when ``name`` is None.
+
+        A namespaced kind without namespace gives the collection over all namespaces.
+        """
+        if namespace and not self.namespaced:
+            raise ValueError(f"{self.kind} has no namespace")
+        if name is not None and self.namespaced and not namespace:
+            raise ValueError(f"a {self.kind} needs a namespace")
+        parts = ["apis" if self.group else "api", self.api_version]
+        if namespace:
+            parts += ["namespaces", quote(namespace, safe="")]
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(quote(name, safe=""))
+        return "/" + "/".join(parts)
+
+
+PODS = Kind("v1", "pods", "Pod")
+NODES = Kind("v1", "nodes", "Node", namespaced=False)
+NAMESPACES = Kind("v1", "namespaces", "Namespace", namespaced=False)
+CONFIGMAPS = Kind("v1", "configmaps", "ConfigMap")
+SECRETS = Kind("v1", "secrets", "Secret")
+SERVICES = Kind("v1", "services", "Service")
+SERVICE_ACCOUNTS = Kind("v1", "serviceaccounts", "ServiceAccount")
+EVENTS = Kind("v1", "events", "Event")
+DAEMONSETS = Kind("apps/v1", "daemonsets", "DaemonSet")
+DEPLOYMENTS = Kind("apps/v1", "deployments", "Deployment")
+CONTROLLER_REVISIONS = Kind("apps/v1", "controllerrevisions", "ControllerRevision")
+LEASES = Kind("coordination.k8s.io/v1", "leases", "Lease")
+ENDPOINTSLICES = Kind("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
+PRIORITY_CLASSES = Kind(
+    "scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", namespaced=False
+)
+ROLES = Kind("rbac.authorization.k8s.io/v1", "roles", "Role")
+ROLE_BINDINGS = Kind("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding")
+CLUSTER_ROLES = Kind(
+    "rbac.authorization.k8s.io/v1", "clusterroles", "ClusterRole", namespaced=False
+)
+CLUSTER_ROLE_BINDINGS = Kind(
+    "rbac.authorization.k8s.io/v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
+)
+CUSTOM_RESOURCE_DEFINITIONS = Kind(
+    "apiextensions.k8s.io/v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+)
+SELF_SUBJECT_ACCESS_REVIEWS = Kind(
+    "authorization.k8s.io/v1",
+    "selfsubjectaccessreviews",
+    "SelfSubjectAccessReview",
+    namespaced=False,
+)
+SELF_SUBJECT_REVIEWS = Kind(
+    "authentication.k8s.io/v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
+)
+
+#: By (apiVersion, kind), to find the place of a manifest.
+KINDS: dict[tuple[str, str], Kind] = {
+    (kind.api_version, kind.kind): kind for kind in list(globals().values()) if type(kind) is Kind
+}
+
+
+def kind_of(manifest: dict[str, object]) -> Kind:
+    """The kind of ``manifest``; raises KeyError for one that we don't know."""
+    return KINDS[str(manifest["apiVersion"]), str(manifest["kind"])]

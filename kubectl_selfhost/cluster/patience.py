@@ -1,0 +1,133 @@
+"""Outlasting an API server that is away for a while.
+
+While calls fail, a cheap question (GET /version) is asked every quarter of a second with a short
+time limit, and only when that is answered the call itself is tried again: so the end of an outage
+is noticed at once, and a slow call still gets all of its time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from kubectl_selfhost.cluster.errors import (
+    ApiError,
+    Forbidden,
+    Unauthorized,
+    Unreachable,
+    Untrusted,
+)
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.transport import Transport
+
+T = TypeVar("T")
+OutageListener = Callable[[str], None]
+
+_KNOCK_EVERY = 0.25
+_KNOCK_LIMIT = 2.0
+#: A fresh apiserver answers 403 (or 401, to a service account) until its caches are filled: for 0.6
+#: to 1 s on 1.37. Within patience such a refusal is believed only after this many seconds.
+_BELIEVE_REFUSAL_AFTER = 3.0
+_LONGEST_RETRY_AFTER = 5.0
+
+
+class Outages:
+    """Tells a listener of each outage once, whichever call or thread meets it."""
+
+    def __init__(self, listener: OutageListener | None = None) -> None:
+        self.listener = listener
+        self._lock = threading.Lock()
+        self._since: float | None = None
+
+    def met(self, why: str) -> None:
+        """A call found the API away."""
+        with self._lock:
+            if self._since is not None:
+                return
+            self._since = time.monotonic()
+        self._tell(f"The API server is away ({why}); waiting for it.")
+
+    def over(self) -> None:
+        """A call was answered."""
+        with self._lock:
+            if self._since is None:
+                return
+            seconds, self._since = time.monotonic() - self._since, None
+        self._tell(f"The API server is back after {seconds:.1f} s.")
+
+    def _tell(self, text: str) -> None:
+        if self.listener is not None:
+            self.listener(text)
+
+
+def outlast(
+    once: Callable[[float], T],
+    *,
+    transport: Transport,
+    outages: Outages,
+    patience: float,
+    timeout: float,
+) -> T:
+    """What ``once(timeout)`` gives, tried again for ``patience`` seconds while the API is away.
+
+    The error that ends it carries ``retried = True`` if an earlier try may have gone through.
+    """
+    began = time.monotonic()
+    refused_since: float | None = None
+    retried = False
+    while True:
+        try:
+            result = once(timeout)
+        except ApiError as error:
+            now = time.monotonic()
+            error.retried = error.retried or retried
+            if isinstance(error, (Forbidden, Unauthorized)):
+                refused_since = refused_since or now
+                wait = now - refused_since < _BELIEVE_REFUSAL_AFTER
+            else:
+                wait = isinstance(error, Unreachable) and not isinstance(error, Untrusted)
+            left = began + patience - now
+            if not wait or left <= 0 or error.may_have_run:
+                if isinstance(error, Unreachable) and patience and not error.may_have_run:
+                    _say_how_long(error, patience)
+                raise
+            retried = retried or error.reason not in _NEVER_ARRIVED
+            if isinstance(error, Unreachable):
+                outages.met(error.detail or error.reason)
+                refused_since = None
+            _pause(error, transport, left)
+        else:
+            outages.over()
+            return result
+
+
+_NEVER_ARRIVED = {"refused", "dns", "proxy", "tls", "Forbidden", "Unauthorized"}
+
+
+def _say_how_long(error: Unreachable, patience: float) -> None:
+    error.message = f"{error.message.rstrip('.')}, for {patience:.0f} s now."
+    error.args = (error.message,)
+
+
+def _pause(error: ApiError, transport: Transport, left: float) -> None:
+    """Until the API answers to /version, or the time that it asked for or ``left`` is over."""
+    end = time.monotonic() + left
+    if error.retry_after is not None:
+        time.sleep(max(0.0, min(error.retry_after, _LONGEST_RETRY_AFTER, left)))
+        return
+    if error.status == 0:
+        # Nobody answered: what was kept of connections is of no use any more.
+        transport.close()
+    while time.monotonic() < end:
+        time.sleep(min(_KNOCK_EVERY, max(0.0, end - time.monotonic())))
+        try:
+            answer = transport.request("GET", "/version", timeout=_KNOCK_LIMIT)
+        except Untrusted:
+            return
+        except Unreachable:
+            continue
+        if answer.status < 500 and answer.status != 429:
+            return

@@ -1,0 +1,1 @@
+"""What a control plane is: pure functions and data, no I/O."""

@@ -1,0 +1,84 @@
+"""Until when an X.509 certificate is good: the one fact that we need of it.
+
+Python's ssl module tells it only of certificates that it has verified, and a package for it would
+be compiled code, so this reads the few DER fields on the way to it (RFC 5280, section 4.1). It
+judges nothing: no signature is checked here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+_SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """A certificate by whose it is, in words, and when it ends.
+
+    ``renew`` is its name to ``kubeadm certs renew``, empty for one that isn't renewed so.
+    """
+
+    what: str
+    not_after: datetime
+    renew: str = ""
+
+
+def first_in_pem(pem: bytes) -> bytes | None:
+    """The DER of the first certificate in ``pem``, or None."""
+    found = _PEM.search(pem)
+    if found is None:
+        return None
+    try:
+        return base64.b64decode(b"".join(found.group(1).split()))
+    except binascii.Error:
+        return None
+
+
+def not_after(der: bytes) -> datetime | None:
+    """The end of the certificate's validity, None if ``der`` is no certificate."""
+    try:
+        return _not_after(der)
+    except (IndexError, ValueError):
+        return None
+
+
+def _not_after(der: bytes) -> datetime:
+    certificate, _ = _take(der, _SEQUENCE)
+    rest, _ = _take(certificate, _SEQUENCE)  # TBSCertificate
+    if rest[0] == _VERSION:
+        _, rest = _take(rest)
+    for _ in range(3):  # serialNumber, signature, issuer
+        _, rest = _take(rest)
+    validity, _ = _take(rest, _SEQUENCE)
+    _, rest = _take(validity)  # notBefore
+    text, _ = _take(rest)
+    form = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(rest[0])
+    if form is None:
+        raise ValueError("no time")
+    moment = datetime.strptime(text.decode("ascii"), form).replace(tzinfo=timezone.utc)
+    # Years of two digits are 1950 to 2049 here; strptime thinks of 1969 to 2068.
+    return moment.replace(year=moment.year - 100) if _is_old(moment, rest[0]) else moment
+
+
+def _is_old(moment: datetime, tag: int) -> bool:
+    return tag == _UTC_TIME and moment.year >= 2050
+
+
+def _take(data: bytes, tag: int | None = None) -> tuple[bytes, bytes]:
+    """The content of the first element of ``data`` (which must have ``tag``), and what follows."""
+    if tag is not None and data[0] != tag:
+        raise ValueError("another element than expected")
+    length, start = data[1], 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(data[2:start], "big")
+    end = start + length
+    if end > len(data):
+        raise ValueError("cut off")
+    return data[start:end], data[end:]

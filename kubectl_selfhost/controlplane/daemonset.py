@@ -1,0 +1,334 @@
+"""From a component's static pod to the DaemonSet that runs it.
+
+Named and labelled as kubeadm did it (``kubeadm alpha selfhosting pivot``, until 1.20), and shaped
+by what clusters since then need. Each of these has brought a cluster down that lacked it:
+
+- No ``ports``: on the host's network they are reserved on the node, so the scheduler would never
+  place the new instance beside the old one (kubeadm declares them since 1.34, issue 132776 of
+  kubernetes/kubernetes). A probe that names a port gets its number.
+- The new instance starts beside the old one and shares its port (``maxSurge``,
+  ``--permit-port-sharing``); where the old one doesn't share, an init container waits for the port,
+  for a server that finds it taken would exit, and be kept waiting ever longer by the kubelet.
+- No service account token: the kubelet would need the API server to start the API server.
+- It tolerates every taint, as a static pod does, and is as critical to the node.
+- What is one node's own (its address) is read from the node, not copied from the first one.
+
+Everything else of the static pod is taken over as it is, whoever put it there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+from kubectl_selfhost.controlplane import flags as component_flags
+from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.controlplane.defaults import actions, containers, tidy, with_defaults
+from kubectl_selfhost.controlplane.difference import compare
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import (
+    ADVERTISE_ADDRESS_ANNOTATION,
+    CONTROL_PLANE_LABEL,
+    FIELD_MANAGER,
+    NAMESPACE,
+    NODE_LABEL,
+)
+
+WAIT_CONTAINER = "wait-port"
+AGENT_VOLUME = "kubectl-selfhost-agent"
+NODE_VOLUME = "kubectl-selfhost-node"
+AGENT_MOUNT = "/selfhost"
+NODE_MOUNT = "/selfhost-node"
+HOST_IP = "HOST_IP"
+
+#: A new instance counts as available when it has been Ready for so long (seconds), so that a
+#: roll-out never takes the old one away for one that dies at once.
+MIN_READY_SECONDS = 10
+
+#: What only a pod that is bound to its node already has, or that follows from another field.
+_NOT_IN_A_TEMPLATE = ("nodeName", "priority", "preemptionPolicy", "schedulerName")
+#: What the DaemonSet controller, the scheduler and admission always add to its pods.
+_ALWAYS_ADDED = ("nodeName", "tolerations", "affinity", "priority", "preemptionPolicy")
+_SERVICE_ACCOUNT = ("serviceAccount", "serviceAccountName", "imagePullSecrets")
+_API_ACCESS = "kube-api-access-"
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """A control-plane node: ``host_ip`` is its pods' status.hostIP, ``advertise_address`` what its
+    kube-apiserver advertises (None where that can't be told), ``arch`` its kubernetes.io/arch."""
+
+    name: str
+    host_ip: str
+    advertise_address: str | None
+    arch: str
+
+
+@dataclass(frozen=True)
+class AgentFacts:
+    """Where a pod finds the node agent: the ConfigMap that carries it, the program for the CPU
+    ``arch``, and our directory on the node (``node_directory``, an absolute path)."""
+
+    arch: str
+    configmap: str
+    node_directory: str
+
+    @property
+    def program(self) -> str:
+        return f"{AGENT_MOUNT}/agent-{self.arch}"
+
+
+def build(
+    component: Component, static_pod: dict, *, nodes: Sequence[NodeFacts], agent: AgentFacts
+) -> dict:
+    """The DaemonSet (apps/v1) that runs ``component`` as ``static_pod`` did, on all of ``nodes``.
+
+    Valid as it is for ``kubectl apply -f -``; the same input gives the same output. It needs
+    Kubernetes 1.22 (maxSurge). Raises SelfhostError where one DaemonSet can't say it: nodes that
+    differ in CPU or in what is each one's own, a pod off the host's network, a command that hides
+    its flags.
+    """
+    static_pod = staticpod.from_mirror_pod(static_pod)
+    _refuse_what_cannot_be(component, static_pod, nodes, agent)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": component.daemonset,
+            "namespace": NAMESPACE,
+            "labels": {
+                "k8s-app": component.daemonset,
+                "app.kubernetes.io/managed-by": FIELD_MANAGER,
+            },
+        },
+        "spec": {
+            # Not component and tier: with those it would adopt nothing, yet match mirror pods.
+            "selector": {"matchLabels": {"k8s-app": component.daemonset}},
+            "minReadySeconds": MIN_READY_SECONDS,
+            "updateStrategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+            },
+            "template": _template(component, static_pod, nodes, agent),
+        },
+    }
+
+
+def admission_changes(template: dict, pod: dict) -> list[str]:
+    """What admission made different in a DaemonSet's ``pod`` from its ``template``, in words.
+
+    Left out is what belongs there: defaults, what the DaemonSet controller and the scheduler add
+    (tolerations, node affinity, the node's name), priority, the service account. A token that is
+    mounted though the template asks for none is told: the API server could not start without one.
+    """
+    wanted, actual = (with_defaults({"spec": one["spec"]})["spec"] for one in (template, pod))
+    for field in _ALWAYS_ADDED + _SERVICE_ACCOUNT:
+        wanted.pop(field, None)
+        actual.pop(field, None)
+    if wanted.get("automountServiceAccountToken", True):
+        _take_off_token(actual)
+    return [str(one) for one in compare({"spec": wanted}, {"spec": actual})]
+
+
+def _template(
+    component: Component, static_pod: dict, nodes: Sequence[NodeFacts], agent: AgentFacts
+) -> dict:
+    pod = deepcopy(static_pod)
+    metadata, spec = pod.get("metadata", {}), pod["spec"]
+    container = staticpod.component_container(pod)
+    port = staticpod.secure_port(static_pod, component)
+    bound = staticpod.bind_address(static_pod, component)
+    _number_named_ports(spec)
+    if component == APISERVER:
+        _probe_itself(container, port, bound)
+        _advertise_node_address(container, nodes)
+    component_flags.with_flag(container, "permit-port-sharing", "true")
+    _place_like_a_static_pod(spec, agent)
+    _wait_for_port(component, spec, container, agent=agent, port=port, bound=bound)
+    annotations = _annotations(component, static_pod, nodes)
+    labels = {**metadata.get("labels", {}), **component.labels, "k8s-app": component.daemonset}
+    return {
+        "metadata": {"labels": labels, **({"annotations": annotations} if annotations else {})},
+        "spec": spec,
+    }
+
+
+def _annotations(
+    component: Component, static_pod: dict, nodes: Sequence[NodeFacts]
+) -> dict[str, str]:
+    """The static pod's own; kubeadm's of the address only while there is but one node's to tell."""
+    annotations = dict(static_pod.get("metadata", {}).get("annotations", {}))
+    annotations.pop(ADVERTISE_ADDRESS_ANNOTATION, None)
+    endpoint = staticpod.advertise_endpoint(static_pod) if component == APISERVER else None
+    if endpoint and len(nodes) == 1:
+        annotations[ADVERTISE_ADDRESS_ANNOTATION] = endpoint
+    return annotations
+
+
+def _number_named_ports(spec: dict) -> None:
+    """Takes the containers' ports away, and gives the probes that name one its number."""
+    for container in containers(spec):
+        numbers = {
+            port["name"]: port["containerPort"]
+            for port in container.pop("ports", [])
+            if "name" in port
+        }
+        for _, handler in actions(container):
+            for action in ("httpGet", "tcpSocket"):
+                target = handler.get(action, {})
+                if target.get("port") in numbers:
+                    target["port"] = numbers[target["port"]]
+
+
+def _probe_itself(container: dict, port: int, bound: str) -> None:
+    """Has the apiserver probed over loopback, or where it listens if that is one address.
+
+    kubeadm writes the advertise address of the node where the manifest was made, which is wrong on
+    every other; and a hand-over steers loopback alone to the new instance.
+    """
+    if "$(" in bound:
+        return  # the kubelet puts no variables into a probe
+    host = "127.0.0.1" if staticpod.is_wildcard(bound) else bound
+    for _, handler in actions(container):
+        target = handler.get("httpGet", {})
+        if target.get("port") in (port, str(port)):
+            target["host"] = host
+
+
+def _advertise_node_address(container: dict, nodes: Sequence[NodeFacts]) -> None:
+    given = component_flags.of_container(container).get("advertise-address")
+    if given is None or "$(" in given or not all(_advertises_host_ip(node) for node in nodes):
+        return
+    source = {"fieldRef": {"fieldPath": "status.hostIP"}}
+    variables = container.setdefault("env", [])
+    taken = {variable["name"]: variable.get("valueFrom") for variable in variables}
+    name = HOST_IP if taken.get(HOST_IP, source) == source else f"SELFHOST_{HOST_IP}"
+    if name not in taken:
+        variables.append({"name": name, "valueFrom": source})
+    component_flags.with_flag(container, "advertise-address", f"$({name})")
+
+
+def _advertises_host_ip(node: NodeFacts) -> bool:
+    return node.advertise_address is not None and _same_address(
+        node.advertise_address, node.host_ip
+    )
+
+
+def _same_address(a: str, b: str) -> bool:
+    try:
+        return ipaddress.ip_address(a) == ipaddress.ip_address(b)
+    except ValueError:
+        return a == b
+
+
+def _place_like_a_static_pod(spec: dict, agent: AgentFacts) -> None:
+    for field in _NOT_IN_A_TEMPLATE:
+        spec.pop(field, None)
+    spec.setdefault("priorityClassName", "system-node-critical")
+    spec["automountServiceAccountToken"] = False
+    spec["tolerations"] = [{"operator": "Exists"}]
+    spec["nodeSelector"] = {
+        **spec.get("nodeSelector", {}),
+        CONTROL_PLANE_LABEL: "",
+        NODE_LABEL: "true",
+        "kubernetes.io/arch": agent.arch,
+    }
+
+
+def _wait_for_port(
+    component: Component,
+    spec: dict,
+    container: dict,
+    *,
+    agent: AgentFacts,
+    port: int,
+    bound: str,
+) -> None:
+    """Puts the container that waits for the port before the component, after all others.
+
+    It runs the agent in the component's own image (nothing to pull) and with its very rights, for
+    two processes share a port only under the same user. While the hold file is on the node it
+    waits, whatever the port: so a static pod that was put back is not raced for its port.
+    """
+    command = [agent.program, WAIT_CONTAINER, "--port", str(port)]
+    if not staticpod.is_wildcard(bound):
+        command += ["--address", bound]
+    command += ["--hold", f"{NODE_MOUNT}/{component.name}/hold"]
+    waiter = {
+        "name": WAIT_CONTAINER,
+        "image": container["image"],
+        "imagePullPolicy": container.get("imagePullPolicy"),
+        "command": command,
+        "env": deepcopy(container.get("env")) if "$(" in bound else None,
+        "resources": {"requests": {"cpu": "10m", "memory": "5Mi"}},
+        "securityContext": deepcopy(container.get("securityContext")),
+        "volumeMounts": [
+            {"name": AGENT_VOLUME, "mountPath": AGENT_MOUNT, "readOnly": True},
+            {"name": NODE_VOLUME, "mountPath": NODE_MOUNT, "readOnly": True},
+        ],
+    }
+    spec["initContainers"] = [*spec.get("initContainers", []), tidy(waiter)]
+    spec["volumes"] = [
+        *spec.get("volumes", []),
+        {
+            "name": AGENT_VOLUME,
+            "configMap": {"name": agent.configmap, "defaultMode": 0o755, "optional": False},
+        },
+        {
+            "name": NODE_VOLUME,
+            "hostPath": {"path": agent.node_directory, "type": "DirectoryOrCreate"},
+        },
+    ]
+
+
+def _take_off_token(spec: dict) -> None:
+    for container in containers(spec):
+        mounts = container.get("volumeMounts", [])
+        kept = [one for one in mounts if not one["name"].startswith(_API_ACCESS)]
+        container["volumeMounts"] = kept
+    volumes = spec.get("volumes", [])
+    spec["volumes"] = [one for one in volumes if not one["name"].startswith(_API_ACCESS)]
+
+
+def _refuse_what_cannot_be(
+    component: Component, static_pod: dict, nodes: Sequence[NodeFacts], agent: AgentFacts
+) -> None:
+    if not static_pod["spec"].get("hostNetwork"):
+        raise SelfhostError(
+            f"The static pod {component} is not on its node's network (hostNetwork).",
+            "Only a control plane as kubeadm sets it up can be pivoted.",
+        )
+    if staticpod.secure_port(static_pod, component) == 0:
+        raise SelfhostError(
+            f"{component} serves nothing (--secure-port=0), so nobody could tell whether a new "
+            "instance of it works.",
+            "Take that flag out of its manifest.",
+        )
+    for node in nodes:
+        if node.arch != agent.arch:
+            raise SelfhostError(
+                f"Node {node.name} has a CPU of another kind ({node.arch}) than the node agent "
+                f"that was chosen ({agent.arch})."
+            )
+    if len(nodes) > 1:
+        _refuse_per_node_addresses(component, static_pod, nodes)
+
+
+def _refuse_per_node_addresses(
+    component: Component, static_pod: dict, nodes: Sequence[NodeFacts]
+) -> None:
+    bound = staticpod.bind_address(static_pod, component)
+    if not staticpod.is_wildcard(bound) and bound not in ("127.0.0.1", "::1"):
+        raise SelfhostError(
+            f"{component} listens on one address ({bound}), which several nodes can't share."
+        )
+    for node in nodes if component == APISERVER else ():
+        if not _advertises_host_ip(node):
+            raise SelfhostError(
+                f"The kube-apiserver of node {node.name} advertises "
+                f"{node.advertise_address or 'an address that its pod does not tell'}, not the "
+                f"node's own ({node.host_ip}), so one DaemonSet can't serve several nodes."
+            )

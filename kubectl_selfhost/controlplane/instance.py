@@ -1,0 +1,256 @@
+"""One component running (or trying to) on one node, as its pod's object tells it.
+
+Everything that waits for a component, or shows one, looks at its pods through here, so that
+"Ready", "waits for its port" and "why not" mean the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.daemonset import WAIT_CONTAINER
+from kubectl_selfhost.names import MIRROR_ANNOTATION
+
+STATIC = "static"
+DAEMONSET = "daemonset"
+
+_TERMINAL = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A pod of a component.
+
+    ``kind`` is STATIC or DAEMONSET. ``phase`` is what kubectl shows in its STATUS column. ``ready``
+    is the pod's Ready condition, but False for a pod that is being deleted: it is on its way out.
+    ``since`` is when its process started (when the pod was made, if it has none). ``restarts``
+    counts as kubectl does. ``waiting_for_port``: our init container waits until the port is free.
+    ``reason`` says why it isn't Ready, beginning with Kubernetes' own word where there is one;
+    empty for a Ready one. Text comes as the API gave it: not fit for a terminal yet.
+    """
+
+    kind: str
+    pod: str
+    uid: str
+    node: str
+    image: str
+    phase: str
+    ready: bool
+    since: datetime | None
+    restarts: int
+    waiting_for_port: bool = False
+    reason: str = ""
+    terminating: bool = False
+
+
+def instances_of(pods: Iterable[dict], component: Component) -> list[Instance]:
+    """The instances of ``component`` among ``pods`` (API objects), in their order.
+
+    A static one is a mirror pod with the component's label. Ours belongs to a DaemonSet and has its
+    k8s-app label; a pod that somebody made by hand with such a label is no instance.
+    """
+    found = []
+    for pod in pods:
+        kind = kind_of(pod, component)
+        if kind is not None:
+            found.append(_instance(pod, component, kind))
+    return found
+
+
+def kind_of(pod: dict, component: Component) -> str | None:
+    """STATIC or DAEMONSET if the pod is an instance of ``component``, else None."""
+    metadata = pod["metadata"]
+    labels = metadata.get("labels") or {}
+    if MIRROR_ANNOTATION in (metadata.get("annotations") or {}):
+        return STATIC if labels.get("component") == component.name else None
+    if labels.get("k8s-app") != component.daemonset:
+        return None
+    owners = metadata.get("ownerReferences") or []
+    return DAEMONSET if any(owner.get("kind") == "DaemonSet" for owner in owners) else None
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A time of the API (RFC 3339 in UTC, with or without fractions), None if there is none."""
+    if not text:
+        return None
+    form = "%Y-%m-%dT%H:%M:%S.%fZ" if "." in text else "%Y-%m-%dT%H:%M:%SZ"
+    try:
+        return datetime.strptime(text, form).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+
+
+def _instance(pod: dict, component: Component, kind: str) -> Instance:
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    terminating = bool(metadata.get("deletionTimestamp"))
+    ready = _condition(status, "Ready") == "True" and not terminating
+    main = _main_status(status, component)
+    phase, restarts = phase_and_restarts(pod)
+    return Instance(
+        kind=kind,
+        pod=metadata["name"],
+        uid=metadata.get("uid", ""),
+        node=pod["spec"].get("nodeName", ""),
+        image=_image(pod["spec"], component),
+        phase=phase,
+        ready=ready,
+        since=_since(pod, main),
+        restarts=restarts,
+        waiting_for_port=_waits(status),
+        reason="" if ready else _reason(status, main, phase),
+        terminating=terminating,
+    )
+
+
+def _condition(status: dict, name: str) -> str:
+    for condition in status.get("conditions") or []:
+        if condition["type"] == name:
+            return str(condition["status"])
+    return "Unknown"
+
+
+def _main_status(status: dict, component: Component) -> dict:
+    statuses: list[dict] = status.get("containerStatuses") or []
+    named = [one for one in statuses if one["name"] == component.name]
+    return next(iter(named or statuses), {})
+
+
+def _image(spec: dict, component: Component) -> str:
+    containers = spec.get("containers") or [{}]
+    named = [one for one in containers if one.get("name") == component.name]
+    return str((named or containers)[0].get("image", ""))
+
+
+def _waits(status: dict) -> bool:
+    return any(
+        one["name"] == WAIT_CONTAINER and "running" in (one.get("state") or {})
+        for one in status.get("initContainerStatuses") or []
+    )
+
+
+def _since(pod: dict, main: dict) -> datetime | None:
+    running = (main.get("state") or {}).get("running") or {}
+    # A mirror pod is made anew whenever the API comes back, so its own age says little.
+    started = (pod.get("status") or {}).get("startTime")
+    made = pod["metadata"].get("creationTimestamp")
+    return parse_time(running.get("startedAt") or started or made)
+
+
+def phase_and_restarts(pod: dict) -> tuple[str, int]:
+    """The words of kubectl's STATUS column, and its RESTARTS.
+
+    Follows printPod in Kubernetes' pkg/printers/internalversion/printers.go (1.20 to 1.37).
+    """
+    status = pod.get("status") or {}
+    phase = status.get("reason") or status.get("phase") or "Unknown"
+    first_init, restarts = _init_phase(pod["spec"], status)
+    if first_init and _condition(status, "Initialized") != "True":
+        phase = first_init
+    else:
+        phase, restarts = _main_phase(status, phase)
+    if pod["metadata"].get("deletionTimestamp"):
+        if status.get("reason") == "NodeLost":
+            return "Unknown", restarts
+        if status.get("phase") not in _TERMINAL:
+            return "Terminating", restarts
+    return phase, restarts
+
+
+def _init_phase(spec: dict, status: dict) -> tuple[str, int]:
+    """The phase of the first init container that isn't done, empty if all are; their restarts."""
+    sidecars = {
+        one["name"]
+        for one in spec.get("initContainers") or []
+        if one.get("restartPolicy") == "Always"
+    }
+    statuses = status.get("initContainerStatuses") or []
+    restarts = sum(int(one.get("restartCount", 0)) for one in statuses)
+    for number, one in enumerate(statuses):
+        state = one.get("state") or {}
+        ended, waiting = state.get("terminated"), state.get("waiting") or {}
+        if ended is not None and ended.get("exitCode") == 0:
+            continue
+        if one["name"] in sidecars and one.get("started"):
+            continue
+        if ended is not None:
+            return f"Init:{_ending(ended)}", restarts
+        if waiting.get("reason") not in (None, "", "PodInitializing"):
+            return f"Init:{waiting['reason']}", restarts
+        return f"Init:{number}/{len(spec.get('initContainers') or [])}", restarts
+    return "", restarts
+
+
+def _main_phase(status: dict, phase: str) -> tuple[str, int]:
+    statuses = status.get("containerStatuses") or []
+    running = False
+    for one in reversed(statuses):
+        state = one.get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated")
+        if waiting.get("reason"):
+            phase = waiting["reason"]
+        elif ended is not None:
+            phase = _ending(ended)
+        elif one.get("ready") and "running" in state:
+            running = True
+    if phase == "Completed" and running:
+        phase = "Running" if _condition(status, "Ready") == "True" else "NotReady"
+    return phase, sum(int(one.get("restartCount", 0)) for one in statuses)
+
+
+def _ending(ended: dict) -> str:
+    if ended.get("reason"):
+        return str(ended["reason"])
+    if ended.get("signal"):
+        return f"Signal:{ended['signal']}"
+    return f"ExitCode:{ended.get('exitCode', 0)}"
+
+
+def _reason(status: dict, main: dict, phase: str) -> str:
+    """Why the pod isn't Ready, in one line."""
+    if status.get("reason"):
+        return _line(status["reason"], status.get("message"))
+    for one in [*(status.get("initContainerStatuses") or []), main]:
+        said = _container_reason(one)
+        if said:
+            return said
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _line(condition.get("reason", "Unschedulable"), condition.get("message"))
+    if "running" not in (main.get("state") or {}) or phase == "Terminating":
+        return ""
+    if not main.get("started", True):
+        return "it runs, and its startup probe hasn't passed yet"
+    return "it runs, and its readiness probe fails"
+
+
+def _container_reason(one: dict) -> str:
+    state = one.get("state") or {}
+    waiting = state.get("waiting") or {}
+    ended = state.get("terminated")
+    if ended is not None:
+        return _exit(ended) if ended.get("exitCode") else ""
+    if waiting.get("reason") == "CrashLoopBackOff":
+        # Its message only says for how long it backs off; the last exit says why.
+        last = (one.get("lastState") or {}).get("terminated")
+        return _line("CrashLoopBackOff", _exit(last) if last else "")
+    if waiting.get("reason") in (None, "", "PodInitializing", "ContainerCreating"):
+        return ""
+    return _line(waiting["reason"], waiting.get("message"))
+
+
+def _exit(ended: dict) -> str:
+    """How a container ended; its last words are the last line of its message (or log)."""
+    words = [line.strip() for line in str(ended.get("message") or "").splitlines() if line.strip()]
+    code = f"exit code {ended.get('exitCode', 0)}"
+    if ended.get("reason") not in (None, "", "Error"):
+        code += f" ({ended['reason']})"
+    return _line(code, words[-1] if words else "")
+
+
+def _line(head: Any, rest: Any) -> str:
+    text = " ".join(str(rest or "").split())
+    return f"{head}: {text}" if text else str(head)

@@ -1,0 +1,121 @@
+"""Amounts of CPU and memory: Kubernetes quantities as numbers, and what fits on a node.
+
+Source: ``k8s.io/apimachinery/pkg/api/resource`` (the notation) and
+``k8s.io/component-helpers/resource`` (what a pod requests), Kubernetes 1.37.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from math import ceil
+from typing import NamedTuple
+
+_SUFFIXES = {
+    "": Fraction(1),
+    "n": Fraction(1, 10**9),
+    "u": Fraction(1, 10**6),
+    "m": Fraction(1, 10**3),
+    **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", 1)},
+    **{f"{letter}i": Fraction(1024**power) for power, letter in enumerate("KMGTPE", 1)},
+}
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))"
+    r"(?:[eE](?P<exponent>[+-]?[0-9]{1,3})|(?P<suffix>[a-zA-Z]*))"
+)
+
+
+class Amount(NamedTuple):
+    """Thousandths of a CPU, and bytes of memory."""
+
+    millicores: int
+    bytes: int
+
+
+def quantity(text: str | int | float) -> Fraction:
+    """The number that a quantity stands for, exactly; raises ValueError if it is none.
+
+    A manifest may have a plain number (``cpu: 1``) where the API always gives a string.
+    """
+    match = _QUANTITY.fullmatch(str(text).strip())
+    if match is None or (match["suffix"] or "") not in _SUFFIXES:
+        raise ValueError(f'"{text}" is not an amount that Kubernetes understands')
+    number = Fraction(match["number"])
+    if match["exponent"] is not None:
+        return number * Fraction(10) ** int(match["exponent"])
+    return number * _SUFFIXES[match["suffix"]]
+
+
+def millicores(text: str | int | float) -> int:
+    """An amount of CPU in thousandths, rounded up as the API server rounds it."""
+    return ceil(quantity(text) * 1000)
+
+
+def in_bytes(text: str | int | float) -> int:
+    """An amount of memory in bytes, rounded up."""
+    return ceil(quantity(text))
+
+
+def requests(pod_spec: dict) -> Amount:
+    """What the scheduler and the kubelet set aside for a pod.
+
+    Containers run together, and so do the init containers that stay (``restartPolicy: Always``,
+    "sidecars") once they are started; other init containers run one by one before. The pod's own
+    ``resources`` (Kubernetes 1.34) go before its containers', and its overhead comes on top.
+    """
+    return Amount(ceil(_requested(pod_spec, "cpu") * 1000), ceil(_requested(pod_spec, "memory")))
+
+
+def headroom(node: dict, pods: Iterable[dict]) -> Amount:
+    """What is left of ``node`` for more pods; below zero where more is asked for than there is.
+
+    ``pods`` may be those of the whole cluster. Mirror pods count as any other, ended ones don't.
+    """
+    allocatable = node["status"]["allocatable"]
+    asked = [requests(pod["spec"]) for pod in _pods_on(node, pods)]
+    return Amount(
+        millicores=_floor(quantity(allocatable["cpu"]) * 1000) - sum(one[0] for one in asked),
+        bytes=_floor(quantity(allocatable["memory"])) - sum(one[1] for one in asked),
+    )
+
+
+def places(node: dict, pods: Iterable[dict]) -> int:
+    """How many more pods ``node`` takes (the kubelet's maxPods, 110 where nobody set it)."""
+    most = quantity(node["status"]["allocatable"]["pods"])
+    return _floor(most) - len(_pods_on(node, pods))
+
+
+def _pods_on(node: dict, pods: Iterable[dict]) -> list[dict]:
+    return [
+        pod
+        for pod in pods
+        if pod["spec"].get("nodeName") == node["metadata"]["name"]
+        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    ]
+
+
+def _requested(pod_spec: dict, resource: str) -> Fraction:
+    together = sum((_amount(one, resource) for one in pod_spec.get("containers", [])), Fraction(0))
+    stay, most = Fraction(0), Fraction(0)
+    for container in pod_spec.get("initContainers") or []:
+        amount = _amount(container, resource)
+        if container.get("restartPolicy") == "Always":
+            stay += amount
+            most = max(most, stay)
+        else:
+            most = max(most, stay + amount)
+    total = max(together + stay, most)
+    if resource in (pod_spec.get("resources") or {}).get("requests", {}):
+        total = _amount(pod_spec, resource)
+    return total + quantity((pod_spec.get("overhead") or {}).get(resource, 0))
+
+
+def _amount(holder: dict, resource: str) -> Fraction:
+    resources = holder.get("resources") or {}
+    limit = (resources.get("limits") or {}).get(resource, 0)
+    return quantity((resources.get("requests") or {}).get(resource, limit))
+
+
+def _floor(amount: Fraction) -> int:
+    return amount.numerator // amount.denominator

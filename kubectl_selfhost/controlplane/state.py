@@ -1,0 +1,298 @@
+"""What a control plane looks like, from the objects that the API shows. Pure: it fetches nothing.
+
+From it come the status page and the checks whether something is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.instance import (
+    DAEMONSET,
+    STATIC,
+    Instance,
+    instances_of,
+    parse_time,
+    phase_and_restarts,
+)
+from kubectl_selfhost.names import (
+    AGENT_LABELS,
+    CONTROL_PLANE_LABEL,
+    FIELD_MANAGER,
+    JOURNAL,
+    LEASE,
+    NODE_LABEL,
+)
+
+__all__ = [
+    "DAEMONSET",
+    "STATIC",
+    "AgentPod",
+    "ControlPlane",
+    "Instance",
+    "Leader",
+    "NodeState",
+    "RolloutState",
+    "instances_of",
+    "observe",
+]
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """A control-plane node; ``instances`` are its pods by the component's name.
+
+    ``ready`` is None where the node's object could not be seen. ``labelled`` says whether it has
+    the control-plane role, ``pivoted`` whether it has our label.
+    """
+
+    name: str
+    ready: bool | None = None
+    labelled: bool = False
+    pivoted: bool = False
+    host_ip: str = ""
+    arch: str = ""
+    os: str = ""
+    kubelet_version: str = ""
+    hostname: str = ""
+    instances: Mapping[str, list[Instance]] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no component has a pod here: a control-plane node in name only."""
+        return not any(self.instances.values())
+
+
+@dataclass(frozen=True)
+class RolloutState:
+    """How far a DaemonSet's roll-out is; the numbers are pods, as in the DaemonSet's status.
+
+    ``observed`` is False while its controller hasn't seen its newest version; ``ours`` whether we
+    made it.
+    """
+
+    name: str
+    desired: int
+    current: int
+    ready: int
+    updated: int
+    image: str = ""
+    observed: bool = True
+    ours: bool = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pod that should be there is, is Ready, and is of the newest template."""
+        return self.observed and self.desired == self.current == self.ready == self.updated
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Who holds a Lease. ``current`` is False once it wasn't renewed for its duration."""
+
+    holder: str
+    renewed: datetime | None
+    acquired: datetime | None
+    transitions: int
+    current: bool
+
+    def is_on(self, node: NodeState) -> bool:
+        """Whether the holder is a process on ``node``: it calls itself <host name>_<uuid>."""
+        host = self.holder.rpartition("_")[0].lower()
+        return bool(host) and host in (node.hostname.lower(), node.name.lower())
+
+
+@dataclass(frozen=True)
+class AgentPod:
+    """A pod of ours on a node: normal while a run is going on, left over otherwise."""
+
+    name: str
+    node: str
+    phase: str
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """The control plane. ``daemonsets`` and ``leaders`` are by the component's name.
+
+    ``journal`` is what earlier runs wrote (empty where there is none), ``journal_damaged`` that
+    there is one which can't be understood. ``run`` is who holds our own lease.
+    """
+
+    nodes: list[NodeState]
+    daemonsets: Mapping[str, RolloutState] = field(default_factory=dict)
+    leaders: Mapping[str, Leader] = field(default_factory=dict)
+    agents: list[AgentPod] = field(default_factory=list)
+    journal: Mapping[str, Any] = field(default_factory=dict)
+    journal_damaged: bool = False
+    run: Leader | None = None
+
+    def serves(self, component: Component, node: NodeState) -> str:
+        """Whose Ready instance serves there: static, daemonset, both, or none."""
+        kinds = {one.kind for one in node.instances.get(component.name, []) if one.ready}
+        if len(kinds) == 2:
+            return "both"
+        return kinds.pop() if kinds else "none"
+
+    def self_hosted(self, component: Component, node: NodeState) -> bool:
+        """Whether the DaemonSet's instance serves there, and no static pod is left."""
+        static = [i for i in node.instances.get(component.name, []) if i.kind == STATIC]
+        return self.serves(component, node) == DAEMONSET and not static
+
+    @property
+    def run_going_on(self) -> Leader | None:
+        """Who runs kubectl selfhost on this cluster just now, or None."""
+        return self.run if self.run is not None and self.run.current else None
+
+    @property
+    def last_run(self) -> Mapping[str, Any] | None:
+        """The journal's last run, None if there is none."""
+        runs = [run for run in self.journal.get("runs") or [] if isinstance(run, dict)]
+        return runs[-1] if runs else None
+
+    @property
+    def unfinished_run(self) -> Mapping[str, Any] | None:
+        """The journal's last run if its end was never written and nobody is at it; else None."""
+        last = self.last_run
+        unfinished = last is not None and not last.get("ended") and self.run_going_on is None
+        return last if unfinished else None
+
+
+def observe(
+    *,
+    nodes: Iterable[dict],
+    pods: Iterable[dict],
+    daemonsets: Iterable[dict] = (),
+    leases: Iterable[dict] = (),
+    configmaps: Iterable[dict] = (),
+) -> ControlPlane:
+    """The control plane that these API objects of kube-system (and nodes) show.
+
+    Objects that have nothing to do with it are passed over. A node counts by its role label; one
+    that is not among ``nodes`` counts if it has an instance.
+    """
+    pods, leases = list(pods), list(leases)
+    instances = {c.name: instances_of(pods, c) for c in COMPONENTS}
+    newest = _newest_renewal(leases)
+    by_name = {lease["metadata"]["name"]: lease for lease in leases}
+    leaders = {c.name: _leader(by_name[c.lease], newest) for c in COMPONENTS if c.lease in by_name}
+    content, damaged = _journal(configmaps)
+    return ControlPlane(
+        nodes=_nodes(nodes, instances),
+        daemonsets=_rollouts(daemonsets),
+        leaders={name: leader for name, leader in leaders.items() if leader is not None},
+        agents=[_agent(pod) for pod in pods if _is_agent(pod)],
+        journal=content,
+        journal_damaged=damaged,
+        run=_leader(by_name[LEASE], newest) if LEASE in by_name else None,
+    )
+
+
+def _nodes(objects: Iterable[dict], instances: Mapping[str, list[Instance]]) -> list[NodeState]:
+    by_name = {one["metadata"]["name"]: one for one in objects}
+    wanted = {name for name, one in by_name.items() if CONTROL_PLANE_LABEL in _labels(one)}
+    wanted |= {one.node for found in instances.values() for one in found if one.node}
+    states = []
+    for name in sorted(wanted):
+        here = {c: [i for i in found if i.node == name] for c, found in instances.items()}
+        states.append(_node(name, by_name.get(name), here))
+    return states
+
+
+def _node(name: str, node: dict | None, here: Mapping[str, list[Instance]]) -> NodeState:
+    if node is None:
+        return NodeState(name=name, instances=here)
+    status = node.get("status") or {}
+    info = status.get("nodeInfo") or {}
+    addresses = {a["type"]: a["address"] for a in reversed(status.get("addresses") or [])}
+    conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
+    return NodeState(
+        name=name,
+        ready=conditions.get("Ready") == "True",
+        labelled=CONTROL_PLANE_LABEL in _labels(node),
+        pivoted=_labels(node).get(NODE_LABEL) == "true",
+        host_ip=addresses.get("InternalIP", ""),
+        arch=info.get("architecture", ""),
+        os=info.get("operatingSystem", ""),
+        kubelet_version=info.get("kubeletVersion", ""),
+        hostname=addresses.get("Hostname", ""),
+        instances=here,
+    )
+
+
+def _rollouts(objects: Iterable[dict]) -> dict[str, RolloutState]:
+    by_name = {one["metadata"]["name"]: one for one in objects}
+    return {c.name: _rollout(by_name[c.daemonset], c) for c in COMPONENTS if c.daemonset in by_name}
+
+
+def _rollout(daemonset: dict, component: Component) -> RolloutState:
+    metadata, status = daemonset["metadata"], daemonset.get("status") or {}
+    containers = daemonset["spec"]["template"]["spec"].get("containers") or [{}]
+    return RolloutState(
+        name=metadata["name"],
+        desired=status.get("desiredNumberScheduled", 0),
+        current=status.get("currentNumberScheduled", 0),
+        ready=status.get("numberReady", 0),
+        updated=status.get("updatedNumberScheduled", 0),
+        image=next((c["image"] for c in containers if c.get("name") == component.name), ""),
+        observed=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
+        ours=_labels(daemonset).get("app.kubernetes.io/managed-by") == FIELD_MANAGER,
+    )
+
+
+def _leader(lease: dict, newest: datetime | None) -> Leader | None:
+    """Who holds the lease, None for nobody.
+
+    Whether that is so *now* is judged by the newest renewal of any lease, not by our own clock,
+    which may differ from the cluster's by more than a lease's duration: the apiserver, the
+    controller-manager and the scheduler renew theirs every 2 to 10 s.
+    """
+    spec = lease.get("spec") or {}
+    if not spec.get("holderIdentity"):
+        return None
+    renewed = parse_time(spec.get("renewTime"))
+    limit = timedelta(seconds=spec.get("leaseDurationSeconds") or 15)
+    return Leader(
+        holder=spec["holderIdentity"],
+        renewed=renewed,
+        acquired=parse_time(spec.get("acquireTime")),
+        transitions=spec.get("leaseTransitions") or 0,
+        current=renewed is not None and (newest is None or newest - renewed <= limit),
+    )
+
+
+def _newest_renewal(leases: Iterable[dict]) -> datetime | None:
+    times = [parse_time((lease.get("spec") or {}).get("renewTime")) for lease in leases]
+    return max((time for time in times if time is not None), default=None)
+
+
+def _journal(configmaps: Iterable[dict]) -> tuple[dict, bool]:
+    """The journal's content, and whether there is one that can't be understood."""
+    for one in configmaps:
+        if one["metadata"]["name"] != JOURNAL:
+            continue
+        try:
+            content = json.loads((one.get("data") or {}).get("journal.json", ""))
+        except ValueError:
+            return {}, True
+        good = isinstance(content, dict) and isinstance(content.get("runs", []), list)
+        return (content, False) if good else ({}, True)
+    return {}, False
+
+
+def _is_agent(pod: dict) -> bool:
+    return AGENT_LABELS.items() <= _labels(pod).items()
+
+
+def _agent(pod: dict) -> AgentPod:
+    phase, _ = phase_and_restarts(pod)
+    return AgentPod(pod["metadata"]["name"], pod["spec"].get("nodeName", ""), phase)
+
+
+def _labels(thing: dict) -> dict[str, str]:
+    return thing["metadata"].get("labels") or {}

@@ -1,0 +1,272 @@
+"""What a control plane's state amounts to: one word, one sentence, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from kubectl_selfhost.controlplane.certificates import Expiry
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
+from kubectl_selfhost.controlplane.state import ControlPlane, NodeState
+from kubectl_selfhost.names import NAMESPACE
+
+#: The states. Their words are part of ``-o json``: never change one.
+RUN_IN_PROGRESS = "run-in-progress"
+DEGRADED = "degraded"
+PARTLY_PIVOTED = "partly-pivoted"
+STATIC_PODS = "static"
+SELF_HOSTED = "self-hosted"
+UNKNOWN = "unknown"
+
+PIVOT = "kubectl selfhost pivot"
+WATCH = "kubectl selfhost status --watch"
+
+_MEND_BY_ITSELF = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Running")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that isn't as it should be, why (as far as known), and what tells more of it.
+
+    ``look`` is a command.
+    """
+
+    what: str
+    look: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}" if self.why else self.what
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``state`` is one of the words above; ``next`` is a command, empty where there is none.
+
+    ``healthy`` is True for a control plane that is settled and whose every component is served: a
+    static one just as well as a self-hosted one.
+    """
+
+    state: str
+    message: str
+    next: str = ""
+    healthy: bool = False
+    troubles: list[Trouble] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was seen of a cluster, ``taken`` at a time of our own clock.
+
+    ``unread`` says what could not be read and why; ``essential`` is what, by the same words, no
+    verdict can do without.
+    """
+
+    context: str
+    server: str
+    version: str
+    taken: datetime
+    control_plane: ControlPlane
+    certificates: Sequence[Expiry] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
+    essential: Sequence[str] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it amounts to."""
+        missing = [what for what in self.essential if what in self.unread]
+        return judge(self.control_plane, unread=missing)
+
+
+def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
+    """The verdict on ``seen``; ``unread`` is what could not be read, which leaves it open."""
+    found, left = troubles(seen), unfinished(seen)
+
+    def verdict(state: str, message: str, next_: str = "", *, healthy: bool = False) -> Verdict:
+        return Verdict(state, message, next_, healthy, found, left)
+
+    run = seen.run_going_on
+    if run is not None:
+        return verdict(RUN_IN_PROGRESS, f"a run is going on now, by {run.holder}", WATCH)
+    if not seen.nodes or all(node.empty for node in seen.nodes):
+        return _nothing_seen(seen, unread)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return verdict(DEGRADED, f"degraded: {found[0].what}{more}", found[0].look)
+    if unread:
+        return verdict(UNKNOWN, f"{' and '.join(unread)} could not be read, so this is only a part")
+    kinds = {seen.serves(component, node) for node in seen.nodes for component in COMPONENTS}
+    nodes = f"{len(seen.nodes)} node" + ("s" if len(seen.nodes) > 1 else "")
+    if kinds == {DAEMONSET} and not left:
+        return verdict(SELF_HOSTED, f"self-hosted on {nodes}, healthy", healthy=True)
+    if kinds == {STATIC} and not left:
+        message = f"static pods on {nodes}, healthy; not self-hosted"
+        return verdict(STATIC_PODS, message, PIVOT, healthy=True)
+    return verdict(PARTLY_PIVOTED, _how_far(seen), PIVOT)
+
+
+def _nothing_seen(seen: ControlPlane, unread: Sequence[str]) -> Verdict:
+    if unread:
+        return Verdict(UNKNOWN, "the control plane could not be read")
+    where = (
+        f"no kubeadm control plane on {', '.join(node.name for node in seen.nodes)}"
+        if seen.nodes
+        else "this cluster shows no control-plane node"
+    )
+    return Verdict(UNKNOWN, f"{where}: kubectl selfhost is for control planes that kubeadm made")
+
+
+def _how_far(seen: ControlPlane) -> str:
+    cells = [(component, node) for node in seen.nodes for component in COMPONENTS]
+    done = sum(seen.self_hosted(component, node) for component, node in cells)
+    if done == len(cells):
+        return "self-hosted, but the last run didn't come to its end"
+    if done == 0:
+        return "static pods serve, but something of a pivot was begun"
+    return f"partly pivoted: {done} of {len(cells)} components are self-hosted"
+
+
+def troubles(seen: ControlPlane) -> list[Trouble]:
+    """What keeps the control plane from being healthy, the worst first; empty if nothing does."""
+    found: list[Trouble] = []
+    for node in seen.nodes:
+        found += _of_node(seen, node)
+    for component in COMPONENTS:
+        found += _of_rollout(seen, component)
+        found += _of_leader(seen, component)
+    return found
+
+
+def _of_node(seen: ControlPlane, node: NodeState) -> list[Trouble]:
+    look = f"kubectl describe node {node.name}"
+    if node.ready is False:
+        return [Trouble(f"node {node.name} is not Ready", look)]
+    if node.empty:
+        return [Trouble(f"{node.name} is a control-plane node without a control plane", look)]
+    found = []
+    for component in COMPONENTS:
+        if seen.serves(component, node) == "none":
+            found.append(_unserved(component, node))
+    return found
+
+
+def _unserved(component: Component, node: NodeState) -> Trouble:
+    instances = node.instances.get(component.name, [])
+    if not instances:
+        look = f"kubectl -n {NAMESPACE} get pods -l component={component.name} -o wide"
+        return Trouble(f"{component} has no pod on {node.name}", look)
+    # The one that was meant to serve: the last that came.
+    instance = max(instances, key=lambda one: (not one.terminating, one.kind == DAEMONSET))
+    what = f"{component} doesn't serve on {node.name}"
+    return Trouble(what, look_at(instance), why(instance))
+
+
+def why(instance: Instance) -> str:
+    """Why an instance isn't Ready, in a few words."""
+    if instance.waiting_for_port:
+        return "it waits for its port"
+    return instance.reason or instance.phase
+
+
+def look_at(instance: Instance) -> str:
+    """The command that tells more about an instance that isn't Ready."""
+    previous = " --previous" if instance.phase == "CrashLoopBackOff" else ""
+    if previous or instance.phase in ("Running", "Error"):
+        return f"kubectl -n {NAMESPACE} logs {instance.pod}{previous}"
+    return f"kubectl -n {NAMESPACE} describe pod {instance.pod}"
+
+
+def _of_rollout(seen: ControlPlane, component: Component) -> list[Trouble]:
+    rollout = seen.daemonsets.get(component.name)
+    if rollout is None or not any(seen.self_hosted(component, node) for node in seen.nodes):
+        # While static pods serve, a DaemonSet is something unfinished, not a trouble.
+        return []
+    if rollout.complete:
+        return []
+    name = f"DaemonSet {rollout.name}"
+    if rollout.desired == 0:
+        what = f"{name} has no node to run on"
+        return [Trouble(what, f"kubectl -n {NAMESPACE} describe daemonset {rollout.name}")]
+    numbers = f"{rollout.updated} of {rollout.desired} pods updated, {rollout.ready} Ready"
+    stuck = _stuck(seen, component)
+    look = f"kubectl -n {NAMESPACE} rollout status daemonset/{rollout.name}"
+    if stuck is not None:
+        return [Trouble(f"{name} is stuck: {numbers}", look_at(stuck), why(stuck))]
+    return [Trouble(f"{name} is being rolled out: {numbers}", look)]
+
+
+def _stuck(seen: ControlPlane, component: Component) -> Instance | None:
+    """An instance of a roll-out that won't get on by itself, if there is one."""
+    for node in seen.nodes:
+        for instance in node.instances.get(component.name, []):
+            if not instance.ready and instance.phase not in _MEND_BY_ITSELF and instance.reason:
+                return instance
+    return None
+
+
+def _of_leader(seen: ControlPlane, component: Component) -> list[Trouble]:
+    leader = seen.leaders.get(component.name)
+    if leader is None or leader.current:
+        return []
+    look = f"kubectl -n {NAMESPACE} describe lease {component.lease}"
+    return [Trouble(f"no {component} leads", look, f"the lease of {leader.holder} has run out")]
+
+
+def unfinished(seen: ControlPlane) -> list[str]:
+    """What runs of ours have left behind, in sentences; empty while a run is going on."""
+    if seen.run_going_on is not None:
+        return []
+    left = []
+    run = seen.unfinished_run
+    if run is not None:
+        step = step_under_way(run)
+        where = f" in the step {step}" if step else ""
+        left.append(f"The last {run.get('verb', 'run')} was interrupted{where}.")
+    left += [f"The agent's pod {pod.name} is left over ({pod.phase})." for pod in seen.agents]
+    for node in seen.nodes:
+        left += _of_both(seen, node)
+    if not left:
+        left += _idle_daemonsets(seen)
+    return left
+
+
+def step_under_way(run: Mapping[str, Any]) -> str:
+    """The name of the step that a run in the journal has begun and not ended; empty without one."""
+    steps = run.get("steps")
+    for step in reversed(steps if isinstance(steps, list) else []):
+        if isinstance(step, dict) and not step.get("ended"):
+            return str(step.get("name", ""))
+    return ""
+
+
+def _of_both(seen: ControlPlane, node: NodeState) -> list[str]:
+    """Of components that have an instance of either kind on a node."""
+    left, waiting = [], []
+    for component in COMPONENTS:
+        serves = seen.serves(component, node)
+        if serves == "both":
+            left.append(
+                f"Both the static pod and the DaemonSet's serve {component} on {node.name}."
+            )
+        for one in node.instances.get(component.name, []) if serves == STATIC else []:
+            if one.kind == DAEMONSET and one.waiting_for_port:
+                waiting.append(component.name)
+            elif one.kind == DAEMONSET:
+                left.append(f"The pod {one.pod} is there beside the static one: {why(one)}.")
+    if waiting:
+        names = " and ".join([", ".join(waiting[:-1]), waiting[-1]] if waiting[1:] else waiting)
+        left.append(f"On {node.name} the self-hosted {names} wait beside the static pods.")
+    return left
+
+
+def _idle_daemonsets(seen: ControlPlane) -> list[str]:
+    """DaemonSets of ours that run nothing, while static pods serve everywhere."""
+    return [
+        f"DaemonSet {rollout.name} exists, and runs nothing."
+        for rollout in seen.daemonsets.values()
+        if rollout.ours and rollout.desired == 0 and rollout.current == 0
+    ]

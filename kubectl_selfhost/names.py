@@ -1,0 +1,31 @@
+"""Names that we give to things in a cluster and on a node.
+
+They are the contract between one run and the next (and the next version): whoever renames one
+must also find what an earlier version left under the old name.
+"""
+
+NAMESPACE = "kube-system"
+FIELD_MANAGER = "kubectl-selfhost"
+
+#: Only nodes with this label run our DaemonSets: a control-plane node that is joined later brings
+#: static pods of its own and must not be given a second set before it is pivoted.
+NODE_LABEL = "kubectl-selfhost/pivoted"
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+
+JOURNAL = "kubectl-selfhost-journal"
+LEASE = "kubectl-selfhost"
+
+AGENT = "kubectl-selfhost-agent"
+AGENT_LABELS = {
+    "app.kubernetes.io/name": AGENT,
+    "app.kubernetes.io/managed-by": FIELD_MANAGER,
+}
+
+#: Our directory on a node lies beside the kubelet's staticPodPath, so that a manifest can be renamed
+#: into it: a rename is atomic only inside one file system.
+NODE_DIRECTORY = "kubectl-selfhost"
+
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+CONFIG_HASH_ANNOTATION = "kubernetes.io/config.hash"
+CONFIG_SOURCE_ANNOTATION = "kubernetes.io/config.source"
+ADVERTISE_ADDRESS_ANNOTATION = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"

@@ -1,0 +1,62 @@
+"""Finds a component's manifest among the files of the kubelet's directory, by what it contains.
+
+File names are nobody's contract: kubeadm's are well known, but the kubelet runs every file whose
+name doesn't begin with a dot, and a copy kept beside the real one is a second pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NAMESPACE
+
+
+def find(files: Mapping[str, bytes | None], component: Component, *, where: str) -> str:
+    """The name of the file that holds ``component``'s static pod.
+
+    ``files`` maps file names to contents (None for one too large to be a manifest); ``where`` names
+    the directory in messages. Raises SelfhostError where none holds it, or more than one does.
+    """
+    found = [name for name, content in sorted(files.items()) if _is_of(content, component)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        names = ", ".join(sorted(files)) or "nothing"
+        raise SelfhostError(
+            f"No file in {where} is the manifest of {component} (there is: {names}).",
+            "The pod that runs came from somewhere else: put its manifest there, wait until it is "
+            "Ready, then run the command again.",
+        )
+    raise SelfhostError(
+        f"{len(found)} files in {where} are manifests of {component}: {', '.join(found)}.",
+        "Move all but the true one out of that directory, then run the command again.",
+    )
+
+
+def _is_of(content: bytes | None, component: Component) -> bool:
+    import yaml
+
+    if content is None:
+        return False
+    try:
+        # The kubelet reads the first document of a file and no other.
+        document = next(yaml.safe_load_all(content), None)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return False
+    if not isinstance(document, dict) or document.get("kind") != "Pod":
+        return False
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        return False
+    return metadata.get("name") == component.name and (
+        metadata.get("namespace", "default") == NAMESPACE
+    )
+
+
+def document(content: bytes) -> dict:
+    """The static pod in a manifest file that ``find`` has found."""
+    import yaml
+
+    return next(yaml.safe_load_all(content))

@@ -1,0 +1,115 @@
+"""The agent's pod: short-lived, privileged, bound to one node.
+
+It must run when the scheduler or the controller-manager doesn't, when the node is tainted, and
+where no image can be pulled; it must not need a token, which only a working API server can mint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from kubectl_selfhost.names import AGENT_LABELS, NAMESPACE, NODE_DIRECTORY
+from kubectl_selfhost.node import binaries
+
+CONTAINER = "agent"
+HOST = "/host"
+PROGRAM_FOLDER = "/selfhost"
+
+#: How long an agent that nobody talks to stays, in seconds, before it ends by itself: a run whose
+#: plugin was killed leaves no privileged process behind.
+IDLE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class NodeTarget:
+    """Where an agent works: the node, its CPU, an image it has, the kubelet's staticPodPath."""
+
+    node: str
+    arch: str
+    image: str
+    static_pod_path: str
+
+    @property
+    def directory(self) -> str:
+        """Our directory on the node, beside the kubelet's."""
+        return str(PurePosixPath(self.static_pod_path).parent / NODE_DIRECTORY)
+
+    @property
+    def program(self) -> str:
+        """The agent's program inside its pod."""
+        return f"{PROGRAM_FOLDER}/{binaries.program(self.arch)}"
+
+    @property
+    def directory_arguments(self) -> list[str]:
+        return ["--dir", HOST + self.directory]
+
+    @property
+    def arguments(self) -> list[str]:
+        """What tells the agent where its directory and the manifests are, as its pod sees them."""
+        return [*self.directory_arguments, "--manifests", HOST + self.static_pod_path]
+
+
+def pod_name(node: str) -> str:
+    """The agent pod's name: one for a node, so that two runs can't have one each on it."""
+    name = f"node-debugger-selfhost-{node}"
+    if len(name) <= 63:
+        return name
+    return f"{name[:52]}-{hashlib.sha256(node.encode()).hexdigest()[:10]}"
+
+
+def manifest(target: NodeTarget) -> dict:
+    """The manifest of the agent's pod for ``target``."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(target.node),
+            "namespace": NAMESPACE,
+            "labels": dict(AGENT_LABELS),
+            "annotations": {
+                "kubectl-selfhost/purpose": (
+                    f"Moves static pod manifests of node {target.node} for kubectl selfhost. "
+                    "Deleting it is safe: it first puts back a manifest whose component is not "
+                    "seen to run yet."
+                )
+            },
+        },
+        "spec": {
+            "nodeName": target.node,
+            "hostPID": True,
+            "hostNetwork": True,
+            # A container that is killed comes back and goes on from the state it keeps on the node.
+            "restartPolicy": "OnFailure",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "priorityClassName": "system-node-critical",
+            "terminationGracePeriodSeconds": 20,
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [_container(target)],
+            "volumes": [
+                {"name": "host", "hostPath": {"path": "/", "type": "Directory"}},
+                {
+                    "name": "program",
+                    "configMap": {"name": binaries.config_map_name(), "defaultMode": 0o755},
+                },
+            ],
+        },
+    }
+
+
+def _container(target: NodeTarget) -> dict:
+    return {
+        "name": CONTAINER,
+        "image": target.image,
+        "imagePullPolicy": "Never",
+        "command": [target.program, "serve", *target.arguments, "--idle", str(IDLE_SECONDS)],
+        "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}},
+        "securityContext": {"privileged": True, "runAsUser": 0, "runAsGroup": 0},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "host", "mountPath": HOST},
+            {"name": "program", "mountPath": PROGRAM_FOLDER, "readOnly": True},
+        ],
+    }

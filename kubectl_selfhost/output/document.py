@@ -1,0 +1,191 @@
+"""The status as a document for programs: ``kubectl selfhost status -o json`` (or yaml).
+
+Its schema, kubectl-selfhost/v1alpha1, kind Status. Fields are only ever added; a program should
+pass over what it doesn't know. Times are RFC 3339 in UTC; what is unknown is null.
+
+- ``cluster``: context, server, version
+- ``observedAt``: when this was read, by the clock of the machine that read it
+- ``verdict``: state (static, self-hosted, partly-pivoted, degraded, run-in-progress, unknown),
+  healthy (true: exit status 0), message, next (a command, or null)
+- ``nodes[]``: name, controlPlane (has the role label), ready, pivoted (has our label), hostIP,
+  architecture, operatingSystem, kubeletVersion, and ``components[]``: name, servedBy (static,
+  daemonset, both, none), leader (true, false; null without election), and ``instances[]``: kind
+  (static, daemonset), pod, uid, image, phase (as kubectl's STATUS), ready, since, restarts,
+  waitingForPort, terminating, reason
+- ``daemonSets[]``: component, name, ours, desired, current, ready, updated, complete, image
+- ``leaders[]``: component, holder, current, renewedAt, acquiredAt, transitions
+- ``backups[]``: node, component, file (where the manifest was), backup (where it is kept), mode,
+  sha256, switchedAt, seconds (how long the switch took)
+- ``certificates[]``: of, notAfter, secondsLeft
+- ``run``: holder and renewedAt of a run that is going on, or null
+- ``lastRun``: id, verb, started, ended, outcome, message, by, plugin, probe; or null
+- ``agentPods[]``: name, node, phase
+- ``troubles[]``: message, command · ``unfinished[]``, ``warnings[]``: sentences
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.instance import Instance
+from kubectl_selfhost.controlplane.state import ControlPlane, Leader, NodeState
+from kubectl_selfhost.controlplane.verdict import Survey
+from kubectl_selfhost.output.status import backups, leads, warnings
+
+API_VERSION = "kubectl-selfhost/v1alpha1"
+_OF_A_RUN = ("id", "verb", "started", "ended", "outcome", "message", "by", "plugin", "probe")
+
+
+def document(survey: Survey) -> dict[str, Any]:
+    """The Status document as plain data."""
+    seen, verdict = survey.control_plane, survey.verdict
+    run, last = seen.run_going_on, seen.last_run
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Status",
+        "cluster": {
+            "context": survey.context,
+            "server": survey.server,
+            "version": survey.version or None,
+        },
+        "observedAt": _time(survey.taken),
+        "verdict": {
+            "state": verdict.state,
+            "healthy": verdict.healthy,
+            "message": verdict.message,
+            "next": verdict.next or None,
+        },
+        "nodes": [_node(seen, node) for node in seen.nodes],
+        "daemonSets": _rollouts(seen),
+        "leaders": [{"component": c, **_leader(one)} for c, one in seen.leaders.items()],
+        "backups": [_backup(one) for one in backups(seen)],
+        "certificates": [
+            {
+                "of": one.what,
+                "notAfter": _time(one.not_after),
+                "secondsLeft": int((one.not_after - survey.taken).total_seconds()),
+            }
+            for one in survey.certificates
+        ],
+        "run": run and {"holder": run.holder, "renewedAt": _time(run.renewed)},
+        "lastRun": last and {key: last.get(key) for key in _OF_A_RUN},
+        "agentPods": [
+            {"name": pod.name, "node": pod.node, "phase": pod.phase} for pod in seen.agents
+        ],
+        "troubles": [{"message": str(t), "command": t.look or None} for t in verdict.troubles],
+        "unfinished": list(verdict.unfinished),
+        "warnings": warnings(survey),
+    }
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """Indented as kubectl's, with everything but ASCII escaped: it may come from anybody."""
+    return json.dumps(content, indent=4)
+
+
+def as_yaml(content: Mapping[str, Any]) -> str:
+    """In block style, with what can't be printed escaped."""
+    import yaml
+
+    text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=False, width=1000)
+    return text.rstrip("\n")
+
+
+def essence(content: Mapping[str, Any]) -> object:
+    """What of a document tells whether anything has changed: all but times that pass by themselves.
+
+    For ``--watch`` in a pipe, which prints changes only.
+    """
+    passing = ("observedAt", "secondsLeft", "renewedAt")
+
+    def without(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {key: without(one) for key, one in value.items() if key not in passing}
+        return [without(one) for one in value] if isinstance(value, list) else value
+
+    return without(content)
+
+
+def _node(seen: ControlPlane, node: NodeState) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "controlPlane": node.labelled,
+        "ready": node.ready,
+        "pivoted": node.pivoted,
+        "hostIP": node.host_ip or None,
+        "architecture": node.arch or None,
+        "operatingSystem": node.os or None,
+        "kubeletVersion": node.kubelet_version or None,
+        "components": [_component(seen, component, node) for component in COMPONENTS],
+    }
+
+
+def _component(seen: ControlPlane, component: Component, node: NodeState) -> dict[str, Any]:
+    return {
+        "name": component.name,
+        "servedBy": seen.serves(component, node),
+        "leader": leads(seen, component, node),
+        "instances": [_instance(one) for one in node.instances.get(component.name, [])],
+    }
+
+
+def _instance(instance: Instance) -> dict[str, Any]:
+    return {
+        "kind": instance.kind,
+        "pod": instance.pod,
+        "uid": instance.uid,
+        "image": instance.image,
+        "phase": instance.phase,
+        "ready": instance.ready,
+        "since": _time(instance.since),
+        "restarts": instance.restarts,
+        "waitingForPort": instance.waiting_for_port,
+        "terminating": instance.terminating,
+        "reason": instance.reason or None,
+    }
+
+
+def _rollouts(seen: ControlPlane) -> list[dict[str, Any]]:
+    return [
+        {
+            "component": component,
+            "name": one.name,
+            "ours": one.ours,
+            "desired": one.desired,
+            "current": one.current,
+            "ready": one.ready,
+            "updated": one.updated,
+            "complete": one.complete,
+            "image": one.image or None,
+        }
+        for component, one in seen.daemonsets.items()
+    ]
+
+
+def _leader(leader: Leader) -> dict[str, Any]:
+    return {
+        "holder": leader.holder,
+        "current": leader.current,
+        "renewedAt": _time(leader.renewed),
+        "acquiredAt": _time(leader.acquired),
+        "transitions": leader.transitions,
+    }
+
+
+def _backup(one: Mapping[str, Any]) -> dict[str, Any]:
+    kept = ("node", "component", "file", "backup", "mode", "sha256")
+    return {
+        **{key: one.get(key) for key in kept},
+        "switchedAt": one.get("switched_at"),
+        "seconds": one.get("seconds"),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,119 @@
+"""What is told when checks have been made, and when a run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from kubectl_selfhost.output.table import table
+from kubectl_selfhost.output.text import PLAIN, Style, clean, seconds, wrap
+
+_INDENT = " " * 4
+
+
+class Finding(Protocol):
+    """What a check found: ``result`` is ok, warning or failed."""
+
+    @property
+    def check(self) -> str: ...
+    @property
+    def result(self) -> str: ...
+    @property
+    def finding(self) -> str: ...
+    @property
+    def cause(self) -> str: ...
+    @property
+    def hint(self) -> str: ...
+
+
+class Probe(Protocol):
+    """How the API looked to a client; times in seconds."""
+
+    @property
+    def requests(self) -> int: ...
+    @property
+    def failures(self) -> Mapping[str, int]: ...
+    @property
+    def longest_gap(self) -> float: ...
+
+
+def findings(
+    found: Sequence[Finding], *, title: str = "Pre-flight checks", style: Style = PLAIN
+) -> list[str]:
+    """A line for each check; for one that isn't ok also the cause, and what to do."""
+    lines = [style.paint(title, "bold")]
+    for one in found:
+        lines += _finding(one, style)
+    counts = {result: sum(one.result == result for one in found) for result in _RESULTS}
+    said = [f"{count} {word}" for word, count in counts.items() if count]
+    return [*lines, ", ".join(said) + "."]
+
+
+_RESULTS = ("ok", "warning", "failed")
+
+
+def _finding(one: Finding, style: Style) -> list[str]:
+    plain = Style(unicode=style.unicode).sign(one.result)
+    lines = wrap(f"{clean(one.check)}: {clean(one.finding)}", first=f"{plain} ", rest=_INDENT)
+    lines[0] = style.sign(one.result) + lines[0][len(plain) :]
+    if one.result != "ok":
+        if one.cause:
+            lines += wrap(f"Cause: {clean(one.cause)}", first=_INDENT)
+        if one.hint:
+            lines += wrap(f"Hint:  {clean(one.hint)}", first=_INDENT, rest=_INDENT + " " * 7)
+    return lines
+
+
+def summary(
+    headline: str,
+    *,
+    served: Sequence[tuple[str, str, str]] = (),
+    switched: Mapping[str, float] | None = None,
+    probe: Probe | None = None,
+    know: Sequence[str] = (),
+    next_command: str = "",
+    style: Style = PLAIN,
+) -> list[str]:
+    """The report after a run.
+
+    ``served`` is (component, by whom, on which node) as it is now; ``switched`` the seconds that
+    each component's switch took in this run.
+    """
+    switched = switched or {}
+    lines = [style.paint(clean(headline), "bold")]
+    rows = [
+        [component, by, node, seconds(switched[component]) if component in switched else "-"]
+        for component, by, node in served
+    ]
+    if rows:
+        lines += ["", *_without_lone_node(rows)]
+    if probe is not None:
+        lines += ["", *wrap(as_seen(probe), first="API meanwhile: ", rest="  ")]
+    if know:
+        lines += ["", "Good to know:"]
+        lines += [line for text in know for line in wrap(clean(text), first="  - ")]
+    if next_command:
+        lines += ["", f"Next: {clean(next_command)}"]
+    return lines
+
+
+def _without_lone_node(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table; the node is told beside it only where there are several."""
+    if len({row[2] for row in rows}) > 1:
+        return table(("COMPONENT", "SERVED BY", "NODE", "SWITCHED IN"), rows)
+    headers = ("COMPONENT", "SERVED BY", "SWITCHED IN")
+    return table(headers, [[component, by, took] for component, by, _, took in rows])
+
+
+def as_seen(probe: Probe) -> str:
+    """How the API looked to a client, in a sentence: what was measured, and nothing else."""
+    failures = {kind: count for kind, count in probe.failures.items() if count}
+    if not probe.requests:
+        return "not probed."
+    # An answer that says when to come again is no failure to a client: client-go obeys it.
+    later = failures.pop("retry-after", 0)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(failures.items()))
+    failed = f"{sum(failures.values())} failed ({kinds})" if failures else "none failed"
+    put_off = f", {later} told to come again" if later else ""
+    gap = f"longest time without an answer {probe.longest_gap:.1f}s"
+    return f"{probe.requests} requests, {failed}{put_off}; {gap}."

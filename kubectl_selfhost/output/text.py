@@ -1,0 +1,174 @@
+"""Text for people: made harmless, coloured where that is wanted, times as kubectl writes them."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TextIO
+
+WIDTH = 80
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_COLOURS = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
+
+
+def clean(value: object) -> str:
+    """``value`` on one line, without anything that steers a terminal: ESC becomes ``^[``.
+
+    As kubectl shows it (kubernetes/kubernetes issue 101695). Line feeds and tabs become spaces;
+    characters that turn the direction of writing or can't be seen are shown by their number.
+    """
+    return _CONTROL.sub(_caret, str(value))
+
+
+def _caret(match: re.Match[str]) -> str:
+    character = match.group()
+    if character in "\n\r\t":
+        return " "
+    code = ord(character)
+    if code < 0x20:
+        return "^" + chr(code + 0x40)
+    return "^?" if code == 0x7F else f"<U+{code:04X}>"
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal ``text`` takes; colours take none."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return sum(_columns(character) for character in plain)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, columns: int) -> str:
+    """``text`` in at most ``columns`` columns; what is cut off leaves ``...`` behind."""
+    if width(text) <= columns:
+        return text
+    kept, used = [], 0
+    for character in text:
+        used += _columns(character)
+        if used > columns - 3:
+            break
+        kept.append(character)
+    return ("".join(kept) + "...")[: max(0, columns)]
+
+
+def wrap(text: str, *, first: str = "", rest: str | None = None, columns: int = WIDTH) -> list[str]:
+    """``text`` in lines of at most ``columns``, the first led by ``first``, the others by ``rest``.
+
+    ``rest`` is as many spaces as ``first`` is long unless given. A word that is too long (a path, a
+    command) is left whole: it must stay fit to be copied.
+    """
+    rest = " " * width(first) if rest is None else rest
+    lines = textwrap.wrap(
+        text,
+        columns,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return lines or [first.rstrip()]
+
+
+def duration(seconds: float) -> str:
+    """A length of time as kubectl shows an age: 12s, 5m12s, 3h4m, 2d5h, 40d, 2y13d.
+
+    Kubernetes' HumanDuration (apimachinery/pkg/util/duration/duration.go).
+    """
+    total = int(seconds)
+    if total < -1:
+        return "<invalid>"
+    total = max(total, 0)
+    minutes, hours, days = total // 60, total // 3600, total // 86400
+    if total < 120:
+        return f"{total}s"
+    if minutes < 10:
+        return _two(minutes, "m", total % 60, "s")
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        return _two(hours, "h", minutes % 60, "m")
+    if hours < 48:
+        return f"{hours}h"
+    if hours < 192:
+        return _two(days, "d", hours % 24, "h")
+    if days < 730:
+        return f"{days}d"
+    if days < 8 * 365:
+        return _two(days // 365, "y", days % 365, "d")
+    return f"{days // 365}y"
+
+
+def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large}{large_unit}" + (f"{small}{small_unit}" if small else "")
+
+
+def seconds(value: float) -> str:
+    """A length of time that was measured: 0.8s, 12.3s, then as an age."""
+    return f"{value:.1f}s" if value < 120 else duration(value)
+
+
+def age(since: datetime | None, now: datetime) -> str:
+    """How long ago ``since`` was, ``<unknown>`` without one."""
+    # A clock that is a little behind the cluster's must not make an age invalid.
+    return "<unknown>" if since is None else duration(max(-1.0, (now - since).total_seconds()))
+
+
+def utc(moment: datetime) -> str:
+    """A point in time for people, in UTC: 2026-11-24 06:35:52 UTC."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+class Style:
+    """Colours, or none of them: ``Style.for_stream`` decides."""
+
+    def __init__(self, *, colour: bool = False, unicode: bool = True) -> None:
+        self.colour = colour
+        self.unicode = unicode
+
+    @classmethod
+    def for_stream(cls, stream: TextIO, environ: Mapping[str, str] | None = None) -> Style:
+        """Colour on a terminal only, unless NO_COLOR is set or TERM is dumb.
+
+        Whether the stream can write signs that aren't ASCII is told by its encoding.
+        """
+        environ = os.environ if environ is None else environ
+        wanted = "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
+        encoding = (getattr(stream, "encoding", None) or "").lower().replace("-", "")
+        return cls(colour=wanted and is_terminal(stream), unicode=encoding.startswith("utf"))
+
+    def paint(self, text: str, colour: str) -> str:
+        """``text`` in green, yellow, red, dim or bold, if there is colour at all."""
+        if not self.colour or not text:
+            return text
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+    def sign(self, result: str) -> str:
+        """The sign for ok, warning or failed, coloured: √ ‼ × (in ASCII: ok, !!, xx)."""
+        fine, plain, colour = _SIGNS[result]
+        return self.paint(fine if self.unicode else plain, colour)
+
+
+_SIGNS = {
+    "ok": ("√", "ok", "green"),
+    "warning": ("‼", "!!", "yellow"),
+    "failed": ("×", "xx", "red"),
+}
+
+PLAIN = Style()
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody looks at ``stream`` on a terminal; False for one that is closed."""
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False

@@ -1,0 +1,352 @@
+"""The pivot's pre-flight checks: each is one method, named as a person may ignore it."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import ownership, resources, staticpod
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import admission_changes
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE
+from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import pod as agent_pod
+from kubectl_selfhost.workflow import access
+from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions, host_ip
+from kubectl_selfhost.workflow.preflight import FAILED, WARNING, Check, Finding, ok
+from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+#: DaemonSet roll-outs with maxSurge are GA since Kubernetes 1.25 (KEP-1591).
+OLDEST_MINOR = 25
+#: The newest minor version that the cluster tests run on.
+NEWEST_TESTED_MINOR = 37
+
+
+class Preflight:
+    """Gathers what a pivot needs to know, and judges it.
+
+    Where a check needs what another one found missing (no static pods, so no DaemonSets to try), it
+    says so instead of failing a second time.
+    """
+
+    def __init__(
+        self, cluster: Cluster, options: PivotOptions, *, tell: Callable[[str], None]
+    ) -> None:
+        self._cluster = cluster
+        self._options = options
+        self.situation = wait_for_static_pods(cluster, options, tell=tell)
+        self._paths: dict[str, str | SelfhostError] = {}
+
+    def checks(self) -> list[Check]:
+        """All checks, in the order in which they are shown."""
+        return [
+            Check("Permissions", "what you may do", self.permissions),
+            Check("ServerVersion", "the server's version", self.server_version),
+            Check("ControlPlaneNodes", "the control-plane nodes", self.nodes),
+            Check("Ownership", "who else manages the control plane", self.ownership),
+            Check("StaticPods", "the static pods", self.static_pods),
+            Check("StaticPodPath", "the kubelet's staticPodPath", self.path),
+            Check("Architecture", "the node's CPU", self.architecture),
+            Check("AdvertiseAddress", "the API server's address", self.advertise_address),
+            Check("HeadRoom", "room for the second instances", self.head_room),
+            Check("ForeignDaemonSets", "DaemonSets of our names", self.foreign_daemonsets),
+            Check("Admission", "what admission makes of our pods", self.admission),
+        ]
+
+    def pivot(self) -> Pivot:
+        """The pivot of the cluster's one control-plane node; for after the checks."""
+        node = self._only_node()
+        return Pivot(
+            self._cluster,
+            self.situation,
+            node=node,
+            static_pod_path=static_pod_path(self._cluster, node),
+            options=self._options,
+        )
+
+    def permissions(self) -> Finding:
+        from kubectl_selfhost.cluster.access import denied
+
+        needed = access.for_pivot()
+        refused = denied(self._cluster, needed)
+        if not refused:
+            return ok("Permissions", f"you may do all of the {len(needed)} things needed")
+        return Finding(
+            "Permissions",
+            FAILED,
+            "you may not " + "; ".join(str(d) for d in refused),
+            "a run that is refused half-way has to be undone",
+            "Ask for the ClusterRole in the README, or use another --user or --context.",
+        )
+
+    def server_version(self) -> Finding:
+        version = self.situation.git_version
+        minor = int((re.match(r"v1\.(\d+)", version) or ["", "0"])[1])
+        if minor < OLDEST_MINOR:
+            return Finding(
+                "ServerVersion",
+                FAILED,
+                f"the server is {version}",
+                f"DaemonSets can only be rolled out safely since Kubernetes 1.{OLDEST_MINOR}",
+                "Upgrade the cluster first.",
+            )
+        if minor > NEWEST_TESTED_MINOR:
+            return Finding(
+                "ServerVersion",
+                WARNING,
+                f"the server is {version}",
+                f"this version was tested up to Kubernetes 1.{NEWEST_TESTED_MINOR}",
+                "Look for a newer kubectl-selfhost: `kubectl krew upgrade selfhost`.",
+            )
+        return ok("ServerVersion", f"the server is {version}")
+
+    def nodes(self) -> Finding:
+        names = [node["metadata"]["name"] for node in self.situation.nodes]
+        if not names:
+            return Finding(
+                "ControlPlaneNodes",
+                FAILED,
+                f"no node has the label {CONTROL_PLANE_LABEL}",
+                "the control plane doesn't run on nodes of this cluster, or isn't kubeadm's",
+                "kubectl selfhost is for control planes that kubeadm has made.",
+            )
+        if len(names) > 1:
+            return Finding(
+                "ControlPlaneNodes",
+                FAILED,
+                f"{len(names)} control-plane nodes: {', '.join(names)}",
+                "this version pivots clusters with one control-plane node",
+                "Wait for a version that does several; nothing else helps yet.",
+            )
+        unready = [n["metadata"]["name"] for n in self.situation.nodes if not _node_ready(n)]
+        if unready:
+            return Finding(
+                "ControlPlaneNodes",
+                FAILED,
+                f"node {unready[0]} is not Ready",
+                "its kubelet would not start the new pods",
+                f"`kubectl describe node {unready[0]}` says why.",
+            )
+        return ok("ControlPlaneNodes", f"{names[0]} is Ready")
+
+    def ownership(self) -> Finding:
+        found = ownership.owner(
+            self.situation.nodes,
+            git_version=self.situation.git_version,
+            api_groups=self.situation.api_groups,
+        )
+        if found is None:
+            return ok("Ownership", "nothing else manages this control plane")
+        return Finding(
+            "Ownership",
+            FAILED,
+            f"this control plane belongs to {found}",
+            "it would undo the pivot, or take the node for broken",
+            "Change the control plane through it instead.",
+        )
+
+    def static_pods(self) -> Finding:
+        node = self._only_node()
+        problems = [p for c in self._options.components for p in _problems(self.situation, c, node)]
+        if problems:
+            return Finding(
+                "StaticPods",
+                FAILED,
+                "; ".join(problems),
+                "only a control plane that is healthy is changed",
+                f"Mend it first (waited for --timeout={self._options.timeout:g}s).",
+            )
+        self._cluster.raw("GET", "/readyz")
+        return ok("StaticPods", "the components are Ready and the API server answers")
+
+    def path(self) -> Finding:
+        path = static_pod_path(self._cluster, self._only_node())
+        return ok("StaticPodPath", f"the kubelet reads static pods from {path}")
+
+    def architecture(self) -> Finding:
+        arch = self.situation.node(self._only_node())["status"]["nodeInfo"]["architecture"]
+        if arch in binaries.ARCHITECTURES:
+            return ok("Architecture", f"there is a node agent for {arch}")
+        return Finding(
+            "Architecture",
+            FAILED,
+            f"the node's CPU is {arch}",
+            f"there are node agents for {', '.join(binaries.ARCHITECTURES)} only",
+            "Ask for one for this CPU.",
+        )
+
+    def advertise_address(self) -> Finding:
+        node = self._only_node()
+        mirror = self.situation.mirror_pod(APISERVER, node)
+        if mirror is None:
+            return ok("AdvertiseAddress", "kube-apiserver is self-hosted already")
+        address = staticpod.advertise_address(mirror)
+        node_address = host_ip(self.situation.node(node))
+        if address in (None, node_address):
+            return ok("AdvertiseAddress", f"{address or node_address}, the node's own address")
+        return ok(
+            "AdvertiseAddress",
+            f"{address} is not the node's address {node_address}: it is kept as it is",
+        )
+
+    def head_room(self) -> Finding:
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        node = self._only_node()
+        pods = self._cluster.list(PODS, fields=f"spec.nodeName={node}")
+        free_cpu, free_memory = resources.headroom(self.situation.node(node), pods)
+        cpu, memory = 0, 0
+        for manifest in self.pivot().daemonsets().values():
+            more_cpu, more_memory = resources.requests(manifest["spec"]["template"]["spec"])
+            cpu, memory = cpu + more_cpu, memory + more_memory
+        agent_cpu, agent_memory = resources.requests(self._agent_pod()["spec"])
+        cpu, memory = cpu + agent_cpu, memory + agent_memory
+        wanted = f"{cpu}m CPU and {memory // 2**20}Mi memory"
+        free = f"{free_cpu}m and {free_memory // 2**20}Mi"
+        if cpu <= free_cpu and memory <= free_memory:
+            return ok("HeadRoom", f"the second instances request {wanted}; free are {free}")
+        return Finding(
+            "HeadRoom",
+            FAILED,
+            f"the second instances request {wanted}, but node {node} has {free} left",
+            "old and new instances stand side by side for a while; the new pods would stay Pending",
+            "Move pods off that node (`kubectl drain` spares DaemonSets), or lower requests.",
+        )
+
+    def foreign_daemonsets(self) -> Finding:
+        foreign = [
+            c.daemonset
+            for c in COMPONENTS
+            if c.daemonset in self.situation.daemonsets
+            and not _is_ours(self.situation.daemonsets[c.daemonset])
+        ]
+        if not foreign:
+            return ok("ForeignDaemonSets", "none that isn't ours")
+        return Finding(
+            "ForeignDaemonSets",
+            FAILED,
+            f"{', '.join(foreign)} in {NAMESPACE} was not made by kubectl selfhost",
+            "it would be overwritten, and somebody may need it",
+            f"Look at it (`kubectl -n {NAMESPACE} get daemonset {foreign[0]} -o yaml`) and remove "
+            "it if nothing runs from it.",
+        )
+
+    def admission(self) -> Finding:
+        from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS
+
+        self._cluster.create(CONFIGMAPS, _trial(binaries.config_map()), dry_run=True)
+        self._cluster.create(PODS, _trial(self._agent_pod()), dry_run=True)
+        changes: list[str] = []
+        for manifest in self.pivot().daemonsets().values():
+            self._cluster.apply(manifest, dry_run=True)
+            template = manifest["spec"]["template"]
+            pod = self._cluster.create(PODS, _pod_of(template, manifest), dry_run=True)
+            changes += [
+                f"{manifest['metadata']['name']}: {c}" for c in admission_changes(template, pod)
+            ]
+        if not changes:
+            return ok("Admission", "our DaemonSets and pods are accepted as they are")
+        return Finding(
+            "Admission",
+            FAILED,
+            "a webhook or policy changes our pods: " + "; ".join(changes),
+            "what would run then is not what runs now",
+            "Exempt kube-system from it.",
+        )
+
+    def _agent_pod(self) -> dict:
+        return agent_pod.manifest(self.pivot().target)
+
+    def _only_node(self) -> str:
+        """The one control-plane node; raises SelfhostError where there isn't just one."""
+        if len(self.situation.nodes) != 1:
+            raise SelfhostError("can only be looked at on a single control-plane node")
+        return self.situation.nodes[0]["metadata"]["name"]
+
+
+def wait_for_static_pods(
+    cluster: Cluster, options: PivotOptions, *, tell: Callable[[str], None]
+) -> Situation:
+    """Reads the situation, again and again until every component is healthy or time is up.
+
+    What is unhealthy then is left to the check ``StaticPods``, so that it is told with the rest.
+    """
+    from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
+
+    latest: list[Situation] = []
+
+    def healthy() -> Situation:
+        situation = read_situation(cluster)
+        latest[:] = [situation]
+        for node in situation.nodes:
+            for component in options.components:
+                problems = _problems(situation, component, node["metadata"]["name"])
+                if problems and _may_come(situation, component, node["metadata"]["name"]):
+                    raise Waiting(problems[0])
+        return situation
+
+    try:
+        return wait_until(
+            healthy,
+            what="a healthy control plane",
+            timeout=options.timeout,
+            every=1.0,
+            tell=tell,
+        )
+    except TimedOut:
+        if not latest:
+            raise
+        return latest[0]
+
+
+def _problems(situation: Situation, component: Component, node: str) -> list[str]:
+    """Why the component is not healthy on the node; empty if it is, whichever instance serves."""
+    if situation.self_hosted(component, node):
+        return []
+    static = [i for i in situation.instances(component, node) if i.kind == "static"]
+    if not static:
+        return [f"{component} has no static pod on {node}"]
+    if not static[0].ready:
+        return [f"{component} on {node} is not Ready: {static[0].phase}"]
+    return []
+
+
+def _may_come(situation: Situation, component: Component, node: str) -> bool:
+    """Whether waiting can help: a node without any trace of the component won't grow one."""
+    return bool(situation.instances(component, node))
+
+
+def _node_ready(node: dict) -> bool:
+    conditions = node["status"].get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _is_ours(daemonset: dict) -> bool:
+    labels = daemonset["metadata"].get("labels") or {}
+    return labels.get("app.kubernetes.io/managed-by") == FIELD_MANAGER
+
+
+def _trial(manifest: dict) -> dict:
+    """The manifest under a name that nothing has, for a dry run beside the real one."""
+    trial = copy.deepcopy(manifest)
+    trial["metadata"]["generateName"] = trial["metadata"].pop("name")[:40] + "-trial-"
+    return trial
+
+
+def _pod_of(template: dict, manifest: dict) -> dict:
+    """The pod that the DaemonSet controller would make of a template."""
+    metadata = copy.deepcopy(template["metadata"])
+    metadata["generateName"] = manifest["metadata"]["name"] + "-"
+    metadata["namespace"] = NAMESPACE
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": copy.deepcopy(template["spec"]),
+    }

@@ -1,0 +1,159 @@
+"""A pivot from beginning to end: what has to be settled, checked, planned, asked, run, and told.
+
+The verb in cli/ says what a person typed and prints what comes out; the order of things is here.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.workflow import journal as journals
+from kubectl_selfhost.workflow import leftovers, preflight
+from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
+from kubectl_selfhost.workflow.pivot_checks import Preflight
+from kubectl_selfhost.workflow.preflight import Finding
+from kubectl_selfhost.workflow.runner import Observer, Stopped, run
+from kubectl_selfhost.workflow.situation import Situation, read_situation
+from kubectl_selfhost.workflow.step import Plan
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.prober import ProbeReport
+
+
+_BY = {STATIC: "static pod", DAEMONSET: "DaemonSet {component.daemonset}"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A pivot that was looked at and may begin: what was found, and what would be done."""
+
+    pivot: Pivot
+    findings: list[Finding]
+    plan: Plan
+    journal: Journal
+
+
+@dataclass(frozen=True)
+class PivotResult:
+    """What a finished pivot did. ``seconds`` is each component's switch, by its name."""
+
+    node: str
+    directory: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    probe: ProbeReport | None = None
+
+
+def nothing_to_do(cluster: Cluster, situation: Situation, options: PivotOptions) -> bool:
+    """Whether all is self-hosted already and no earlier run has left anything unfinished."""
+    if not situation.all_self_hosted(options.components):
+        return False
+    runs = journals.read(cluster).get("runs", [])
+    return not _agent_pods(situation) and all(r.get("ended") for r in runs)
+
+
+def prepare(
+    cluster: Cluster,
+    options: PivotOptions,
+    *,
+    observer: Observer,
+    show_findings: Callable[[list[Finding]], None],
+) -> Prepared:
+    """Waits for a healthy control plane, runs the pre-flight checks and makes the plan.
+
+    Changes nothing. Raises PreflightFailed after ``show_findings`` was given all findings.
+    """
+    looked = Preflight(cluster, options, tell=observer.step_waiting)
+    findings = preflight.run_checks(looked.checks(), ignore=options.ignore)
+    show_findings(findings)
+    preflight.require(findings)
+    pivot = looked.pivot()
+    journal = Journal(cluster)
+    return Prepared(pivot, findings, pivot.plan(observer=observer, journal=journal), journal)
+
+
+def settle_leftovers(cluster: Cluster, options: PivotOptions, *, observer: Observer) -> None:
+    """Finishes what a killed run had begun; needs the run's Lease."""
+    leftovers.settle(cluster, read_situation(cluster), timeout=options.timeout, tell=observer.note)
+
+
+def carry_out(
+    cluster: Cluster,
+    prepared: Prepared,
+    *,
+    observer: Observer,
+    still_ours: Callable[[], None],
+) -> PivotResult:
+    """Runs the plan while the API is probed, and writes the journal.
+
+    ``still_ours`` is asked before each step and raises when another run has taken over. Raises
+    the SelfhostError that ended the run, after everything was undone that could be.
+    """
+    from kubectl_selfhost.cluster.prober import Prober
+
+    pivot, journal = prepared.pivot, prepared.journal
+    journal.open(verb="pivot", by=identity())
+    with cluster.waiting(pivot.options.timeout, on_outage=observer.note), Prober(cluster) as prober:
+        try:
+            run(prepared.plan, observer=observer, recorder=journal, before_each=still_ours)
+        except SelfhostError as error:
+            outcome = "stopped" if isinstance(error, Stopped) else "failed"
+            _close(journal, outcome, error.message, prober.report())
+            raise
+        probe = prober.report()
+    _close(journal, "done", "", probe)
+    return PivotResult(
+        node=pivot.node,
+        directory=pivot.target.directory,
+        seconds={h.component.name: h.seconds for h in pivot.handovers if h.seconds is not None},
+        probe=probe,
+    )
+
+
+def served(cluster: Cluster) -> list[tuple[str, str, str]]:
+    """What runs where now: (component, by whom, on which node)."""
+    situation = read_situation(cluster)
+    rows = []
+    for node in situation.nodes:
+        name = node["metadata"]["name"]
+        for component in COMPONENTS:
+            ready = [i for i in situation.instances(component, name) if i.ready]
+            by = " and ".join(_BY[i.kind].format(component=component) for i in ready)
+            rows.append((component.name, by or "none", name))
+    return rows
+
+
+def identity() -> str:
+    """Who runs this, for the Lease and the journal: user and host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _close(journal: Journal, outcome: str, message: str, probe: ProbeReport) -> None:
+    facts = {
+        "requests": probe.requests,
+        "failures": probe.failures,
+        "longest_gap_seconds": round(probe.longest_gap, 3),
+    }
+    journal.close(outcome, message=message, probe=facts)
+
+
+def _agent_pods(situation: Situation) -> list[dict]:
+    from kubectl_selfhost.names import AGENT_LABELS
+
+    return [
+        pod
+        for pod in situation.pods
+        if AGENT_LABELS.items() <= (pod["metadata"].get("labels") or {}).items()
+    ]

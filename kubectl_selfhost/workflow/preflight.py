@@ -1,0 +1,99 @@
+"""Pre-flight: everything that can be found out before anything is changed.
+
+All checks run before anything is said to have failed, so that a person mends them in one go. Each
+says what it found, why that is a problem, and what to do. A person may ignore a check by its name,
+as with kubeadm's own ``--ignore-preflight-errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from kubectl_selfhost.errors import SelfhostError
+
+OK = "ok"
+WARNING = "warning"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found. ``cause`` and ``hint`` are for a warning or a failure."""
+
+    check: str
+    result: str
+    finding: str
+    cause: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: its name (CamelCase, as kubeadm's), what it looks at, and how."""
+
+    name: str
+    title: str
+    look: Callable[[], Finding]
+
+
+class PreflightFailed(SelfhostError):
+    """At least one check failed; nothing was changed."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        failed = [finding for finding in findings if finding.result == FAILED]
+        names = ", ".join(finding.check for finding in failed)
+        super().__init__(
+            f"{len(failed)} pre-flight check{'s' if len(failed) > 1 else ''} failed: {names}. "
+            "Nothing was changed.",
+            "Mend what is marked above, then run the command again "
+            f"(or, if you know better: --ignore-preflight-errors={names.replace(' ', '')}).",
+        )
+        self.findings = findings
+
+
+def ok(check: str, finding: str) -> Finding:
+    return Finding(check, OK, finding)
+
+
+def run_checks(checks: Iterable[Check], *, ignore: Iterable[str] = ()) -> list[Finding]:
+    """Runs the checks side by side; gives their findings in the checks' order.
+
+    A failed check whose name is in ``ignore`` (any case, ``all`` for every one) becomes a warning.
+    A check that can't look (the API refuses, say) has failed with that as its finding.
+    """
+    checks = list(checks)
+    ignored = {name.strip().lower() for name in ignore}
+    _refuse_unknown(ignored, checks)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        findings = list(pool.map(_look, checks))
+    return [_ignored(finding, ignored) for finding in findings]
+
+
+def _refuse_unknown(ignored: set[str], checks: list[Check]) -> None:
+    known = {check.name.lower() for check in checks} | {"all"}
+    for name in sorted(ignored - known):
+        raise SelfhostError(
+            f'There is no pre-flight check called "{name}".',
+            "The checks are: " + ", ".join(check.name for check in checks) + ", or all.",
+        )
+
+
+def _look(check: Check) -> Finding:
+    try:
+        return check.look()
+    except SelfhostError as error:
+        return Finding(check.name, FAILED, f"{check.title}: {error.message}", hint=error.hint)
+
+
+def _ignored(finding: Finding, ignored: set[str]) -> Finding:
+    if finding.result == FAILED and ({finding.check.lower(), "all"} & ignored):
+        return replace(finding, result=WARNING, finding=f"{finding.finding} (ignored)")
+    return finding
+
+
+def require(findings: list[Finding]) -> None:
+    """Raises PreflightFailed if any of ``findings`` has failed."""
+    if any(finding.result == FAILED for finding in findings):
+        raise PreflightFailed(findings)

@@ -1,0 +1,114 @@
+"""What a run starts from: the objects of the control plane as the API shows them, read once.
+
+A plan is made from this and from nothing else, so that the dry run, the question and the run speak
+of the same cluster.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.instance import Instance, instances_of
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL, MIRROR_ANNOTATION, NAMESPACE
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+@dataclass(frozen=True)
+class Situation:
+    """API objects (as dicts): control-plane nodes, and the pods and DaemonSets of kube-system.
+
+    ``api_groups`` are the groups that the server serves, ``git_version`` is its version string.
+    """
+
+    nodes: list[dict]
+    pods: list[dict]
+    daemonsets: dict[str, dict]
+    git_version: str
+    api_groups: list[str]
+
+    def node(self, name: str) -> dict:
+        return next(node for node in self.nodes if node["metadata"]["name"] == name)
+
+    def instances(self, component: Component, node: str) -> list[Instance]:
+        """The component's instances on a node."""
+        return instances_of(self._pods_on(node), component)
+
+    def mirror_pod(self, component: Component, node: str) -> dict | None:
+        """The mirror pod of the component's static pod on a node, or None."""
+        for pod in self._pods_on(node):
+            metadata = pod["metadata"]
+            if MIRROR_ANNOTATION in (metadata.get("annotations") or {}) and (
+                metadata["name"] == component.mirror_pod(node)
+            ):
+                return pod
+        return None
+
+    def self_hosted(self, component: Component, node: str) -> bool:
+        """Whether the DaemonSet's instance serves on the node, Ready, without a static one."""
+        found = self.instances(component, node)
+        return (
+            bool(found)
+            and all(i.kind == "daemonset" for i in found)
+            and any(i.ready for i in found)
+        )
+
+    def all_self_hosted(self, components: tuple[Component, ...] = COMPONENTS) -> bool:
+        """Whether every component in question is self-hosted on every control-plane node."""
+        return bool(self.nodes) and all(
+            self.self_hosted(component, node["metadata"]["name"])
+            for node in self.nodes
+            for component in components
+        )
+
+    def _pods_on(self, node: str) -> list[dict]:
+        return [
+            pod
+            for pod in self.pods
+            if pod["spec"].get("nodeName") == node and pod["metadata"]["namespace"] == NAMESPACE
+        ]
+
+
+def read_situation(cluster: Cluster) -> Situation:
+    """Reads the control plane's objects, side by side. Raises what the API says (ApiError)."""
+    from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
+
+    with ThreadPoolExecutor(max_workers=5) as pool:
+        nodes = pool.submit(cluster.list, NODES, labels=CONTROL_PLANE_LABEL)
+        pods = pool.submit(cluster.list, PODS, NAMESPACE)
+        daemonsets = pool.submit(cluster.list, DAEMONSETS, NAMESPACE)
+        version = pool.submit(_json, cluster, "/version")
+        groups = pool.submit(_json, cluster, "/apis")
+    return Situation(
+        nodes=nodes.result(),
+        pods=pods.result(),
+        daemonsets={d["metadata"]["name"]: d for d in daemonsets.result()},
+        git_version=version.result().get("gitVersion", ""),
+        api_groups=[group["name"] for group in groups.result().get("groups", [])],
+    )
+
+
+def static_pod_path(cluster: Cluster, node: str) -> str:
+    """The directory from which the node's kubelet reads static pods (its own configz says it).
+
+    Raises SelfhostError where the kubelet has none, or doesn't say.
+    """
+    answer = _json(cluster, f"/api/v1/nodes/{node}/proxy/configz")
+    path = answer.get("kubeletconfig", {}).get("staticPodPath", "")
+    if not path:
+        raise SelfhostError(
+            f"The kubelet of node {node} has no staticPodPath: it runs no static pods from files.",
+            "kubectl selfhost works with kubeadm's static pods only.",
+        )
+    return path.rstrip("/")
+
+
+def _json(cluster: Cluster, path: str) -> dict:
+    _, body = cluster.raw("GET", path)
+    return json.loads(body)

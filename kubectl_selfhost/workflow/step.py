@@ -1,0 +1,57 @@
+"""A step is data: what, why, how to tell that it is done, how to do it, how to undo it.
+
+From one list of steps come the plan that people read, the dry run, the run, its progress, the
+resume after an interruption and the way back after a failure. So a step that would need a word of
+explanation anywhere else has it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+def nothing() -> None:
+    """The undo of a step that leaves nothing behind."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plan.
+
+    ``name`` is stable (people grep for it, the journal keeps it). ``done`` looks at the cluster,
+    not at the journal, so a step that somebody did by hand counts as done. ``do`` may be called
+    when a former run did half of it. ``undo`` is called after a failure of this step or of a later
+    one; it takes away only what nothing uses by then. ``unavailable``: what clients miss.
+    """
+
+    name: str
+    title: str
+    why: str
+    done: Callable[[], bool]
+    do: Callable[[], None]
+    undo: Callable[[], None] = nothing
+    unavailable: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps in their order, with what a person should know before saying yes."""
+
+    title: str
+    steps: list[Step]
+    facts: dict[str, str] = field(default_factory=dict)
+    know: list[str] = field(default_factory=list)
+
+    def as_rows(self) -> list[dict[str, object]]:
+        """The steps as plain data, for the printed plan and for ``-o json``."""
+        return [
+            {
+                "number": number,
+                "name": step.name,
+                "title": step.title,
+                "why": step.why,
+                "unavailable": step.unavailable or None,
+            }
+            for number, step in enumerate(self.steps, 1)
+        ]

@@ -1,0 +1,107 @@
+"""Looks at the whole control plane at once, for the status page.
+
+A page that shows most of it is worth more than an error: what can't be read (a permission that is
+missing, say) is said beside the rest. Only when nothing of it can be read, that is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from kubectl_selfhost.controlplane import certificates
+from kubectl_selfhost.controlplane.certificates import Expiry
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.state import observe
+from kubectl_selfhost.controlplane.verdict import Survey
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import AGENT_LABELS, CONTROL_PLANE_LABEL, JOURNAL, NAMESPACE
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+_AT_ONCE = 8
+_ESSENTIAL = ("nodes", "pods", "our pods", "daemonsets", "leases")
+
+
+def survey(cluster: Cluster) -> Survey:
+    """Reads what there is to see, in parallel; changes nothing.
+
+    Raises the SelfhostError (Unreachable, Unauthorized, ...) if neither nodes nor pods could be
+    read.
+    """
+    questions = _questions(cluster)
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        asked = {name: pool.submit(_answer, question) for name, question in questions.items()}
+        answers = {name: future.result() for name, future in asked.items()}
+    failed = {n: a for n, a in answers.items() if isinstance(a, SelfhostError)}
+    got: dict[str, Any] = {n: a for n, a in answers.items() if n not in failed}
+    if not got.get("nodes") and "pods" not in got:
+        raise failed["pods"]
+    return Survey(
+        context=cluster.context,
+        server=cluster.server,
+        control_plane=observe(
+            nodes=got.get("nodes", []),
+            pods=_once([*got.get("pods", []), *got.get("our pods", []), *got.get("agents", [])]),
+            daemonsets=got.get("daemonsets", []),
+            leases=got.get("leases", []),
+            configmaps=[one for one in [got.get("journal")] if one],
+        ),
+        version=got.get("version", ""),
+        taken=datetime.now(timezone.utc),
+        certificates=_certificates(got),
+        unread={name: error.message for name, error in failed.items()},
+        essential=_ESSENTIAL,
+    )
+
+
+def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
+    """What to ask, by what it is about. Large clusters have thousands of pods in kube-system, so
+    these are asked for by label; the API can't be asked for one label or another.
+    """
+    from kubectl_selfhost.cluster.certificate import served_certificate
+    from kubectl_selfhost.cluster.kinds import CONFIGMAPS, DAEMONSETS, LEASES, NODES, PODS
+
+    ours = f"k8s-app in ({','.join(c.daemonset for c in COMPONENTS)})"
+    agents = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
+    return {
+        "pods": lambda: cluster.list(PODS, NAMESPACE, labels="tier=control-plane"),
+        "nodes": lambda: cluster.list(NODES, labels=CONTROL_PLANE_LABEL),
+        "our pods": lambda: cluster.list(PODS, NAMESPACE, labels=ours),
+        "agents": lambda: cluster.list(PODS, NAMESPACE, labels=agents),
+        "daemonsets": lambda: cluster.list(DAEMONSETS, NAMESPACE),
+        "leases": lambda: cluster.list(LEASES, NAMESPACE),
+        "journal": lambda: cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE),
+        "version": lambda: json.loads(cluster.raw("GET", "/version")[1])["gitVersion"],
+        "authority": lambda: cluster.find(CONFIGMAPS, "kube-root-ca.crt", NAMESPACE),
+        "certificate": lambda: served_certificate(cluster),
+    }
+
+
+def _answer(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except SelfhostError as error:
+        return error
+    except (ValueError, KeyError, TypeError) as error:
+        return SelfhostError(f"what the API server answered makes no sense ({error})")
+
+
+def _once(pods: list[dict]) -> list[dict]:
+    """Each pod once, though several questions may have found it."""
+    return list({pod["metadata"]["uid"]: pod for pod in pods}.values())
+
+
+def _certificates(got: dict[str, Any]) -> list[Expiry]:
+    """Of what can be seen from here; the files on the nodes can't."""
+    authority = ((got.get("authority") or {}).get("data") or {}).get("ca.crt", "")
+    seen = [
+        ("API server", got.get("certificate"), "apiserver"),
+        ("cluster CA", certificates.first_in_pem(authority.encode()), ""),
+    ]
+    ends = [(what, certificates.not_after(der), renew) for what, der, renew in seen if der]
+    return [Expiry(what, end, renew) for what, end, renew in ends if end is not None]

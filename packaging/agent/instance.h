@@ -1,0 +1,25 @@
+/* The two instances of a hand-over, as one sees them from the node: processes, restarts. */
+#ifndef INSTANCE_H
+#define INSTANCE_H
+
+#include <stdbool.h>
+
+#include "state.h"
+
+struct instance_view {
+    bool static_alive;   /* any process of the static pod is left */
+    bool listening;      /* anybody listens on the port */
+    int servers;         /* processes of the new instance's pods, without pauses and our own */
+    long starts;         /* of the new instance's container since it was armed */
+};
+
+void instance_look(const char *proc, const struct state *state, struct instance_view *view);
+
+/* How often the container of the new instance's pods was started, by the log files' numbers. */
+long instance_starts(const struct state *state);
+
+/* Ends the new instance's pods, their sandboxes too, so that the kubelet runs them again from their
+ * init container. A pod that is just waiting there is left alone. Returns how many were signalled. */
+int instance_stop(const char *proc, const struct state *state, int signal);
+
+#endif

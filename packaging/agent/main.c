@@ -1,0 +1,128 @@
+/* The node agent of kubectl-selfhost.
+ *
+ * It runs on a control-plane node, in an image that holds nothing it could use, and does what must go
+ * on while there is no API server: it takes a static pod's manifest away and, unless told in time
+ * that the new instance serves, puts it back (serve). The other commands are run beside it, in the
+ * same container. `wait-port` is the init container of the DaemonSets' pods.
+ *
+ * Every command answers with one line of JSON, but for `wait-port` and `serve`, which write a log.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "failure.h"
+#include "handover.h"
+#include "json.h"
+#include "options.h"
+#include "port.h"
+#include "report.h"
+#include "serve.h"
+
+static char output[8192];
+
+/* The three moves of a hand-over answer alike. */
+static int move(int (*make)(const struct options *, struct state *, bool *),
+                const struct options *options) {
+    static struct state state;
+    bool already = false;
+    struct json json;
+    if (make(options, &state, &already) != 0) {
+        return -1;
+    }
+    json_start(&json, output, sizeof output, STDOUT_FILENO);
+    json_open(&json, NULL, '{');
+    json_string(&json, "state", phase_word(state.phase));
+    json_string(&json, "component", state.component);
+    json_string(&json, "file", state.file);
+    json_string(&json, "sha256", state.sha256);
+    json_string(&json, "reason", state.reason);
+    json_bool(&json, "already", already);
+    json_close(&json, '}');
+    return json_finish(&json) == 0 ? 0 : fail(FAIL_IO, "the answer could not be written");
+}
+
+static int arm(const struct options *options) { return move(handover_arm, options); }
+
+static int confirm(const struct options *options) { return move(handover_confirm, options); }
+
+static int put_back(const struct options *options) { return move(handover_put_back, options); }
+
+static int version(const struct options *options) {
+    struct json json;
+    (void)options;
+    json_start(&json, output, sizeof output, STDOUT_FILENO);
+    json_open(&json, NULL, '{');
+    json_string(&json, "version", AGENT_VERSION);
+    json_close(&json, '}');
+    return json_finish(&json);
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(const struct options *);
+    unsigned needed;
+    unsigned allowed;
+} commands[] = {
+    {"wait-port", port_wait, OPTION(PORT), OPTION(ADDRESS) | OPTION(HOLD)},
+    {"serve", serve, OPTION(DIR) | OPTION(MANIFESTS), OPTION(IDLE) | OPTION(PROC)},
+    {"check", report_check, OPTION(DIR) | OPTION(MANIFESTS), OPTION(BYTES)},
+    {"list", report_list, 0, OPTION(DIR) | OPTION(MANIFESTS)},
+    {"arm", arm,
+     OPTION(DIR) | OPTION(MANIFESTS) | OPTION(COMPONENT) | OPTION(FILE) | OPTION(SHA256) |
+         OPTION(LIMIT) | OPTION(PORT),
+     OPTION(LISTEN_LIMIT) | OPTION(STATIC_UID) | OPTION(INSTANCE_UID) | OPTION(LOG_DIR) |
+         OPTION(CONTAINER) | OPTION(PROC)},
+    {"confirm", confirm, OPTION(DIR) | OPTION(COMPONENT), OPTION(MANIFESTS)},
+    {"put-back", put_back, OPTION(DIR) | OPTION(COMPONENT) | OPTION(REASON),
+     OPTION(MANIFESTS) | OPTION(PROC)},
+    {"status", report_status, OPTION(DIR), OPTION(MANIFESTS) | OPTION(PROC)},
+    {"version", version, 0, 0},
+};
+
+static const struct command *command_named(const char *name) {
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static int run(int count, char **words) {
+    struct options options;
+    if (count < 2) {
+        return fail(FAIL_USAGE, "which command? One of wait-port, serve, check, list, arm, "
+                                "confirm, put-back, status, version");
+    }
+    const struct command *command = command_named(words[1]);
+    if (command == NULL) {
+        return fail(FAIL_USAGE, "there is no command '%.60s'", words[1]);
+    }
+    if (options_read(&options, count - 2, words + 2, command->needed, command->allowed) != 0) {
+        return -1;
+    }
+    if (options.dir != NULL && command->run != serve) {
+        contact_touch(options.dir);
+    }
+    return command->run(&options);
+}
+
+int main(int count, char **words) {
+    struct json json;
+    prctl(PR_SET_NAME, AGENT_COMM);
+    umask(077);
+    if (run(count, words) == 0) {
+        return 0;
+    }
+    json_start(&json, output, sizeof output, STDOUT_FILENO);
+    json_open(&json, NULL, '{');
+    json_string(&json, "error", failure_text());
+    json_string(&json, "code", failure_code());
+    json_close(&json, '}');
+    json_finish(&json);
+    return 1;
+}

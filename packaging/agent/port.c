@@ -1,0 +1,209 @@
+#include "port.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "failure.h"
+#include "files.h"
+
+enum { POLL_HOLD = 50, POLL_PORT = 20, REASON_SIZE = PATH_SIZE + 64 };
+
+/* "  0: 0100007F:192B 00000000:0000 0A ...": slot, local address, remote address, state. */
+static bool is_listen_line(const char *line, long port) {
+    char wanted[8];
+    const char *field = line;
+    snprintf(wanted, sizeof wanted, ":%04lX", port);
+    for (int i = 0; i < 4; i++) {
+        field += strspn(field, " ");
+        size_t length = strcspn(field, " ");
+        if (i == 1 && (length < 5 || strncmp(field + length - 5, wanted, 5) != 0)) {
+            return false;
+        }
+        if (i == 3) {
+            return length == 2 && strncmp(field, "0A", 2) == 0;
+        }
+        field += length;
+    }
+    return false;
+}
+
+static bool table_has_listener(const char *proc, const char *table, long port) {
+    static char block[4096];
+    char path[PATH_SIZE], line[256];
+    size_t length = 0;
+    ssize_t count;
+    bool found = false;
+    int fd = path_join(path, proc, table) == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    while (fd >= 0 && !found && (count = read(fd, block, sizeof block)) > 0) {
+        for (ssize_t i = 0; i < count && !found; i++) {
+            if (block[i] == '\n') {
+                line[length] = '\0';
+                found = is_listen_line(line, port);
+                length = 0;
+            } else if (length + 1 < sizeof line) {
+                line[length++] = block[i];
+            }
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return found;
+}
+
+bool port_is_listening(const char *proc, long port) {
+    return table_has_listener(proc, "net/tcp", port) || table_has_listener(proc, "net/tcp6", port);
+}
+
+struct target {
+    struct sockaddr_storage address;
+    socklen_t size;
+    const char *text;
+};
+
+static void set_ipv6(struct target *target, struct in6_addr address, long port) {
+    struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)&target->address;
+    ipv6->sin6_family = AF_INET6;
+    ipv6->sin6_port = htons((uint16_t)port);
+    ipv6->sin6_addr = address;
+    target->size = sizeof *ipv6;
+}
+
+static void set_ipv4(struct target *target, struct in_addr address, long port) {
+    struct sockaddr_in *ipv4 = (struct sockaddr_in *)&target->address;
+    ipv4->sin_family = AF_INET;
+    ipv4->sin_port = htons((uint16_t)port);
+    ipv4->sin_addr = address;
+    target->size = sizeof *ipv4;
+}
+
+static bool has_ipv6(void) {
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0;
+}
+
+/* A Go server (net.Listen "tcp") that is told 0.0.0.0 listens on [::] for both families where there
+ * is IPv6, so both wildcards mean that here, too. */
+static int set_target(struct target *target, const char *text, long port) {
+    struct in_addr ipv4;
+    struct in6_addr ipv6;
+    memset(target, 0, sizeof *target);
+    target->text = text;
+    if (inet_pton(AF_INET, text, &ipv4) == 1) {
+        if (ipv4.s_addr == INADDR_ANY && has_ipv6()) {
+            set_ipv6(target, in6addr_any, port);
+        } else {
+            set_ipv4(target, ipv4, port);
+        }
+        return 0;
+    }
+    if (inet_pton(AF_INET6, text, &ipv6) != 1) {
+        return fail(FAIL_USAGE, "--address can't be '%.100s'", text);
+    }
+    set_ipv6(target, ipv6, port);
+    return 0;
+}
+
+/* Binds, sharing as a server with --permit-port-sharing does, and lets go at once. It never listens:
+ * a listening socket would be given connections. Returns 0 or an errno. */
+static int try_bind(const struct target *target) {
+    int on = 1, off = 0, error = 0;
+    int family = target->address.ss_family;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+        (family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
+        bind(fd, (const struct sockaddr *)&target->address, target->size) != 0) {
+        error = errno;
+    }
+    close(fd);
+    return error;
+}
+
+/* What there is to wait for, in words; empty if nothing. Returns -1 where waiting can't help. */
+static int find_reason(const struct options *options, const struct target *targets, size_t count,
+                       char *reason) {
+    struct stat facts;
+    reason[0] = '\0';
+    /* ENOENT is the good answer. EACCES is a server that isn't root: it can't see our directory. */
+    if (options->hold != NULL && lstat(options->hold, &facts) == 0) {
+        snprintf(reason, REASON_SIZE, "hold file %s", options->hold);
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        int error = try_bind(&targets[i]);
+        if (error == EADDRINUSE) {
+            snprintf(reason, REASON_SIZE,
+                     "port %ld is held by a process that does not share it", options->port);
+            return 0;
+        }
+        if (error == EADDRNOTAVAIL) {
+            snprintf(reason, REASON_SIZE, "this node has no address %s", targets[i].text);
+            return 0;
+        }
+        if (error != 0) {
+            return fail(FAIL_IO, "cannot bind port %ld of %s: %s", options->port,
+                        targets[i].text, strerror(error));
+        }
+    }
+    return 0;
+}
+
+/* As pid 1 of its container a process without handlers gets no signal at all. Ending well here would
+ * let the server start, so it ends as if killed. */
+static void stop(int signal) { _exit(128 + signal); }
+
+static void say(const char *text) {
+    dprintf(STDOUT_FILENO, "%s\n", text);
+}
+
+int port_wait(const struct options *options) {
+    struct target targets[ADDRESSES_MAX];
+    char reason[REASON_SIZE], before[REASON_SIZE] = "", line[REASON_SIZE + 16];
+    size_t count = options->address_count;
+    int64_t start = boot_milliseconds();
+    for (size_t i = 0; i < count; i++) {
+        if (set_target(&targets[i], options->addresses[i], options->port) != 0) {
+            return -1;
+        }
+    }
+    if (count == 0) {
+        set_target(&targets[count++], "0.0.0.0", options->port);
+    }
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop}, NULL);
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = stop}, NULL);
+    for (;;) {
+        if (find_reason(options, targets, count, reason) != 0) {
+            return -1;
+        }
+        if (reason[0] == '\0') {
+            break;
+        }
+        if (strcmp(reason, before) != 0) {
+            snprintf(line, sizeof line, "waiting: %s", reason);
+            say(line);
+            memcpy(before, reason, sizeof before);
+        }
+        sleep_milliseconds(strncmp(reason, "hold", 4) == 0 ? POLL_HOLD : POLL_PORT);
+    }
+    snprintf(line, sizeof line, "port %ld is free after %ld ms", options->port,
+             (long)(boot_milliseconds() - start));
+    say(line);
+    return 0;
+}

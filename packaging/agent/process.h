@@ -1,0 +1,28 @@
+/* The processes of a pod, found by the pod's UID in /proc/PID/cgroup. */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How many processes of a pod there are, by what they do. */
+struct pod_processes {
+    int servers; /* the component itself, and whatever else isn't one of the two below */
+    int agents;  /* of ours: an init container that waits for the port */
+    int pauses;  /* the sandbox's own process */
+};
+
+/* Whether the text of a cgroup file belongs to the pod; `uid` with '-' also matches with '_', as
+ * systemd's slices have it. */
+bool cgroup_is_of_pod(const char *text, const char *uid);
+
+/* `proc` is /proc, or what a test puts in its place. */
+struct pod_processes pod_processes(const char *proc, const char *uid);
+
+/* Sends the signal to every process of the pod. Never to pid 1 or this process. */
+void pod_signal(const char *proc, const char *uid, int signal);
+
+/* Content of <proc>/sys/kernel/random/boot_id; empty if it can't be read. */
+void boot_id_read(const char *proc, char *out, size_t size);
+
+#endif

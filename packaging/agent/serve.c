@@ -1,0 +1,238 @@
+#include "serve.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "failure.h"
+#include "files.h"
+#include "handover.h"
+#include "instance.h"
+#include "process.h"
+#include "state.h"
+
+/* All in milliseconds. */
+enum {
+    TICK = 100,
+    LOOK_EVERY = 1000,  /* reading all of /proc takes some */
+    DEAD_FOR = 2000,    /* without a process, so that a restart isn't taken for an end */
+    RETRY_EVERY = 2000, /* putting back that failed, e.g. on a full disk */
+    LOCK_WAIT = 3000,   /* for an agent that is just ending */
+};
+
+struct watch {
+    const struct options *options;
+    struct state state;
+    enum phase told;        /* the phase that the log has */
+    char told_at[RFC3339_SIZE];
+    struct timespec contact;
+    int64_t contact_since;  /* when that changed last */
+    int64_t next_look;
+    int64_t dead_since;     /* the new instance has no process; 0: it has */
+    int64_t silent_since;   /* nobody listens; 0: somebody does */
+    int64_t next_retry;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal) {
+    (void)signal;
+    stopped = 1;
+}
+
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...) {
+    char line[2560], now[RFC3339_SIZE];
+    va_list arguments;
+    rfc3339_now(now);
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    dprintf(STDOUT_FILENO, "%s %s\n", now, line);
+}
+
+void contact_touch(const char *dir) {
+    char path[PATH_SIZE];
+    if (path_join(path, dir, "contact") != 0) {
+        return;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        futimens(fd, NULL);
+        close(fd);
+    }
+}
+
+/* The file's time may come from a clock that jumps, so only its changing counts. */
+static void see_contact(struct watch *watch, int64_t now) {
+    char path[PATH_SIZE];
+    struct stat facts;
+    if (path_join(path, watch->options->dir, "contact") == 0 && stat(path, &facts) == 0 &&
+        memcmp(&facts.st_mtim, &watch->contact, sizeof watch->contact) != 0) {
+        watch->contact = facts.st_mtim;
+        watch->contact_since = now;
+    }
+}
+
+static void tell_phase(struct watch *watch) {
+    const struct state *s = &watch->state;
+    if (s->phase == watch->told && strcmp(s->armed_at, watch->told_at) == 0) {
+        return;
+    }
+    watch->told = s->phase;
+    memcpy(watch->told_at, s->armed_at, sizeof watch->told_at);
+    watch->dead_since = watch->silent_since = watch->next_look = 0;
+    switch (s->phase) {
+    case ARMED:
+        say("%s: armed, %s is kept; it comes back unless confirmed within %ld s", s->component,
+            s->file, s->limit);
+        break;
+    case CONFIRMED:
+        say("%s: confirmed, the new instance serves", s->component);
+        break;
+    case PUTTING_BACK:
+        say("%s: putting %s back: %s", s->component, s->file, s->reason);
+        break;
+    case PUT_BACK:
+        say("%s: %s was put back: %s", s->component, s->file, s->reason);
+        break;
+    case IDLE:
+        break;
+    }
+}
+
+static bool is_other_boot(const struct watch *watch) {
+    char boot_id[BOOT_ID_SIZE];
+    boot_id_read(watch->options->proc, boot_id, sizeof boot_id);
+    return boot_id[0] != '\0' && watch->state.boot_id[0] != '\0' &&
+           strcmp(boot_id, watch->state.boot_id) != 0;
+}
+
+/* How long something has lasted: `*since` is set while it does, 0 when it doesn't. */
+static int64_t lasting(bool now_so, int64_t *since, int64_t now) {
+    if (!now_so) {
+        *since = 0;
+        return 0;
+    }
+    if (*since == 0) {
+        *since = now;
+    }
+    return now - *since;
+}
+
+/* The switch itself: whether the manifest must come back, and why. */
+static bool must_fall_back(struct watch *watch, int64_t now, char reason[TEXT_SIZE]) {
+    const struct state *s = &watch->state;
+    struct instance_view view;
+    if (s->phase == PUTTING_BACK || is_other_boot(watch)) {
+        snprintf(reason, TEXT_SIZE, "the node was restarted");
+        return true;
+    }
+    if (now >= s->deadline) {
+        snprintf(reason, TEXT_SIZE, "not confirmed within %ld s", s->limit);
+        return true;
+    }
+    if (now < watch->next_look) {
+        return false;
+    }
+    watch->next_look = now + LOOK_EVERY;
+    instance_look(watch->options->proc, s, &view);
+    int64_t dead = lasting(!view.static_alive && view.servers == 0, &watch->dead_since, now);
+    int64_t silent = lasting(!view.static_alive && !view.listening, &watch->silent_since, now);
+    if (dead >= DEAD_FOR && view.starts >= 2) {
+        snprintf(reason, TEXT_SIZE, "%s of the DaemonSet exited %ld times", s->component,
+                 view.starts);
+        return true;
+    }
+    if (silent >= s->listen_limit * 1000) {
+        snprintf(reason, TEXT_SIZE, "nothing listened on port %ld for %ld s", s->port,
+                 s->listen_limit);
+        return true;
+    }
+    return false;
+}
+
+static void fall_back(struct watch *watch, int64_t now, const char *reason) {
+    if (now < watch->next_retry) {
+        return;
+    }
+    if (handover_fall_back(watch->options, &watch->state, reason) < 0) {
+        say("%s: could not be put back: %s", watch->state.component, failure_text());
+        watch->next_retry = boot_milliseconds() + RETRY_EVERY;
+    }
+    tell_phase(watch);
+}
+
+static bool is_pending(const struct watch *watch) {
+    return watch->state.phase == ARMED || watch->state.phase == PUTTING_BACK;
+}
+
+static int start(struct watch *watch) {
+    char path[PATH_SIZE];
+    int fd;
+    if (directory_make(watch->options->dir) != 0 ||
+        path_join(path, watch->options->dir, AGENT_LOCK) != 0) {
+        return -1;
+    }
+    int64_t end = boot_milliseconds() + LOCK_WAIT;
+    while (lock_take(path, false, &fd) != 0) {
+        if (failure_kind() != FAIL_BUSY) {
+            return -1;
+        }
+        if (stopped || boot_milliseconds() >= end) {
+            return fail(FAIL_BUSY, "another agent is at work in %s", watch->options->dir);
+        }
+        sleep_milliseconds(TICK);
+    }
+    return 0;
+}
+
+/* The last thing: nobody is left to watch. */
+static void finish(struct watch *watch) {
+    watch->next_retry = 0;
+    if (state_read(watch->options->dir, &watch->state) == 0 && is_pending(watch)) {
+        fall_back(watch, 0, "the agent was stopped");
+    }
+}
+
+int serve(const struct options *options) {
+    static struct watch watch;
+    char reason[TEXT_SIZE], complaint[TEXT_SIZE] = "";
+    watch = (struct watch){.options = options, .contact_since = boot_milliseconds()};
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop}, NULL);
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = stop}, NULL);
+    if (start(&watch) != 0) {
+        return -1;
+    }
+    say("kubectl-selfhost agent " AGENT_VERSION " watches %s", options->dir);
+    while (!stopped) {
+        int64_t now = boot_milliseconds();
+        see_contact(&watch, now);
+        if (state_read(options->dir, &watch.state) != 0) {
+            if (strncmp(complaint, failure_text(), sizeof complaint - 1) != 0) {
+                say("%s", failure_text());
+                snprintf(complaint, sizeof complaint, "%s", failure_text());
+            }
+        } else {
+            complaint[0] = '\0';
+        }
+        tell_phase(&watch);
+        if (is_pending(&watch)) {
+            if (must_fall_back(&watch, now, reason)) {
+                fall_back(&watch, now, reason);
+            }
+        } else if (now - watch.contact_since > options->idle * 1000) {
+            say("nobody has called for %ld s: the agent ends", options->idle);
+            return 0;
+        }
+        sleep_milliseconds(TICK);
+    }
+    finish(&watch);
+    say("told to stop: the agent ends");
+    return 0;
+}

@@ -1,0 +1,20 @@
+/* SHA-256 (FIPS 180-4). */
+#ifndef SHA256_H
+#define SHA256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sha256 {
+    uint32_t h[8];
+    uint64_t length; /* bytes so far */
+    uint8_t block[64];
+};
+
+void sha256_start(struct sha256 *sum);
+void sha256_add(struct sha256 *sum, const void *bytes, size_t count);
+
+/* Writes 64 hexadecimal digits and an end. */
+void sha256_finish(struct sha256 *sum, char hex[65]);
+
+#endif

@@ -1,0 +1,59 @@
+/* The hand-over that is going on, as DIR/state keeps it: lines of key=value, the last one "end=1".
+ * It is what the agent goes on from after its container was restarted. */
+#ifndef STATE_H
+#define STATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent.h"
+#include "clock.h"
+
+enum { STATE_FILE_SIZE = 8192, BOOT_ID_SIZE = 40 };
+
+enum phase {
+    IDLE,         /* nothing was ever handed over: there is no file */
+    ARMED,        /* the manifest is away, or about to go; the dead man's switch runs */
+    CONFIRMED,    /* the new instance serves, the manifest stays away */
+    PUTTING_BACK, /* decided, not done yet: whoever finds this finishes it */
+    PUT_BACK,     /* the manifest is in its place again */
+};
+
+struct state {
+    enum phase phase;
+    char component[COMPONENT_SIZE];
+    char container[COMPONENT_SIZE]; /* of the new instance's pod */
+    char file[NAME_SIZE];
+    char sha256[DIGEST_SIZE];
+    char manifests[PATH_SIZE]; /* where the file belongs */
+    char reason[TEXT_SIZE];    /* of the putting back */
+    char static_uid[UID_SIZE]; /* empty: unknown */
+    char instance_uids[INSTANCES_MAX][UID_SIZE];
+    size_t instances;
+    char log_dir[PATH_SIZE]; /* empty: restarts aren't seen */
+    long port;
+    long limit;        /* seconds */
+    long listen_limit; /* seconds */
+    long starts;       /* of the new instance's container before it was armed */
+    int64_t deadline;  /* boot_milliseconds() of the boot below */
+    char boot_id[BOOT_ID_SIZE];
+    char armed_at[RFC3339_SIZE];
+};
+
+/* The word in the file and in answers. */
+const char *phase_word(enum phase phase);
+
+/* Text to state; `text` has an end at `length`. Returns 0, or -1 after fail(). */
+int state_parse(struct state *state, const char *text);
+
+/* Returns the length, or -1 after fail(). */
+int state_print(const struct state *state, char *out, size_t size);
+
+/* No file is IDLE. */
+int state_read(const char *dir, struct state *state);
+
+/* Lasting when it returns. On a full disk it overwrites the file that is there. An IDLE state
+ * removes the file. */
+int state_write(const char *dir, const struct state *state);
+
+#endif

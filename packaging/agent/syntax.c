@@ -1,0 +1,84 @@
+#include "syntax.h"
+
+#include <string.h>
+
+#include "agent.h"
+
+static const char lower[] = "abcdefghijklmnopqrstuvwxyz";
+static const char digits[] = "0123456789";
+
+static bool one_of(char c, const char *set) { return c != '\0' && strchr(set, c) != NULL; }
+
+static bool has_control_characters(const char *text) {
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool is_path(const char *text) {
+    return text[0] == '/' && strlen(text) <= PATH_SIZE - 2 * NAME_SIZE - COMPONENT_SIZE &&
+           !has_control_characters(text);
+}
+
+bool is_file_name(const char *text) {
+    /* Room for the ".123" of an older one and the affixes of a temporary one. */
+    return text[0] != '\0' && text[0] != '.' && strlen(text) <= NAME_SIZE - 16 &&
+           strchr(text, '/') == NULL && !has_control_characters(text);
+}
+
+bool is_component(const char *text) {
+    size_t length = strlen(text);
+    if (length == 0 || length >= COMPONENT_SIZE || text[0] == '-') {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        if (!one_of(*text, lower) && !one_of(*text, digits) && *text != '-') {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool is_digest(const char *text) {
+    size_t length = strspn(text, "0123456789abcdef");
+    return length == DIGEST_SIZE - 1 && text[length] == '\0';
+}
+
+bool is_uid(const char *text) {
+    size_t length = strspn(text, "0123456789abcdefABCDEF-");
+    return length >= 8 && length < UID_SIZE && text[length] == '\0';
+}
+
+bool is_number(const char *text, long low, long high, long *value) {
+    long number = 0;
+    size_t length = strlen(text);
+    if (length == 0 || length > 9 || strspn(text, digits) != length) {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        number = number * 10 + (*text - '0');
+    }
+    *value = number;
+    return low <= number && number <= high;
+}
+
+void copy_text(char *out, size_t size, const char *text) {
+    size_t length = 0;
+    for (; text[length] != '\0' && length + 1 < size; length++) {
+        unsigned char c = (unsigned char)text[length];
+        out[length] = c < 0x20 || c == 0x7f ? ' ' : text[length];
+    }
+    out[length] = '\0';
+}
+
+bool copy_whole(char *out, size_t size, const char *text) {
+    size_t length = strlen(text);
+    if (length >= size) {
+        return false;
+    }
+    memcpy(out, text, length + 1);
+    return true;
+}

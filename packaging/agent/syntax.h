@@ -1,0 +1,33 @@
+/* What a name, a path, a digest, a number may look like, on the command line and in the state file. */
+#ifndef SYNTAX_H
+#define SYNTAX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Absolute, printable, and short enough for what is appended to it. */
+bool is_path(const char *text);
+
+/* A file of the manifests directory that the kubelet would read: not hidden, no folder. */
+bool is_file_name(const char *text);
+
+/* A Kubernetes name (DNS label), which also names a directory of ours. */
+bool is_component(const char *text);
+
+/* A SHA-256 in lower-case hexadecimal. */
+bool is_digest(const char *text);
+
+/* A pod's UID: an API server's (RFC 4122) or the kubelet's for a static pod (32 digits). At least 8
+ * characters, so that none can match by accident what isn't meant. */
+bool is_uid(const char *text);
+
+/* A decimal number from `low` to `high`, with nothing around it. */
+bool is_number(const char *text, long low, long high, long *value);
+
+/* Copies text for people: control characters become blanks, what is too long is cut off. */
+void copy_text(char *out, size_t size, const char *text);
+
+/* Copies a string that must fit; returns whether it did. */
+bool copy_whole(char *out, size_t size, const char *text);
+
+#endif

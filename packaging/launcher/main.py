@@ -1,0 +1,120 @@
+"""The zipapp's first module: find or make the unpacked copy, and go there.
+
+shiv's own does the same, but takes longer than the rest of a --help, leaves the copies of former
+versions behind, and ends in a traceback where the home directory can't be written. It still does
+the unpacking. Where there can be no copy we run from the archive itself, only slower.
+
+Any Python must be able to read this file, also 2.7, to hear from it that it is too old.
+"""
+
+import os
+import sys
+
+BUILD = "@BUILD@"  # filled in by packaging/zipapp.py: shiv's digest of all that is packed
+NAME = "kubectl-selfhost"
+
+
+def start():
+    if sys.version_info < (3, 10):
+        sys.exit(too_old())
+    archive = os.path.abspath(os.path.dirname(__file__))
+    home = cache_home()
+    place = unpacked(home) or unpack(archive, home) or archive
+    sys.path[0] = os.path.join(place, "site-packages")
+    from kubectl_selfhost.__main__ import main
+
+    main()
+
+
+def too_old():
+    return (
+        "error: kubectl-selfhost needs Python 3.10 or newer; %s is Python %d.%d\n"
+        "hint: Install a newer one: it is found by itself in the PATH, or through "
+        "KUBECTL_SELFHOST_PYTHON." % ((sys.executable,) + tuple(sys.version_info[:2]))
+    )
+
+
+def cache_home():
+    """Where copies are kept, by the XDG base directory specification; SHIV_ROOT goes before."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    return os.environ.get("SHIV_ROOT") or os.path.join(base, NAME, "unpacked")
+
+
+def unpacked(home):
+    """The copy of this build, if there is one and it is ours alone: who writes it says what runs.
+
+    It is held until we end, so that nobody removes it meanwhile.
+    """
+    place = os.path.join(home, "%s_%s" % (NAME, BUILD))
+    try:
+        handle = os.open(place, os.O_RDONLY)
+        hold(handle)
+        held, there = os.fstat(handle), os.stat(place)
+    except OSError:
+        return None
+    ours = there.st_uid == os.geteuid() and not there.st_mode & 0o022
+    return place if ours and held.st_ino == there.st_ino else None
+
+
+def hold(handle):
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # a file system without locks: then nobody gets the exclusive one, either
+        pass
+
+
+def unpack(archive, home):
+    """Make the copy of this build and remove those of others; None if that can't be done."""
+    import zipfile
+    from pathlib import Path
+
+    from _bootstrap import extract_site_packages
+
+    place = Path(home, "%s_%s" % (NAME, BUILD))
+    try:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+        if os.path.exists(str(place)):
+            return None  # not ours alone
+        before = os.umask(0o022)
+        try:
+            with zipfile.ZipFile(archive) as content:
+                extract_site_packages(content, place)
+        finally:
+            os.umask(before)
+        remove_others(home)
+    except (OSError, zipfile.BadZipFile):
+        return None
+    return unpacked(home)
+
+
+def remove_others(home):
+    """Remove the copies of other builds, but those that somebody is running."""
+    import fcntl
+    import shutil
+
+    for name in os.listdir(home):
+        path = os.path.join(home, name)
+        if not name.startswith(NAME + "_") or BUILD in name:
+            continue
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            removed = path + ".removed"
+            os.rename(path, removed)
+            shutil.rmtree(removed, ignore_errors=True)
+            os.unlink(os.path.join(home, ".%s_lock" % name))
+        except OSError:
+            continue  # in use, or gone already
+        finally:
+            os.close(handle)
+
+
+if __name__ == "__main__":
+    start()

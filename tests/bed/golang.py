@@ -1,0 +1,175 @@
+"""Programs that come as Go modules: Kubernetes' own, kind, etcd, containerd, CoreDNS, krew.
+
+Each is built in a module of its own that requires it at one version, so that the Go proxy is the only
+thing asked and the checksum database vouches for what it answers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bed import cache, versions
+from bed.command import BedError, output, run, told
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Commands out of one module. ``packages`` maps a binary's name to its package."""
+
+    name: str
+    module: str
+    version: str
+    packages: dict[str, str]
+    expect: str  # how long it may take on two cores, for people
+    ldflags: str = "-s -w"
+    tags: str = ""
+
+    def key(self) -> str:
+        return cache.key(asdict(self), versions.GO)
+
+    def place(self) -> str:
+        """Its directory in the cache, relative to the root."""
+        return f"go/{self.name}-{self.version}-{self.key()}"
+
+
+def _kubernetes(name: str, commands: list[str], expect: str) -> Recipe:
+    major, minor, _ = versions.KUBERNETES.removeprefix("v").split(".")
+    facts = {
+        "gitVersion": versions.KUBERNETES,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+    }
+    stamp = " ".join(f"-X k8s.io/component-base/version.{k}={v}" for k, v in facts.items())
+    return Recipe(
+        name=name,
+        module="k8s.io/kubernetes",
+        version=versions.KUBERNETES,
+        packages={command: f"k8s.io/kubernetes/cmd/{command}" for command in commands},
+        expect=expect,
+        ldflags=f"-s -w {stamp}",
+    )
+
+
+KUBERNETES = _kubernetes(
+    "kubernetes",
+    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"]
+    + ["kubelet", "kubeadm"],
+    expect="6 minutes",
+)
+KUBECTL = _kubernetes("kubectl", ["kubectl"], expect="1 minute")
+KIND = Recipe("kind", "sigs.k8s.io/kind", versions.KIND, {"kind": "sigs.k8s.io/kind"}, "30 s")
+ETCD = Recipe("etcd", "go.etcd.io/etcd/server/v3", versions.ETCD,
+    {"etcd": "go.etcd.io/etcd/server/v3"}, "30 s")  # fmt: skip
+ETCDCTL = Recipe("etcdctl", "go.etcd.io/etcd/etcdctl/v3", versions.ETCD,
+    {"etcdctl": "go.etcd.io/etcd/etcdctl/v3"}, "10 s")  # fmt: skip
+CONTAINERD = Recipe(
+    "containerd",
+    "github.com/containerd/containerd/v2",
+    versions.CONTAINERD,
+    {
+        name: f"github.com/containerd/containerd/v2/cmd/{name}"
+        for name in ("containerd", "ctr", "containerd-shim-runc-v2")
+    },
+    "1 minute",
+    tags="no_btrfs,no_devmapper,no_zfs",
+    ldflags="-s -w -X github.com/containerd/containerd/v2/version.Version=" + versions.CONTAINERD,
+)
+COREDNS = Recipe("coredns", "github.com/coredns/coredns", versions.COREDNS,
+    {"coredns": "github.com/coredns/coredns"}, "1 to 2 minutes")  # fmt: skip
+KREW = Recipe(
+    "krew",
+    "sigs.k8s.io/krew",
+    versions.KREW,
+    {
+        "kubectl-krew": "sigs.k8s.io/krew/cmd/krew",
+        "validate-krew-manifest": "sigs.k8s.io/krew/cmd/validate-krew-manifest",
+    },
+    "1 minute",
+)
+TOOLS = {"kubectl": KUBECTL, "kind": KIND, "etcdctl": ETCDCTL}
+TOOLS |= dict.fromkeys(KREW.packages, KREW)
+
+
+def tool(name: str) -> Path:
+    """The path of a program for the machine itself, built if need be."""
+    if name not in TOOLS:
+        raise BedError(f"there is no tool {name!r} here; there are {', '.join(sorted(TOOLS))}")
+    return built(TOOLS[name]) / name
+
+
+def built(recipe: Recipe) -> Path:
+    """The directory that holds the binaries of ``recipe``."""
+
+    def build(target: Path) -> None:
+        with told(f"building {recipe.name} {recipe.version} from its Go module", recipe.expect):
+            _build(recipe, target)
+
+    return cache.keep(recipe.place(), build)
+
+
+def downloaded(recipe: Recipe) -> dict[str, str]:
+    """What Go says of the module: among others its source's ``Dir`` and its ``GoMod`` file."""
+    argv = ["go", "mod", "download", "-json", f"{recipe.module}@{recipe.version}"]
+    answer: dict[str, str] = json.loads(
+        output(argv, timeout=600, env=environment(), cwd=Path("/"))
+    )
+    return answer
+
+
+def environment() -> dict[str, str]:
+    """The environment for Go: the toolchain Kubernetes asks for, no C, go.sum written as needed."""
+    if not shutil.which("go"):
+        raise BedError("Go is missing; install Go 1.24 or newer and put it in the PATH")
+    return os.environ | {
+        "GOTOOLCHAIN": versions.GO,
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=mod -buildvcs=false",
+        "GOWORK": "off",
+        "GOOS": "linux",
+        "GOARCH": "amd64",
+    }
+
+
+def compile_file(file: Path, target: Path, log: Path) -> None:
+    """Compile one Go file that needs nothing but the standard library."""
+    argv = ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, file]
+    run(argv, log=log, what=f"building {target.name}", env=environment(), cwd=file.parent)
+
+
+def _build(recipe: Recipe, target: Path) -> None:
+    log = cache.logs() / f"{recipe.name}.log"
+    log.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="selfhost-bed-") as folder:
+        module = Path(folder)
+        go_mod = f"module bed\n\ngo {versions.GO.removeprefix('go')}\n"
+        go_mod += f"\nrequire {recipe.module} {recipe.version}\n"
+        if recipe.module == "k8s.io/kubernetes":
+            go_mod += _staging(recipe)
+        (module / "go.mod").write_text(go_mod)
+        options = ["-trimpath", "-ldflags", recipe.ldflags, "-tags", recipe.tags]
+        # One go build for all that are named as their package: they share what they compile.
+        plain = [p for name, p in recipe.packages.items() if Path(p).name == name]
+        jobs = [(str(target) + "/", plain)] if plain else []
+        jobs += [(target / n, [p]) for n, p in recipe.packages.items() if p not in plain]
+        for place, packages in jobs:
+            argv = ["go", "build", *options, "-o", place, *packages]
+            run(argv, log=log, what=f"building {recipe.name}", cwd=module, env=environment())
+
+
+def _staging(recipe: Recipe) -> str:
+    """The ``replace`` block that stands each staging module of Kubernetes in by its own release.
+
+    ``k8s.io/kubernetes`` replaces them by directories of its repository, which a module that
+    requires it neither inherits nor has.
+    """
+    release = "v0." + recipe.version.removeprefix("v1.")
+    go_mod = Path(downloaded(recipe)["GoMod"]).read_text()
+    names = re.findall(r"^\t(\S+) => \./staging/", go_mod, re.MULTILINE)
+    return "\n".join(["", "replace (", *(f"\t{n} => {n} {release}" for n in names), ")", ""])

@@ -1,0 +1,111 @@
+"""What the tests look at in a cluster, each by kubectl or on the node: never through the plugin."""
+
+from __future__ import annotations
+
+import json
+import time
+
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+MANIFESTS = "/etc/kubernetes/manifests"
+KEPT = "/etc/kubernetes/kubectl-selfhost"
+
+
+def objects(bed, kind: str, *selector: str) -> list[dict]:
+    """Objects of ``kind`` in kube-system."""
+    return json.loads(bed.kubectl("-n", "kube-system", "get", kind, "-o", "json", *selector))[
+        "items"
+    ]
+
+
+def answers(bed) -> bool:
+    """Whether the API server says that it is ready, just now."""
+    try:
+        return bed.kubectl("get", "--raw=/readyz", "--request-timeout=2s").strip() == "ok"
+    except Exception:
+        return False
+
+
+def static_pods(bed) -> set[str]:
+    """The names of the static pods (without the node's), by their mirror pods."""
+    return {
+        pod["metadata"]["name"].removesuffix("-" + pod["spec"]["nodeName"])
+        for pod in objects(bed, "pods")
+        if "kubernetes.io/config.mirror" in pod["metadata"].get("annotations", {})
+    }
+
+
+def manifest_files(bed) -> dict[str, str]:
+    """The files in the kubelet's directory, and their digests."""
+    return _digests(bed, MANIFESTS)
+
+
+def kept_files(bed) -> dict[str, str]:
+    """The manifests that we keep on the node: file name to digest."""
+    return {
+        path.rpartition("/")[2]: digest
+        for path, digest in _digests(bed, KEPT).items()
+        if path.endswith(".yaml")
+    }
+
+
+def _digests(bed, directory: str) -> dict[str, str]:
+    script = f"cd {directory} 2>/dev/null && find . -type f -exec sha256sum {{}} + || true"
+    lines = bed.node_exec("sh", "-c", script).splitlines()
+    return {name.removeprefix("./"): digest for digest, name in (line.split() for line in lines)}
+
+
+def ready_pods(bed, daemonset: str) -> list[str]:
+    """The names of the Ready pods of a DaemonSet of ours."""
+    return [
+        pod["metadata"]["name"]
+        for pod in objects(bed, "pods", "-l", f"k8s-app={daemonset}")
+        if any(
+            c["type"] == "Ready" and c["status"] == "True"
+            for c in pod["status"].get("conditions", [])
+        )
+    ]
+
+
+def agent_pods(bed) -> list[dict]:
+    """Pods of the node agent."""
+    return objects(bed, "pods", "-l", "app.kubernetes.io/name=kubectl-selfhost-agent")
+
+
+def self_hosted(bed) -> set[str]:
+    """The components of which only the DaemonSet's pod is there, Ready."""
+    static = static_pods(bed)
+    return {c for c in COMPONENTS if len(ready_pods(bed, f"self-hosted-{c}")) == 1} - static
+
+
+def eventually(look, *, seconds: float = 60.0, what: str = "") -> None:
+    """Waits until ``look()`` is true; fails with ``what`` after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if look():
+                return
+            last = "it says no"
+        except Exception as error:
+            last = str(error)
+        assert time.monotonic() < deadline, f"{what or look}: {last}"
+        time.sleep(0.3)
+
+
+def works(bed) -> bool:
+    """Whether the control plane does its work: a Deployment's pod is made and bound to a node.
+
+    That takes all three components. The pod need not run.
+    """
+    name = f"probe-{time.monotonic_ns() % 10**9}"
+    bed.kubectl("create", "deployment", name, "--image=registry.k8s.io/pause:3.10.2")
+    try:
+        eventually(
+            lambda: bed.kubectl(
+                "get", "pods", "-l", f"app={name}", "-o", "jsonpath={.items[*].spec.nodeName}"
+            ),
+            seconds=60,
+            what="no pod was made and scheduled",
+        )
+    finally:
+        bed.kubectl("delete", "deployment", name, "--wait=false")
+    return True

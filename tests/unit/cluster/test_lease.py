@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from api_store import Store
+from bad_server import Reply, Server
+
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.lease import LeaseHeld, LeaseLost, RunLease
+from kubectl_selfhost.names import LEASE
+
+
+@pytest.fixture
+def store(server: Server) -> Store:
+    made = Store()
+    server.answer = made
+    return made
+
+
+def spec(store: Store) -> dict[str, Any]:
+    return store.objects[LEASE]["spec"]  # type: ignore[no-any-return]
+
+
+def run(cluster: Cluster, identity: str = "me", **more: Any) -> RunLease:
+    return RunLease(cluster, identity=identity, **{"duration": 1, "renew_every": 0.1, **more})
+
+
+@pytest.fixture
+def other(cluster: Cluster) -> Iterator[RunLease]:
+    with run(cluster, "other") as held:
+        yield held
+
+
+def held_by(store: Store, holder: str) -> None:
+    stamp = "2026-01-01T00:00:00.000000Z"
+    store.put(
+        {
+            "metadata": {"name": LEASE, "namespace": "kube-system"},
+            "spec": {
+                "holderIdentity": holder,
+                "leaseDurationSeconds": 1,
+                "acquireTime": stamp,
+                "renewTime": stamp,
+            },
+        }
+    )
+
+
+def test_a_lease_is_made_and_given_back(store: Store, cluster: Cluster) -> None:
+    with run(cluster):
+        assert spec(store)["holderIdentity"] == "me"
+    assert spec(store)["holderIdentity"] == ""
+
+
+def test_a_lease_is_renewed(store: Store, cluster: Cluster) -> None:
+    with run(cluster) as lease:
+        first = spec(store)["renewTime"]
+        time.sleep(0.4)
+        assert spec(store)["renewTime"] > first
+        lease.check()
+
+
+def test_a_lease_that_was_given_back_is_taken_at_once(store: Store, cluster: Cluster) -> None:
+    held_by(store, "")
+    began = time.monotonic()
+    with run(cluster):
+        assert time.monotonic() - began < 0.5
+        assert spec(store)["leaseTransitions"] == 1
+
+
+def test_a_lease_that_is_renewed_by_another_is_refused(
+    store: Store, cluster: Cluster, other: RunLease
+) -> None:
+    with pytest.raises(LeaseHeld, match="going on: other, since") as caught, run(cluster):
+        pass
+    assert caught.value.holder == "other"
+
+
+def test_a_dead_run_is_waited_out(store: Store, cluster: Cluster) -> None:
+    held_by(store, "dead\x1b[1m")
+    told: list[str] = []
+    began = time.monotonic()
+    with run(cluster, waiting=told.append):
+        assert 0.9 < time.monotonic() - began < 2.0
+        assert spec(store)["holderIdentity"] == "me"
+    assert "dead^[[1m" in told[0]
+
+
+def test_an_outage_alone_loses_nothing(store: Store, cluster: Cluster, server: Server) -> None:
+    notes: list[str] = []
+    with run(cluster, note=notes.append) as lease:
+        server.answer = lambda _: Reply(503, {})
+        time.sleep(0.5)
+        assert not lease.lost
+        server.answer = store
+        time.sleep(1.5)
+        lease.check()
+    assert len(notes) == 2
+    assert "could not be renewed for now" in notes[0]
+    assert "renewed again" in notes[1]
+    assert spec(store)["holderIdentity"] == ""
+
+
+def test_a_lease_that_another_took_is_lost(store: Store, cluster: Cluster) -> None:
+    with run(cluster) as lease:
+        held_by(store, "thief")
+        time.sleep(0.5)
+        assert lease.lost
+        with pytest.raises(LeaseLost, match="thief"):
+            lease.check()
+    assert spec(store)["holderIdentity"] == "thief"
+
+
+def test_a_lease_that_was_deleted_is_made_again(store: Store, cluster: Cluster) -> None:
+    with run(cluster) as lease:
+        store.objects.clear()
+        time.sleep(0.5)
+        lease.check()
+        assert spec(store)["holderIdentity"] == "me"
+
+
+def test_a_change_by_others_is_no_loss(store: Store, cluster: Cluster) -> None:
+    with run(cluster) as lease:
+        store.put(store.objects[LEASE])
+        time.sleep(0.5)
+        lease.check()
+
+
+def test_of_two_that_start_at_once_one_goes_on(store: Store, cluster: Cluster) -> None:
+    outcomes: list[str] = []
+
+    def start(identity: str) -> None:
+        try:
+            with run(cluster, identity):
+                outcomes.append("ran")
+                time.sleep(2.0)
+        except LeaseHeld:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=start, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["ran", "refused"]
+
+
+def test_an_error_in_the_block_gives_the_lease_back(store: Store, cluster: Cluster) -> None:
+    with pytest.raises(KeyError), run(cluster):
+        raise KeyError
+    assert spec(store)["holderIdentity"] == ""
+
+
+def test_a_release_that_fails_is_only_noted(store: Store, cluster: Cluster, server: Server) -> None:
+    notes: list[str] = []
+    with run(cluster, note=notes.append, renew_every=60):
+        server.answer = lambda _: Reply(503, {})
+    assert "could not be given back" in notes[-1]

@@ -1,0 +1,51 @@
+"""A component's manifest is found by what it contains."""
+
+from __future__ import annotations
+
+import pytest
+
+from kubectl_selfhost.controlplane.component import APISERVER
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node import manifestfile
+
+POD = b"apiVersion: v1\nkind: Pod\nmetadata: {name: kube-apiserver, namespace: kube-system}\n"
+
+
+def find(files: dict) -> str:
+    return manifestfile.find(files, APISERVER, where="/manifests")
+
+
+def test_the_file_name_does_not_matter():
+    assert find({"kube-apiserver.yaml": b"kind: Pod\n", "zz-top": POD}) == "zz-top"
+
+
+def test_json_is_found_too():
+    content = b'{"kind":"Pod","metadata":{"name":"kube-apiserver","namespace":"kube-system"}}'
+    assert find({"a.json": content}) == "a.json"
+
+
+def test_another_namespace_is_another_pod():
+    with pytest.raises(SelfhostError, match="No file in /manifests"):
+        find({"a.yaml": POD.replace(b"kube-system", b"default")})
+
+
+def test_only_the_first_document_counts():
+    with pytest.raises(SelfhostError, match="No file"):
+        find({"a.yaml": b"kind: Pod\nmetadata: {name: other}\n---\n" + POD})
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\xff\xfe\x00", b"{", b"- a\n- b\n", b"kind: Pod\nmetadata: []\n"]
+)
+def test_what_is_no_manifest_is_passed_over(content):
+    assert find({"a": content, "b": POD}) == "b"
+
+
+def test_two_are_refused_by_their_names():
+    with pytest.raises(SelfhostError, match="2 files in /manifests .*: a.yaml, b.yaml"):
+        find({"a.yaml": POD, "b.yaml": POD})
+
+
+def test_what_is_there_is_named():
+    with pytest.raises(SelfhostError, match="there is: etcd.yaml"):
+        find({"etcd.yaml": b"kind: Pod\n"})

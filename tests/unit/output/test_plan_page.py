@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from kubectl_selfhost.output.plan import page
+
+ROWS = [
+    {
+        "number": 1,
+        "name": "agent-program",
+        "title": "Store the node agent's program in ConfigMap kubectl-selfhost-agent-0123456789",
+        "why": "it runs in an image that the node has: nothing is pulled",
+        "unavailable": None,
+    },
+    {
+        "number": 2,
+        "name": "hand-over/kube-apiserver",
+        "title": "Hand kube-apiserver over from the static pod to the DaemonSet",
+        "why": "its manifest is moved away; the agent puts it back unless told in time",
+        "unavailable": "the API, for one start of the apiserver (1 to 2 s on a fast machine)",
+    },
+]
+
+
+def test_the_plan_is_numbered_with_reasons():
+    assert page("Pivot node demo", ROWS) == [
+        "Pivot node demo",
+        "",
+        "Steps:",
+        "  1. Store the node agent's program in ConfigMap",
+        "     kubectl-selfhost-agent-0123456789",
+        "     it runs in an image that the node has: nothing is pulled",
+        "  2. Hand kube-apiserver over from the static pod to the DaemonSet",
+        "     its manifest is moved away; the agent puts it back unless told in time",
+        "     Unavailable: the API, for one start of the apiserver (1 to 2 s on a fast",
+        "     machine)",
+        "",
+        "Nothing but what is said at step 2 becomes unavailable; what runs goes on.",
+    ]
+
+
+def test_where_nothing_goes_away_that_is_said():
+    assert page("Pivot", ROWS[:1])[-1] == "Nothing becomes unavailable meanwhile."
+
+
+def test_facts_are_aligned_and_wrapped():
+    facts = {"Node": "demo", "Kept in": "/etc/kubernetes/kubectl-selfhost " + "and so on " * 8}
+    lines = page("Pivot", ROWS[:1], facts=facts)
+    assert lines[2] == "Node:      demo"
+    assert lines[3].startswith("Kept in:   /etc/kubernetes/kubectl-selfhost and")
+    assert lines[4].startswith("           on and so on")
+
+
+def test_what_to_know_comes_last():
+    assert page("Pivot", ROWS, know=["The manifests are renamed."])[-2:] == [
+        "Good to know:",
+        "  - The manifests are renamed.",
+    ]
+
+
+def test_it_fits_80_columns():
+    rows = [{**row, "title": "long " * 40, "why": "why " * 50} for row in ROWS]
+    lines = page("Pivot", rows, facts={"Node": "n " * 80}, know=["know " * 50])
+    assert max(map(len, lines)) <= 80
+
+
+def test_names_of_the_cluster_are_harmless():
+    rows = [{**ROWS[0], "title": "Label node \x1b[2J"}]
+    assert "\x1b" not in "\n".join(page("Pivot \x1b[2J", rows, facts={"Node": "\x1b[2J"}))

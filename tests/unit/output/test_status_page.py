@@ -1,0 +1,185 @@
+"""The status page, whole. UPDATE_GOLDEN=1 writes the pages anew; look at what has changed."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import apiobjects as api
+import pytest
+
+from kubectl_selfhost.controlplane.certificates import Expiry
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, SCHEDULER
+from kubectl_selfhost.controlplane.state import observe
+from kubectl_selfhost.controlplane.verdict import Survey
+from kubectl_selfhost.output.status import page
+from kubectl_selfhost.output.text import Style
+
+GOLDEN = Path(__file__).parent / "golden"
+CERTIFICATES = (
+    Expiry("API server", api.NOW + timedelta(days=364), "apiserver"),
+    Expiry("cluster CA", api.NOW + timedelta(days=3649)),
+)
+
+
+def survey(plane: dict, **more: object) -> Survey:
+    return Survey(
+        context="kind-demo",
+        server="https://127.0.0.1:35781",
+        version=api.VERSION,
+        taken=api.NOW,
+        control_plane=observe(**plane),
+        **{"certificates": CERTIFICATES, **more},
+    )
+
+
+def half_way() -> dict:
+    """A pivot that was killed after the first hand-over."""
+    plane = api.static_plane()
+    plane["nodes"] = [api.pivoted()]
+    plane["pods"][0] = api.our_pod(APISERVER)
+    plane["pods"] += [*(api.waiting_pod(c) for c in COMPONENTS[1:]), api.agent_pod()]
+    plane["daemonsets"] = [
+        api.daemonset(APISERVER),
+        *(api.daemonset(c, ready=0) for c in COMPONENTS[1:]),
+    ]
+    plane["configmaps"] = [api.journal(api.run(ended=False, outcome=None))]
+    return plane
+
+
+def going_on() -> dict:
+    plane = half_way()
+    plane["leases"].append(api.lease("kubectl-selfhost", "ada@laptop-4711-5d0c"))
+    return plane
+
+
+def crashing() -> dict:
+    plane = api.self_hosted_plane()
+    plane["pods"][2] = api.crashing_pod(SCHEDULER, message="E: unknown flag: --bad\n")
+    plane["daemonsets"][2] = api.daemonset(SCHEDULER, ready=0)
+    return plane
+
+
+def three_nodes() -> dict:
+    names = [api.NODE, f"{api.NODE}2", f"{api.NODE}3"]
+    return {
+        "nodes": [api.pivoted(name) for name in names],
+        "pods": [api.our_pod(c, on=name) for name in names for c in COMPONENTS],
+        "daemonsets": [api.daemonset(c, desired=3, ready=3, updated=3) for c in COMPONENTS],
+        "leases": api.leases(names[1]),
+    }
+
+
+def failed_before() -> dict:
+    why = "The self-hosted kube-apiserver on node demo-control-plane can't run (2 restarts)."
+    plane = api.static_plane()
+    return {**plane, "configmaps": [api.journal(api.run(outcome="failed", message=why))]}
+
+
+PLANES = {
+    "static": api.static_plane,
+    "self-hosted": api.self_hosted_plane,
+    "half-way": half_way,
+    "going-on": going_on,
+    "crashing": crashing,
+    "three-nodes": three_nodes,
+    "failed-before": failed_before,
+}
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_the_page_is_as_it_was(name: str):
+    text = "\n".join(page(survey(PLANES[name]()))) + "\n"
+    file = GOLDEN / f"{name}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PLANES)
+def test_the_page_fits_80_columns_but_for_commands(name: str):
+    lines = page(survey(PLANES[name]()))
+    assert [line for line in lines if len(line) > 80 and not line.startswith("Next:")] == []
+
+
+def test_the_wide_page_names_image_pod_and_leader():
+    text = "\n".join(page(survey(api.self_hosted_plane()), wide=True))
+    assert "registry.k8s.io/kube-scheduler:v1.37.2" in text
+    assert "self-hosted-kube-scheduler-x7k2p" in text
+    header = next(line for line in text.splitlines() if line.startswith("NODE "))
+    row = next(line for line in text.splitlines() if " kube-scheduler " in line)
+    assert row[header.index("LEADER") :].startswith("yes")
+
+
+def test_the_wide_page_has_a_row_for_each_instance():
+    rows = [r for r in page(survey(half_way()), wide=True) if r.startswith(api.NODE)]
+    assert len(rows) == 5
+
+
+def test_a_follower_does_not_lead():
+    text = page(survey(three_nodes()), wide=True)
+    header = next(line for line in text if line.startswith("NODE "))
+    rows = [line for line in text if " kube-scheduler " in line]
+    assert [r[header.index("LEADER") :][:3].strip() for r in rows] == ["no", "yes", "no"]
+
+
+def test_a_certificate_that_ends_soon_is_warned_of():
+    soon = Expiry("API server", api.NOW + timedelta(days=29), "apiserver")
+    lines = page(survey(api.static_plane(), certificates=[soon]))
+    warning = " ".join(lines[next(i for i, x in enumerate(lines) if x.startswith("Warning:")) :])
+    assert "certificate of API server expires in 29d" in warning
+    assert "kubeadm certs renew apiserver" in " ".join(warning.split())
+
+
+def test_a_certificate_that_ends_later_is_not_warned_of():
+    assert "Warning" not in "\n".join(page(survey(api.static_plane())))
+
+
+def test_what_could_not_be_read_is_said():
+    lines = page(survey(api.static_plane(), unread={"journal": "You may not."}))
+    assert "Warning: Not read: journal: You may not." in lines
+
+
+def test_text_of_the_cluster_cannot_steer_the_terminal():
+    plane = crashing()
+    plane["pods"][2] = api.crashing_pod(SCHEDULER, message="\x1b[2J\x1b]0;owned\x07")
+    plane["pods"][0]["spec"]["containers"][0]["image"] = "evil:\x1b[31mv1"
+    text = "\n".join(page(survey(plane)))
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "^[[2J" in text
+
+
+def test_a_journal_of_nonsense_is_survived():
+    plane = api.self_hosted_plane()
+    plane["configmaps"][0]["data"]["journal.json"] = (
+        '{"runs": [3, {"steps": "x"}], "nodes": {"a": 1, "b": {"c": 2, "d": {"backup": 3}}}}'
+    )
+    assert page(survey(plane))[-1].startswith("Next:")
+
+
+def test_a_damaged_journal_is_said():
+    plane = api.self_hosted_plane()
+    plane["configmaps"][0]["data"]["journal.json"] = "{"
+    assert "journal can't be understood" in "\n".join(page(survey(plane)))
+
+
+def test_a_back_up_that_was_put_back_is_not_shown():
+    assert "Back-ups" not in "\n".join(page(survey(failed_before())))
+
+
+def test_an_ipv6_server_and_node_are_shown_as_they_are():
+    plane = api.static_plane()
+    plane["nodes"][0]["status"]["addresses"][0]["address"] = "fd00:10:244::2"
+    assert "fd00:10:244::2" in "\n".join(page(survey(plane)))
+
+
+def test_colour_changes_no_column():
+    plain = page(survey(crashing()))
+    coloured = page(survey(crashing()), style=Style(colour=True))
+    assert coloured != plain
+    strip = str.maketrans("", "", "\x1b")
+    for escape in ("[0m", "[31m", "[32m", "[33m"):
+        coloured = [line.replace("\x1b" + escape, "") for line in coloured]
+    assert [line.translate(strip) for line in coloured] == plain
