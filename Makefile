@@ -9,10 +9,12 @@ PYTEST_ARGS ?=
 
 python = $$(tests/bed/venv)
 bed = PYTHONPATH=tests $(python) -m bed
-agents = $(python) packaging/agent/build.py
+# What a person gets, not the tree.
+packaged = KUBECTL_SELFHOST=dist/kubectl-selfhost PYTHONPATH=tests:. $(python) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help agents bench clean cluster delete-cluster demo lint package soak test test-cluster test-unit
+.PHONY: help agents bench clean cluster delete-cluster demo lint package soak test test-cluster test-package \
+	test-unit
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
@@ -23,33 +25,38 @@ cluster: ## a kind cluster: NAME=..., and if you like CONFIG=kind.yaml, KUBECONF
 delete-cluster: ## delete the cluster NAME=...
 	@$(bed) delete $(NAME)
 
-demo: agents ## a cluster, its pivot, its status; KEEP=1 keeps the cluster
-	@PYTHONPATH=tests:. $(python) -m bed.demo $(if $(KEEP),--keep)
+demo: package ## a cluster, its pivot, its status; KEEP=1 keeps the cluster
+	@$(packaged) bed.demo $(if $(KEEP),--keep)
 
-test: test-unit test-cluster ## all tests, the quick ones first
+test: test-unit test-package test-cluster ## all tests, the quick ones first
 
 test-unit: agents ## the tests that need no cluster
 	@$(python) -m pytest -n auto tests/unit $(PYTEST_ARGS)
+
+test-package: agents ## the tests of the zipapp, with krew and every Python of this machine
+	@$(python) -m pytest tests/package $(PYTEST_ARGS)
 
 test-cluster: agents ## the tests on real clusters
 	@$(bed) prepare
 	@$(python) -m pytest -n $(WORKERS) --dist loadgroup tests/cluster $(PYTEST_ARGS)
 
 agents: ## the node agent for five CPUs
-	@$(agents)
+	@$(python) packaging/agent/build.py
 
 lint: ## style, types, layers
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
+	@$(python) -m mypy
+	@$$(dirname $(python))/lint-imports
 
 package: ## dist/: the zipapp, the krew archive and its manifest
 	@$(python) packaging/package.py
 
-bench: agents ## pivot times, the gap a client sees, start-up ratios
-	@PYTHONPATH=tests:. $(python) -m bed.bench
+bench: package ## pivot times, the gap a client sees, start-up ratios
+	@$(packaged) bed.bench
 
-soak: agents ## pivots again and again: ROUNDS=... (default 10)
-	@PYTHONPATH=tests:. $(python) -m bed.soak --rounds $(or $(ROUNDS),10)
+soak: package ## pivots of new clusters, again and again: ROUNDS=... (default 10)
+	@$(packaged) bed.soak --rounds $(or $(ROUNDS),10)
 
 clean: ## what was built in the tree; CACHE=1 also what was built beside it
 	@rm -rf dist build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

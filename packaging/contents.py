@@ -52,8 +52,10 @@ def fetched() -> Path:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--only-binary=:all:", "--require-hashes", *_TARGET]
         _run([*command, "--dest", str(partial), "--requirement", str(LOCK)])
-        shutil.rmtree(wheels, ignore_errors=True)
-        partial.rename(wheels)
+        try:
+            partial.rename(wheels)
+        except OSError:  # somebody else was faster
+            shutil.rmtree(partial)
     return wheels
 
 

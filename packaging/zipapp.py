@@ -63,17 +63,20 @@ def _with_our_start(packed: Path, target: Path) -> None:
     """Copy shiv's archive, with our first lines before it and our module as its first."""
     with zipfile.ZipFile(packed) as source, target.open("wb") as file:
         build_id = json.loads(source.read("environment.json"))["build_id"]
-        file.write((LAUNCHER / "start.sh").read_bytes())
+        file.write(_launcher("start.sh", build_id))
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as result:
             for member in source.infolist():
                 data = source.read(member)
                 if member.filename == "__main__.py":
-                    ours = (LAUNCHER / "main.py").read_text()
-                    data = ours.replace("@BUILD@", build_id).encode()
+                    data = _launcher("main.py", build_id)
                 if member.filename.startswith("_bootstrap/"):
                     member.external_attr = 0o100644 << 16  # shiv's depends on its installation
                 result.writestr(member, data, compresslevel=9)
     target.chmod(0o755)
+
+
+def _launcher(name: str, build_id: str) -> bytes:
+    return (LAUNCHER / name).read_text().replace("@BUILD@", build_id).encode()
 
 
 def main() -> None:

@@ -217,7 +217,7 @@ def journal(*runs: dict, on: str = NODE) -> dict:
         c.name: {
             "file": f"/etc/kubernetes/manifests/{c.name}.yaml",
             "mode": "0600",
-            "sha256": f"{number}3f2a9c1b2d4e5f60718293a4b5c6d7e8f90123456789abcdef0123456789abcd",
+            "sha256": f"{number}3f2a9c1b2d4e5f60718293a4b5c6d7e8f90123456789abcdef0123456789abc",
             "backup": f"/etc/kubernetes/kubectl-selfhost/{c.name}/{c.name}.yaml",
             "switched_at": ago(312),
             "seconds": 1.9,

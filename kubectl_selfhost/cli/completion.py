@@ -113,10 +113,12 @@ def suggest(words: list[str]) -> int:
 def _candidates(before: list[str], incomplete: str) -> tuple[list[tuple[str, str]], int]:
     from kubectl_selfhost.cli.words import spelled_out
 
-    ahead = spelled_out(before)
-    if not ahead or ahead[0] not in VERBS:
+    if spelled_out([*before, "VERB"])[0] == "VERB":
         verbs = [(v, line) for v, (_, _, line) in VERBS.items() if v.startswith(incomplete)]
-        return ([] if ahead else verbs), NO_FILES
+        return verbs, NO_FILES
+    ahead = spelled_out(before)
+    if ahead[0] not in VERBS:
+        return [], NO_FILES
     return _options(ahead[0], ahead[1:], incomplete)
 
 

@@ -6,6 +6,7 @@ person gets a sentence, never a traceback, unless they ask for one with -v=6.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -20,6 +21,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from kubectl_selfhost.cli import words as spelling
 from kubectl_selfhost.cli.options import takes_connection
 from kubectl_selfhost.cli.verbs import PROGRAM, VERBS, overview, version
+from kubectl_selfhost.cluster.errors import harmless
 from kubectl_selfhost.errors import SelfhostError
 
 DONE, FAILED = 0, 1
@@ -145,7 +147,8 @@ def _tell(error: BaseException, verbosity: int) -> int:
         traceback.print_exception(type(error), error, error.__traceback__)
     message, hint = _sentence(error)
     lines = [f"error: {message}"] + ([f"hint: {hint}"] if hint else [])
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(harmless("".join(f"{line}\n" for line in lines)))
     return FAILED
 
 

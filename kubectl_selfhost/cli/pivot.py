@@ -83,7 +83,7 @@ def _rehearse(cluster: Any, options: Any, *, on_server: bool, output: str) -> No
         return
     with Progress() as progress:
         prepared = pivoting.prepare(
-            cluster, options, observer=progress, show_findings=_show_findings
+            cluster, options, observer=progress, show_findings=_shower(progress)
         )
     manifests = prepared.pivot.manifests()
     if on_server:
@@ -111,13 +111,11 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
     identity = f"{pivoting.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     with (
         Progress() as progress,
-        RunLease(
-            cluster, identity=identity, note=progress.note, waiting=progress.step_waiting
-        ) as lease,
+        RunLease(cluster, identity=identity, waiting=progress.step_waiting) as lease,
     ):
         pivoting.settle_leftovers(cluster, options, observer=progress)
         prepared = pivoting.prepare(
-            cluster, options, observer=progress, show_findings=_show_findings
+            cluster, options, observer=progress, show_findings=_shower(progress)
         )
         _print_plan(prepared.plan, file=sys.stderr)
         if not yes and not typer.confirm("Begin?", err=True):
@@ -143,10 +141,14 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _show_findings(findings: list[Any]) -> None:
-    from kubectl_selfhost.output import report
+def _shower(progress: Any) -> Callable[[list[Any]], None]:
+    def show(findings: list[Any]) -> None:
+        from kubectl_selfhost.output import report
 
-    _print_lines(sys.stderr, lambda style: report.findings(findings, style=style))
+        progress.clear()
+        _print_lines(sys.stderr, lambda style: report.findings(findings, style=style))
+
+    return show
 
 
 def _print_plan(plan: Any, *, file: TextIO) -> None:

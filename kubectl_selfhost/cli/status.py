@@ -73,7 +73,8 @@ def _watch(cluster: Cluster, output: str) -> int:
                 healthy = seen.verdict.healthy
             except SelfhostError as error:
                 # While a control plane changes hands is when one watches: it will be back.
-                shown, news, healthy = [error.message], error.message, False
+                # Its words change by the second, and say the same.
+                shown, news, healthy = [error.message], type(error).__name__, False
             if draws:
                 print(_HOME_AND_CLEAR + "\n".join(shown), flush=True)
             elif news != last:

@@ -7,60 +7,21 @@ its start even 403. Within ``Cluster.waiting`` each call outlasts that.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from kubectl_selfhost.cluster.errors import (
-    AlreadyExists,
-    ApiError,
-    Conflict,
-    NotFound,
-    from_response,
-    harmless,
-)
-from kubectl_selfhost.cluster.kinds import (  # noqa: F401 (the kinds are looked for here)
-    CLUSTER_ROLE_BINDINGS,
-    CLUSTER_ROLES,
-    CONFIGMAPS,
-    CONTROLLER_REVISIONS,
-    CUSTOM_RESOURCE_DEFINITIONS,
-    DAEMONSETS,
-    DEPLOYMENTS,
-    ENDPOINTSLICES,
-    EVENTS,
-    KINDS,
-    LEASES,
-    NAMESPACES,
-    NODES,
-    PODS,
-    PRIORITY_CLASSES,
-    ROLE_BINDINGS,
-    ROLES,
-    SECRETS,
-    SELF_SUBJECT_ACCESS_REVIEWS,
-    SELF_SUBJECT_REVIEWS,
-    SERVICE_ACCOUNTS,
-    SERVICES,
-    Kind,
-    kind_of,
-)
-from kubectl_selfhost.cluster.patience import OutageListener, Outages, outlast
+from kubectl_selfhost.cluster.calls import Calls, Manifest
+from kubectl_selfhost.cluster.errors import AlreadyExists, Conflict, NotFound, harmless
+from kubectl_selfhost.cluster.kinds import PODS, Kind, kind_of
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.exec import ExecResult
-    from kubectl_selfhost.cluster.transport import Answer, Transport
-
-Manifest = dict[str, Any]
-T = TypeVar("T")
 
 _PAGE = 500
 
 
-class Cluster:
+class Cluster(Calls):
     """One cluster, seen by one user. Safe to use from several threads.
 
     ``server`` is the API server's URL, ``context`` and ``user`` the kubeconfig's names.
@@ -68,52 +29,10 @@ class Cluster:
     (0: not at all). ``timeout`` is the limit for each single try, in seconds.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        context: str = "",
-        user: str = "",
-        timeout: float = 10.0,
-        patience: float = 0.0,
-    ) -> None:
-        self.transport = transport
-        self.server = transport.server
-        self.context = context
-        self.user = user
-        self.timeout = timeout
-        self.patience = patience
-        self._outages = Outages()
-
-    @contextmanager
-    def waiting(self, seconds: float, on_outage: OutageListener | None = None) -> Iterator[Cluster]:
-        """Inside the block, calls go on trying for ``seconds`` while the API can't be reached.
-
-        ``on_outage`` is called with a sentence when an outage begins, and with another when it is
-        over; once each, however many calls and threads meet it.
-        """
-        before, listener = self.patience, self._outages.listener
-        self.patience = seconds
-        self._outages.listener = on_outage or listener
-        try:
-            yield self
-        finally:
-            self.patience, self._outages.listener = before, listener
-
-    def with_patience(self, seconds: float) -> Cluster:
-        """The same cluster over the same connections, with a patience of its own."""
-        return Cluster(
-            self.transport,
-            context=self.context,
-            user=self.user,
-            timeout=self.timeout,
-            patience=seconds,
-        )
-
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest:
         """The object. Raises NotFound."""
         asked = _asked("get", kind, name, namespace)
-        return self._json("GET", kind.path(name, namespace), asked)[0]
+        return self._json("GET", kind.path(name, namespace), asked)
 
     def find(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest | None:
         """The object, or None where there is none."""
@@ -132,7 +51,7 @@ class Cluster:
             query = {"labelSelector": labels, "fieldSelector": fields, "continue": token}
             query = {"limit": str(_PAGE), **{key: value for key, value in query.items() if value}}
             asked = _asked("list", kind, "", namespace)
-            page = self._json("GET", kind.path(None, namespace), asked, query=query)[0]
+            page = self._json("GET", kind.path(None, namespace), asked, query=query)
             for item in page.get("items") or []:
                 items.append({"apiVersion": kind.api_version, "kind": kind.kind, **item})
             token = (page.get("metadata") or {}).get("continue", "")
@@ -150,7 +69,7 @@ class Cluster:
         asked = _asked("create", kind, name, namespace)
         query = _write_query(dry_run)
         try:
-            return self._json("POST", path, asked, query=query, body=manifest)[0]
+            return self._json("POST", path, asked, query=query, body=manifest)
         except AlreadyExists as error:
             if error.retried and name:
                 return self.get(kind, name, namespace)
@@ -168,7 +87,7 @@ class Cluster:
             query=query,
             body=manifest,
             content_type="application/apply-patch+yaml",  # JSON is YAML
-        )[0]
+        )
 
     def patch(
         self,
@@ -188,7 +107,7 @@ class Cluster:
             query={"fieldManager": FIELD_MANAGER},
             body=patch,
             content_type="application/merge-patch+json",
-        )[0]
+        )
 
     def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
         """Puts the object in place of the one that was read, if nobody changed it since.
@@ -199,9 +118,7 @@ class Cluster:
         asked = _asked("update", kind, name, namespace)
         query = {"fieldManager": FIELD_MANAGER}
         try:
-            return self._json("PUT", kind.path(name, namespace), asked, query=query, body=manifest)[
-                0
-            ]
+            return self._json("PUT", kind.path(name, namespace), asked, query=query, body=manifest)
         except Conflict as error:
             if not error.retried:
                 raise
@@ -306,68 +223,6 @@ class Cluster:
             )
         )
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        asked: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-    ) -> tuple[Manifest, Answer]:
-        answer = self._call(method, path, asked, query=query, body=body, content_type=content_type)
-        try:
-            return json.loads(answer.body), answer
-        except ValueError as error:
-            raise ApiError(
-                f"What answers at {self.server} is no Kubernetes API server: "
-                f"asked to {asked}, it sent no JSON.",
-                "Is there a proxy or a log-in page in between?",
-                status=answer.status,
-            ) from error
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        asked: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-    ) -> Answer:
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        url = path + ("?" + urlencode(query) if query else "")
-
-        def once(timeout: float) -> Answer:
-            answer = self.transport.request(
-                method, url, body=data, content_type=content_type, accept=accept, timeout=timeout
-            )
-            if answer.status < 400:
-                return answer
-            error = from_response(
-                action=asked,
-                server=self.server,
-                status=answer.status,
-                body=answer.body,
-                retry_after=answer.retry_after,
-            )
-            error.retried = answer.resent
-            raise error
-
-        return self._outlast(once)
-
-    def _outlast(self, once: Callable[[float], T]) -> T:
-        return outlast(
-            once,
-            transport=self.transport,
-            outages=self._outages,
-            patience=self.patience,
-            timeout=self.timeout,
-        )
-
 
 def _asked(verb: str, kind: Kind, name: str, namespace: str | None) -> str:
     what = f'{verb} {kind.plural} "{name}"' if name else f"{verb} {kind.plural}"
@@ -375,7 +230,7 @@ def _asked(verb: str, kind: Kind, name: str, namespace: str | None) -> str:
 
 
 def _identity(manifest: Mapping[str, Any]) -> tuple[str, str | None]:
-    metadata = manifest["metadata"]
+    metadata = manifest.get("metadata") or {}
     return metadata.get("name", ""), metadata.get("namespace")
 
 

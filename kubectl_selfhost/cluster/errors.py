@@ -159,6 +159,8 @@ _STORE_DOWN = re.compile(
 )
 #: An authorizer's refusal names the user and what it may not do; admission's does not.
 _AUTHORIZER = re.compile(r'[Uu]ser "[^"]*" (cannot |.*attempting to grant RBAC)', re.DOTALL)
+#: Server-side apply answers a field that isn't in the schema with a 500 (Kubernetes 1.37 still).
+_NO_SCHEMA = "failed to create typed patch object"
 NOT_YET_READY = "not yet ready to handle request"
 
 
@@ -171,6 +173,8 @@ def _class_for(status: int, reason: str, detail: str, *, from_api: bool) -> type
         return AlreadyExists if reason == "AlreadyExists" else Conflict
     if status >= 500 and (reason in _TRANSIENT or _STORE_DOWN.search(detail)):
         return Unreachable
+    if _NO_SCHEMA in detail:
+        return Rejected
     return _CLASSES.get(status, ApiError)
 
 
@@ -194,6 +198,8 @@ def _words(
         return f"The API server {server} could not {action} now: {detail} ({reason}).", (
             "Try again in a moment."
         )
+    if kind is NotFound:
+        return f"The API server could not {action}: {detail}.", ""
     return f"The API server refused to {action}: {detail} ({reason}).", ""
 
 

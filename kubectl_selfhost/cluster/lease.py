@@ -163,9 +163,9 @@ class RunLease:
         while not self._stop.wait(pause):
             try:
                 self._renew_once()
-            except SelfhostError as error:
+            except Exception as error:  # a thread that ends would let another run begin
                 if not failing:
-                    self._note(f"the lease could not be renewed for now: {error.message}")
+                    self._note(f"the lease could not be renewed for now: {error}")
                 pause, failing = _RETRY_EVERY, True
                 continue
             if self.lost:

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -30,11 +31,13 @@ _EARLY = 10.0
 class Login:
     """Credentials and trust for one API server. Safe to use from several threads.
 
-    ``configuration`` and ``context`` (None for plain http) are replaced as a whole by ``renew``.
+    ``configuration``, ``context`` (None for plain http) and ``certificate`` (our own, PEM; empty
+    without one) are replaced as a whole by ``renew``.
     """
 
     configuration: Configuration
     context: ssl.SSLContext | None
+    certificate: bytes
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,6 +59,7 @@ class Login:
             self._fill(configuration, directory)
             secure = configuration.host.startswith("https://")
             self.context = tls_context(configuration) if secure else None
+            self.certificate = _content(configuration.cert_file) if secure else b""
         finally:
             shutil.rmtree(directory, ignore_errors=True)
         self.configuration = configuration
@@ -79,6 +83,11 @@ class Login:
 
     def _identity(self) -> object:
         return self.configuration.api_key.get("authorization")
+
+
+def _content(path: str | None) -> bytes:
+    """The file's content: a certificate of ours, which was read by now, so it can be."""
+    return Path(path).read_bytes() if path else b""
 
 
 @dataclass(frozen=True)

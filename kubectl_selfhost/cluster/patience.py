@@ -29,8 +29,9 @@ OutageListener = Callable[[str], None]
 _KNOCK_EVERY = 0.25
 _KNOCK_LIMIT = 2.0
 #: A fresh apiserver answers 403 (or 401, to a service account) until its caches are filled: for 0.6
-#: to 1 s on 1.37. Within patience such a refusal is believed only after this many seconds.
-_BELIEVE_REFUSAL_AFTER = 3.0
+#: to 1 s on 1.37, and for 2.5 s on a busy machine. Who is patient had the permission before, so
+#: such a refusal is believed only after this many seconds.
+_BELIEVE_REFUSAL_AFTER = 20.0
 _LONGEST_RETRY_AFTER = 5.0
 
 
@@ -120,11 +121,11 @@ def _pause(error: ApiError, transport: Transport, left: float) -> None:
         return
     if error.status == 0:
         # Nobody answered: what was kept of connections is of no use any more.
-        transport.close()
+        transport.forget()
     while time.monotonic() < end:
         time.sleep(min(_KNOCK_EVERY, max(0.0, end - time.monotonic())))
         try:
-            answer = transport.request("GET", "/version", timeout=_KNOCK_LIMIT)
+            answer = transport.once("GET", "/version", timeout=_KNOCK_LIMIT, fresh=True)
         except Untrusted:
             return
         except Unreachable:

@@ -115,8 +115,7 @@ class Transport:
             left = deadline - time.monotonic()
             if error.reason not in ("reset", "closed") or left <= 0:
                 raise
-        self.close()
-        answer = self.once(method, path, headers=headers, body=body, timeout=left)
+        answer = self.once(method, path, headers=headers, body=body, timeout=left, fresh=True)
         return Answer(answer.status, answer.headers, answer.body, resent=True)
 
     def once(
@@ -176,12 +175,13 @@ class Transport:
                 self._pool, self._pool_for = _make_pool(self.login), self.login.generation
             return self._pool
 
-    def close(self) -> None:
-        """Forgets the kept connections; the next request makes new ones."""
+    def forget(self) -> None:
+        """Forgets the kept connections; the next request makes a new one.
+
+        They are not closed by force: another thread may be about to use one of them.
+        """
         with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.clear()
+            self._pool = None
 
 
 def _make_pool(login: Login) -> PoolManager:

@@ -146,6 +146,7 @@ def _template(
         _probe_itself(container, port, bound)
         _advertise_node_address(container, nodes)
     component_flags.with_flag(container, "permit-port-sharing", "true")
+    _tell_soon(container)
     _place_like_a_static_pod(spec, agent)
     _wait_for_port(component, spec, container, agent=agent, port=port, bound=bound)
     annotations = _annotations(component, static_pod, nodes)
@@ -196,6 +197,22 @@ def _probe_itself(container: dict, port: int, bound: str) -> None:
         target = handler.get("httpGet", {})
         if target.get("port") in (port, str(port)):
             target["host"] = host
+
+
+def _tell_soon(container: dict) -> None:
+    """Has the kubelet see at once that the component is up, and say why if it isn't.
+
+    kubeadm's startup probe asks first after 10 s and then every 10 s; until it passes there is no
+    readiness, and a hand-over waits for that. The component has as long to start as before. Its
+    last words are in the pod's status: a hand-over that failed can tell them.
+    """
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    probe = container.get("startupProbe")
+    if probe is None:
+        return
+    period, failures = probe.get("periodSeconds", 10), probe.get("failureThreshold", 3)
+    probe["failureThreshold"] = probe.pop("initialDelaySeconds", 0) + period * failures
+    probe["periodSeconds"] = 1
 
 
 def _advertise_node_address(container: dict, nodes: Sequence[NodeFacts]) -> None:

@@ -6,6 +6,7 @@ Everything that waits for a component, or shows one, looks at its pods through h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,6 +19,9 @@ from kubectl_selfhost.names import MIRROR_ANNOTATION
 STATIC = "static"
 DAEMONSET = "daemonset"
 
+#: "E1124 07:53:24.875424       1 run.go:72] " and then '"command failed" err="..."' (klog).
+_KLOG_HEAD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ \S+\] ")
+_KLOG_ERROR = re.compile(r'^"[^"]*" err="((?:[^"\\]|\\.)*)"$')
 _TERMINAL = ("Succeeded", "Failed")
 
 
@@ -248,7 +252,14 @@ def _exit(ended: dict) -> str:
     code = f"exit code {ended.get('exitCode', 0)}"
     if ended.get("reason") not in (None, "", "Error"):
         code += f" ({ended['reason']})"
-    return _line(code, words[-1] if words else "")
+    return _line(code, _without_klog(words[-1]) if words else "")
+
+
+def _without_klog(line: str) -> str:
+    """A log line of Kubernetes without time and place; only the error where it has one."""
+    text = _KLOG_HEAD.sub("", line)
+    error = _KLOG_ERROR.search(text)
+    return error.group(1).replace('\\"', '"') if error else text
 
 
 def _line(head: Any, rest: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
 from kubectl_selfhost.controlplane.state import ControlPlane, NodeState
 from kubectl_selfhost.names import NAMESPACE
@@ -96,7 +97,10 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
         return _nothing_seen(seen, unread)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        return verdict(DEGRADED, f"degraded: {found[0].what}{more}", found[0].look)
+        # What a run of ours has left half done, the next one finishes; else a person has to look.
+        return verdict(
+            DEGRADED, f"degraded: {found[0].what}{more}", PIVOT if left else found[0].look
+        )
     if unread:
         return verdict(UNKNOWN, f"{' and '.join(unread)} could not be read, so this is only a part")
     kinds = {seen.serves(component, node) for node in seen.nodes for component in COMPONENTS}
@@ -174,6 +178,8 @@ def why(instance: Instance) -> str:
 
 def look_at(instance: Instance) -> str:
     """The command that tells more about an instance that isn't Ready."""
+    if instance.waiting_for_port:
+        return f"kubectl -n {NAMESPACE} logs {instance.pod} -c {WAIT_CONTAINER}"
     previous = " --previous" if instance.phase == "CrashLoopBackOff" else ""
     if previous or instance.phase in ("Running", "Error"):
         return f"kubectl -n {NAMESPACE} logs {instance.pod}{previous}"

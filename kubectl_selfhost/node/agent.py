@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from kubectl_selfhost.node.pod import NodeTarget
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.exec import ExecResult
 
 
 class AgentError(SelfhostError):
@@ -113,6 +115,14 @@ class NodeAgent:
         answer = self._order("list", "--manifests", agent_pod.HOST + self.target.static_pod_path)
         return [_manifest_file(entry) for entry in answer["files"]]
 
+    def hold(self, component: str) -> None:
+        """Has the component's new instance wait until ``arm``, also while the port is free.
+
+        A static controller-manager that loses its lease exits and is started again; a new instance
+        that took the port meanwhile would keep it from coming back, with nobody watching.
+        """
+        self._order("hold", *self.target.directory_arguments, "--component", component)
+
     def arm(self, order: Order) -> None:
         """Takes the manifest away and starts the dead man's switch."""
         uids = [word for uid in order.instance_uids for word in ("--instance-uid", uid)]
@@ -142,7 +152,7 @@ class NodeAgent:
 
     def _order(self, command: str, *arguments: str) -> dict:
         words = [self.target.program, command, *arguments]
-        result = self.cluster.exec(self.pod, agent_pod.CONTAINER, words, timeout=15.0)
+        result = self._exec(words)
         try:
             answer = json.loads(result.stdout)
         except ValueError:
@@ -158,6 +168,19 @@ class NodeAgent:
                 code=answer.get("code", ""),
             )
         return answer
+
+    def _exec(self, words: list[str]) -> ExecResult:
+        """Gives the order again where its answer was lost, for as long as the cluster is patient."""
+        from kubectl_selfhost.cluster.errors import Unreachable
+
+        deadline = time.monotonic() + self.cluster.patience
+        while True:
+            try:
+                return self.cluster.exec(self.pod, agent_pod.CONTAINER, words, timeout=15.0)
+            except Unreachable:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.25)
 
     def _ready(self) -> bool:
         from kubectl_selfhost.cluster.waits import Waiting

@@ -25,7 +25,7 @@ def page(
     """
     lines = [style.paint(clean(title), "bold")]
     if facts:
-        lines += ["", *_facts(facts)]
+        lines += ["", *pairs(list(facts.items()))]
     digits = len(str(len(rows)))
     if rows:
         lines += ["", "Steps:"]
@@ -35,15 +35,6 @@ def page(
     if know:
         lines += ["", "Good to know:"]
         lines += [line for text in know for line in wrap(clean(text), first="  - ")]
-    return lines
-
-
-def _facts(facts: Mapping[str, object]) -> list[str]:
-    """As ``Key:   value``; a value that is too long goes on below itself."""
-    lines = []
-    for line in pairs(list(facts.items())):
-        value = line.split(":", 1)[1].lstrip()
-        lines += wrap(value, first=line[: len(line) - len(value)])
     return lines
 
 

@@ -144,7 +144,8 @@ class Progress:
             self._write((_BACK_AND_CLEAR if self._live else "") + line + "\n")
             if self._live and self._step is not None:
                 self._redraw()
-            self._outside = ""
+            if self._live:
+                self._outside = ""  # it was drawn over; in a pipe it was told, once is enough
 
     def _start_drawing(self) -> None:
         if self._drawer is None:

@@ -276,9 +276,9 @@ def _ending(survey: Survey) -> list[Expiry]:
 
 
 def _warning(one: Expiry, now: datetime) -> str:
-    when = "has expired" if one.not_after <= now else f"expires in {_left(one, now)}"
+    when = "it has expired" if one.not_after <= now else f"it expires in {_left(one, now)}"
     renew = f"; on its node: kubeadm certs renew {one.renew}" if one.renew else ""
-    return f"The certificate of {one.what} {when}{renew}."
+    return f"The certificate of {one.what}: {when}{renew}."
 
 
 def _notes(survey: Survey, style: Style) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kubectl_selfhost.output.text import WIDTH, clean, width
+from kubectl_selfhost.output.text import WIDTH, clean, width, wrap
 
 _GAP, _NARROW_GAP = 3, 2
 
@@ -39,9 +39,12 @@ def table(
 
 
 def pairs(facts: Sequence[tuple[str, object]]) -> list[str]:
-    """Lines of ``Key:   value``, the values below each other."""
+    """Lines of ``Key:   value``, the values below each other; a long one goes on below itself."""
     longest = max((width(key) for key, _ in facts), default=0) + 1
-    return [f"{key + ':':<{longest}}   {_text(value)}".rstrip() for key, value in facts]
+    lines = []
+    for key, value in facts:
+        lines += wrap(_text(value), first=f"{key + ':':<{longest}}   ")
+    return lines
 
 
 def _line(

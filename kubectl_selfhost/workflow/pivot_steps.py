@@ -160,6 +160,7 @@ class PivotSteps:
         files = self._agent.manifests()
         for component in self._pivot.to_switch:
             if self._pivot.situation.mirror_pod(component, self._node) is not None:
+                self._agent.hold(component.name)
                 self._note_manifest(component, self._manifest(files, component))
 
     def _note_manifest(self, component: Component, file: ManifestFile) -> None:

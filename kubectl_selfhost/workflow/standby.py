@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import admission_changes
-from kubectl_selfhost.controlplane.instance import Instance, instances_of
+from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import MIRROR_ANNOTATION, NAMESPACE
+from kubectl_selfhost.names import NAMESPACE
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -71,14 +71,12 @@ def stands_by(
     from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
     from kubectl_selfhost.cluster.waits import Waiting
 
-    labels = f"k8s-app={component.daemonset}"
-    pods = [
-        pod
-        for pod in cluster.list(PODS, NAMESPACE, labels=labels)
-        if MIRROR_ANNOTATION not in (pod["metadata"].get("annotations") or {})
-        and "deletionTimestamp" not in pod["metadata"]
-    ]
-    instances = instances_of(pods, component)
+    pods = {
+        pod["metadata"]["name"]: pod
+        for pod in cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+    instances = [i for i in instances_of(pods.values(), component) if i.kind == DAEMONSET]
     if not instances:
         refused = _events(cluster, component)
         if "forbidden" in refused or "denied" in refused:
@@ -87,9 +85,9 @@ def stands_by(
             )
         raise Waiting(f"{component.daemonset}: no pod yet" + (f" ({refused})" if refused else ""))
     daemonset = cluster.get(DAEMONSETS, component.daemonset, NAMESPACE)
-    for pod, instance in zip(pods, instances, strict=True):
+    for instance in instances:
         if not allow_changes:
-            _refuse_changes(daemonset, pod)
+            _refuse_changes(daemonset, pods[instance.pod])
         _refuse_hopeless(node, instance)
     for instance in instances:
         if not (instance.ready or instance.waiting_for_port or instance.phase == "Running"):
@@ -111,10 +109,8 @@ def _refuse_changes(daemonset: dict, pod: dict) -> None:
 def _refuse_hopeless(node: str, instance: Instance) -> None:
     words = {instance.phase.removeprefix("Init:"), (instance.reason or "").split(":")[0]}
     if words & HOPELESS:
-        why = f" ({instance.reason})" if instance.reason else ""
-        raise NotStandingBy(
-            f"The pod {instance.pod} can't start on node {node}: {instance.phase}{why}.", _MEND
-        )
+        why = instance.reason or instance.phase
+        raise NotStandingBy(f"The pod {instance.pod} can't start on node {node}: {why}.", _MEND)
 
 
 def _events(cluster: Cluster, component: Component) -> str:

@@ -53,7 +53,7 @@ def survey(cluster: Cluster) -> Survey:
         ),
         version=got.get("version", ""),
         taken=datetime.now(timezone.utc),
-        certificates=_certificates(got),
+        certificates=_certificates(got, mine=cluster.transport.login.certificate),
         unread={name: error.message for name, error in failed.items()},
         essential=_ESSENTIAL,
     )
@@ -96,12 +96,13 @@ def _once(pods: list[dict]) -> list[dict]:
     return list({pod["metadata"]["uid"]: pod for pod in pods}.values())
 
 
-def _certificates(got: dict[str, Any]) -> list[Expiry]:
+def _certificates(got: dict[str, Any], *, mine: bytes) -> list[Expiry]:
     """Of what can be seen from here; the files on the nodes can't."""
     authority = ((got.get("authority") or {}).get("data") or {}).get("ca.crt", "")
     seen = [
         ("API server", got.get("certificate"), "apiserver"),
         ("cluster CA", certificates.first_in_pem(authority.encode()), ""),
+        ("your client", certificates.first_in_pem(mine), ""),
     ]
     ends = [(what, certificates.not_after(der), renew) for what, der, renew in seen if der]
     return [Expiry(what, end, renew) for what, end, renew in ends if end is not None]

@@ -10,6 +10,7 @@ of the ConfigMap that carries the programs changes with them only.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import subprocess
@@ -56,6 +57,27 @@ def zig() -> list[str]:
     return [str(Path(ziglang.__file__).parent / "zig")]
 
 
+def inputs_key(arch: str) -> str:
+    """A digest of all that a program is made from: sources, this file, the compiler, the CPU."""
+    digest = hashlib.sha256(arch.encode())
+    digest.update(subprocess.run([*zig(), "version"], check=True, stdout=subprocess.PIPE).stdout)
+    for path in sorted([*SOURCES.glob("*.[ch]"), Path(__file__).resolve()]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def ensure(arch: str, directory: Path) -> Path:
+    """Builds the program unless the one that is there was made from the same inputs."""
+    program = directory / f"agent-{arch}"
+    stamp = directory / f".{program.name}.key"
+    key = inputs_key(arch)
+    if not program.exists() or not stamp.exists() or stamp.read_text() != key:
+        stamp.unlink(missing_ok=True)
+        build(arch, directory)
+        stamp.write_text(key)
+    return program
+
+
 def build(arch: str, directory: Path) -> Path:
     """Builds ``agent-<arch>`` in ``directory``; it is complete once it has its name."""
     program = directory / f"agent-{arch}"
@@ -90,7 +112,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for program in pool.map(
-            lambda arch: build(arch, arguments.out), arguments.arch or list(TARGETS)
+            lambda arch: ensure(arch, arguments.out), arguments.arch or list(TARGETS)
         ):
             print(f"{program.name}: {program.stat().st_size} bytes", file=sys.stderr)
 

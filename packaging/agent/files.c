@@ -2,15 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "failure.h"
-#include "sha256.h"
 
 int path_join(char *out, const char *dir, const char *name) {
     int length = snprintf(out, PATH_SIZE, "%s/%s", dir, name);
@@ -20,8 +17,7 @@ int path_join(char *out, const char *dir, const char *name) {
     return 0;
 }
 
-/* A temporary file is hidden, so that the kubelet never takes one for a manifest. */
-static int temporary_name(char *out, const char *name) {
+int temporary_name(char *out, const char *name) {
     int length = snprintf(out, NAME_SIZE, ".%s.part", name);
     if (length < 0 || length >= NAME_SIZE) {
         return fail(FAIL_USAGE, "the file name %s is too long", name);
@@ -48,7 +44,8 @@ static int parent_sync(const char *path) {
 
 int directory_make(const char *path) {
     struct stat facts;
-    if (mkdir(path, 0700) == 0) {
+    /* A component that runs as another user than root must be able to see its hold file. */
+    if (mkdir(path, 0711) == 0) {
         return parent_sync(path);
     }
     if (errno != EEXIST) {
@@ -107,7 +104,7 @@ int file_read(const char *path, char *buffer, size_t size, size_t *length, bool 
     return result;
 }
 
-static int write_all(int fd, const char *bytes, size_t count, const char *path) {
+int write_all(int fd, const char *bytes, size_t count, const char *path) {
     while (count > 0) {
         ssize_t part = write(fd, bytes, count);
         if (part < 0 && errno == EINTR) {
@@ -226,151 +223,4 @@ bool file_exists(const char *dir, const char *name) {
     char path[PATH_SIZE];
     struct stat facts;
     return path_join(path, dir, name) == 0 && lstat(path, &facts) == 0;
-}
-
-static int open_regular(const char *path, struct stat *facts) {
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return errno == ELOOP ? fail(FAIL_IO, "%s is a symbolic link", path)
-                              : fail_errno("read", path);
-    }
-    if (fstat(fd, facts) != 0 || !S_ISREG(facts->st_mode)) {
-        close(fd);
-        return fail(FAIL_IO, "%s is no regular file", path);
-    }
-    return fd;
-}
-
-int file_digest(const char *path, char hex[DIGEST_SIZE], struct stat *facts) {
-    static char block[16384];
-    struct sha256 sum;
-    ssize_t count;
-    int fd = open_regular(path, facts);
-    if (fd < 0) {
-        return -1;
-    }
-    sha256_start(&sum);
-    while ((count = read(fd, block, sizeof block)) > 0) {
-        sha256_add(&sum, block, (size_t)count);
-    }
-    int result = count < 0 ? fail_errno("read", path) : 0;
-    close(fd);
-    sha256_finish(&sum, hex);
-    return result;
-}
-
-static int copy_content(int in, int out, const char *from, const char *to) {
-    static char block[16384];
-    ssize_t count;
-    while ((count = read(in, block, sizeof block)) > 0) {
-        if (write_all(out, block, (size_t)count, to) != 0) {
-            return -1;
-        }
-    }
-    return count < 0 ? fail_errno("read", from) : 0;
-}
-
-static int copy_facts(int out, const struct stat *facts, const char *to) {
-    struct timespec times[2] = {facts->st_atim, facts->st_mtim};
-    if (fchown(out, facts->st_uid, facts->st_gid) != 0) {
-        return fail_errno("set the owner of", to);
-    }
-    if (fchmod(out, facts->st_mode & 07777) != 0) {
-        return fail_errno("set the mode of", to);
-    }
-    if (futimens(out, times) != 0) {
-        return fail_errno("set the times of", to);
-    }
-    return fsync(out) == 0 ? 0 : fail_errno("sync", to);
-}
-
-int file_copy(const char *from, const char *to) {
-    struct stat facts;
-    int in = open_regular(from, &facts);
-    if (in < 0) {
-        return -1;
-    }
-    unlink(to); /* what an interrupted copy left */
-    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int result = out < 0 ? fail_errno("write", to) : copy_content(in, out, from, to);
-    if (result == 0) {
-        result = copy_facts(out, &facts, to);
-    }
-    close(in);
-    if (out >= 0) {
-        close(out);
-    }
-    if (result != 0) {
-        unlink(to);
-    }
-    return result;
-}
-
-/* rename(2) that doesn't replace, where kernel (3.15) and file system can do it. */
-static int rename_new(const char *from, const char *to) {
-    enum { RENAME_NOREPLACE_FLAG = 1 };
-    struct stat facts;
-    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE_FLAG) == 0) {
-        return 0;
-    }
-    if (errno != EINVAL && errno != ENOSYS) {
-        return -1;
-    }
-    if (lstat(to, &facts) == 0) {
-        errno = EEXIST;
-        return -1;
-    }
-    return rename(from, to);
-}
-
-int file_rename(const char *from_dir, const char *from, const char *to_dir, const char *to) {
-    char source[PATH_SIZE], target[PATH_SIZE];
-    if (path_join(source, from_dir, from) != 0 || path_join(target, to_dir, to) != 0) {
-        return -1;
-    }
-    if (rename_new(source, target) != 0) {
-        return errno == EEXIST ? fail(FAIL_BUSY, "%s exists already", target)
-                               : fail_errno("move away", source);
-    }
-    if (directory_sync(to_dir) != 0) {
-        return -1;
-    }
-    return strcmp(from_dir, to_dir) == 0 ? 0 : directory_sync(from_dir);
-}
-
-int file_move(const char *from_dir, const char *from, const char *to_dir, const char *to) {
-    char hidden[NAME_SIZE], source[PATH_SIZE], temporary[PATH_SIZE];
-    if (temporary_name(hidden, to) != 0 || path_join(source, from_dir, from) != 0 ||
-        path_join(temporary, to_dir, hidden) != 0 || file_copy(source, temporary) != 0) {
-        return -1;
-    }
-    if (file_rename(to_dir, hidden, to_dir, to) != 0) {
-        unlink(temporary);
-        return -1;
-    }
-    return file_remove(from_dir, from);
-}
-
-int lock_take(const char *path, bool wait, int *fd) {
-    *fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (*fd < 0) {
-        return fail_errno("open", path);
-    }
-    while (flock(*fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EINTR) {
-            close(*fd);
-            return fail(FAIL_BUSY, "%s is held by another process", path);
-        }
-    }
-    return 0;
-}
-
-bool lock_is_held(const char *path) {
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0;
-    close(fd); /* gives the lock back */
-    return held;
 }

@@ -9,6 +9,9 @@
 #include "process.h"
 #include "syntax.h"
 
+/* What the API server appends to a DaemonSet's name to name a pod, after a dash. */
+enum { POD_SUFFIX = 5 };
+
 /* The highest <n> of <dir>/<n>.log plus one: the kubelet numbers them by the container's restarts
  * (Kubernetes 1.14 and later) and keeps the latest. Rotated ones (0.log.2026...) count the same. */
 static long starts_in(const char *dir) {
@@ -58,26 +61,97 @@ long instance_starts(const struct state *state) {
     return starts;
 }
 
+/* "<namespace>_<daemonset>-" of "<namespace>_<daemonset>-x7k2p_<uid>". */
+static void set_prefix(struct state *state, const char *name) {
+    char prefix[NAME_SIZE];
+    if (!copy_whole(prefix, sizeof prefix, name)) {
+        return;
+    }
+    *strrchr(prefix, '_') = '\0';
+    char *dash = strrchr(prefix, '-');
+    if (dash != NULL && strlen(dash) == 1 + POD_SUFFIX) {
+        dash[1] = '\0';
+        if (is_file_name(prefix)) {
+            copy_whole(state->log_prefix, sizeof state->log_prefix, prefix);
+        }
+    }
+}
+
+void instance_find_prefix(struct state *state) {
+    struct directory directory;
+    const char *name;
+    state->log_prefix[0] = '\0';
+    directory_open(&directory, state->log_dir);
+    while ((name = directory_next(&directory)) != NULL) {
+        for (size_t i = 0; i < state->instances; i++) {
+            if (is_log_directory_of(name, state->instance_uids[i])) {
+                set_prefix(state, name);
+            }
+        }
+    }
+    directory_close(&directory);
+}
+
+struct pods {
+    char uids[2 * INSTANCES_MAX][UID_SIZE];
+    size_t count;
+};
+
+static void add_pod(struct pods *pods, const char *uid) {
+    for (size_t i = 0; i < pods->count; i++) {
+        if (strcmp(pods->uids[i], uid) == 0) {
+            return;
+        }
+    }
+    if (pods->count < 2 * INSTANCES_MAX && is_uid(uid)) {
+        copy_whole(pods->uids[pods->count++], UID_SIZE, uid);
+    }
+}
+
+/* The pods that were named when it was armed, and those that the DaemonSet has put in their place. */
+static void find_pods(const struct state *state, struct pods *pods) {
+    struct directory directory;
+    const char *name;
+    size_t length = strlen(state->log_prefix);
+    pods->count = 0;
+    for (size_t i = 0; i < state->instances; i++) {
+        add_pod(pods, state->instance_uids[i]);
+    }
+    directory_open(&directory, length == 0 ? "" : state->log_dir);
+    while ((name = directory_next(&directory)) != NULL) {
+        if (strncmp(name, state->log_prefix, length) == 0 &&
+            strcspn(name + length, "_-") == POD_SUFFIX && name[length + POD_SUFFIX] == '_') {
+            add_pod(pods, name + length + POD_SUFFIX + 1);
+        }
+    }
+    directory_close(&directory);
+}
+
 void instance_look(const char *proc, const struct state *state, struct instance_view *view) {
+    struct pods pods;
     *view = (struct instance_view){.listening = port_is_listening(proc, state->port)};
     if (state->static_uid[0] != '\0') {
         struct pod_processes p = pod_processes(proc, state->static_uid);
         view->static_alive = p.servers + p.agents + p.pauses > 0;
+        view->static_servers = p.servers;
     }
-    for (size_t i = 0; i < state->instances; i++) {
-        view->servers += pod_processes(proc, state->instance_uids[i]).servers;
+    find_pods(state, &pods);
+    for (size_t i = 0; i < pods.count; i++) {
+        view->servers += pod_processes(proc, pods.uids[i]).servers;
     }
     long starts = instance_starts(state) - state->starts;
     view->starts = starts < 0 ? 0 : starts;
 }
 
 int instance_stop(const char *proc, const struct state *state, int signal) {
+    struct pods pods;
     int stopped = 0;
-    for (size_t i = 0; i < state->instances; i++) {
-        struct pod_processes p = pod_processes(proc, state->instance_uids[i]);
+    find_pods(state, &pods);
+    for (size_t i = 0; i < pods.count; i++) {
+        struct pod_processes p = pod_processes(proc, pods.uids[i]);
         bool waits = p.servers == 0 && p.agents > 0;
         if (!waits && p.servers + p.pauses > 0) {
-            pod_signal(proc, state->instance_uids[i], signal);
+            pod_signal(proc, pods.uids[i], signal);
             stopped++;
         }
     }

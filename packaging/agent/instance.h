@@ -8,12 +8,17 @@
 
 struct instance_view {
     bool static_alive;   /* any process of the static pod is left */
+    int static_servers;  /* those that are more than its sandbox */
     bool listening;      /* anybody listens on the port */
     int servers;         /* processes of the new instance's pods, without pauses and our own */
     long starts;         /* of the new instance's container since it was armed */
 };
 
 void instance_look(const char *proc, const struct state *state, struct instance_view *view);
+
+/* How the log directories of the pods' DaemonSet begin ("<namespace>_<daemonset>-"): a pod that
+ * replaces one of them meanwhile is known by it. Empty if the pods have no logs yet. */
+void instance_find_prefix(struct state *state);
 
 /* How often the container of the new instance's pods was started, by the log files' numbers. */
 long instance_starts(const struct state *state);

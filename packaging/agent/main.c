@@ -51,6 +51,18 @@ static int confirm(const struct options *options) { return move(handover_confirm
 
 static int put_back(const struct options *options) { return move(handover_put_back, options); }
 
+static int hold(const struct options *options) {
+    struct json json;
+    if (handover_hold(options) != 0) {
+        return -1;
+    }
+    json_start(&json, output, sizeof output, STDOUT_FILENO);
+    json_open(&json, NULL, '{');
+    json_string(&json, "held", options->component);
+    json_close(&json, '}');
+    return json_finish(&json);
+}
+
 static int version(const struct options *options) {
     struct json json;
     (void)options;
@@ -71,6 +83,7 @@ static const struct command {
     {"serve", serve, OPTION(DIR) | OPTION(MANIFESTS), OPTION(IDLE) | OPTION(PROC)},
     {"check", report_check, OPTION(DIR) | OPTION(MANIFESTS), OPTION(BYTES)},
     {"list", report_list, 0, OPTION(DIR) | OPTION(MANIFESTS)},
+    {"hold", hold, OPTION(DIR) | OPTION(COMPONENT), OPTION(MANIFESTS)},
     {"arm", arm,
      OPTION(DIR) | OPTION(MANIFESTS) | OPTION(COMPONENT) | OPTION(FILE) | OPTION(SHA256) |
          OPTION(LIMIT) | OPTION(PORT),
@@ -95,7 +108,7 @@ static const struct command *command_named(const char *name) {
 static int run(int count, char **words) {
     struct options options;
     if (count < 2) {
-        return fail(FAIL_USAGE, "which command? One of wait-port, serve, check, list, arm, "
+        return fail(FAIL_USAGE, "which command? One of wait-port, serve, check, list, hold, arm, "
                                 "confirm, put-back, status, version");
     }
     const struct command *command = command_named(words[1]);
@@ -114,7 +127,7 @@ static int run(int count, char **words) {
 int main(int count, char **words) {
     struct json json;
     prctl(PR_SET_NAME, AGENT_COMM);
-    umask(077);
+    umask(022); /* whatever the runtime has set; files of ours are 0600 anyway */
     if (run(count, words) == 0) {
         return 0;
     }

@@ -115,7 +115,17 @@ static void send(const char *proc, long pid, void *argument) {
     kill((pid_t)pid, *(int *)argument);
 }
 
+static void send_to_server(const char *proc, long pid, void *argument) {
+    if (role_of(proc, pid) == SERVER) {
+        send(proc, pid, argument);
+    }
+}
+
 void pod_signal(const char *proc, const char *uid, int signal) { each(proc, uid, send, &signal); }
+
+void pod_signal_servers(const char *proc, const char *uid, int signal) {
+    each(proc, uid, send_to_server, &signal);
+}
 
 void boot_id_read(const char *proc, char *out, size_t size) {
     char path[PATH_SIZE], text[256];

@@ -22,6 +22,9 @@ struct pod_processes pod_processes(const char *proc, const char *uid);
 /* Sends the signal to every process of the pod. Never to pid 1 or this process. */
 void pod_signal(const char *proc, const char *uid, int signal);
 
+/* The same for servers alone. */
+void pod_signal_servers(const char *proc, const char *uid, int signal);
+
 /* Content of <proc>/sys/kernel/random/boot_id; empty if it can't be read. */
 void boot_id_read(const char *proc, char *out, size_t size);
 

@@ -17,6 +17,7 @@
 #include "handover.h"
 #include "instance.h"
 #include "json.h"
+#include "move.h"
 #include "state.h"
 
 enum {

@@ -14,6 +14,7 @@
 #include "files.h"
 #include "handover.h"
 #include "instance.h"
+#include "lock.h"
 #include "process.h"
 #include "state.h"
 
@@ -24,19 +25,21 @@ enum {
     DEAD_FOR = 2000,    /* without a process, so that a restart isn't taken for an end */
     RETRY_EVERY = 2000, /* putting back that failed, e.g. on a full disk */
     LOCK_WAIT = 3000,   /* for an agent that is just ending */
+    STOP_FOR = 12000,   /* tries to put back before the kubelet's SIGKILL, 20 s after its SIGTERM */
 };
 
 struct watch {
     const struct options *options;
     struct state state;
     enum phase told;        /* the phase that the log has */
-    char told_at[RFC3339_SIZE];
+    int64_t told_deadline;  /* and whose */
     struct timespec contact;
     int64_t contact_since;  /* when that changed last */
     int64_t next_look;
     int64_t dead_since;     /* the new instance has no process; 0: it has */
     int64_t silent_since;   /* nobody listens; 0: somebody does */
     int64_t next_retry;
+    bool complained;        /* the log has that the state can't be read */
 };
 
 static volatile sig_atomic_t stopped;
@@ -81,11 +84,11 @@ static void see_contact(struct watch *watch, int64_t now) {
 
 static void tell_phase(struct watch *watch) {
     const struct state *s = &watch->state;
-    if (s->phase == watch->told && strcmp(s->armed_at, watch->told_at) == 0) {
+    if (s->phase == watch->told && s->deadline == watch->told_deadline) {
         return;
     }
     watch->told = s->phase;
-    memcpy(watch->told_at, s->armed_at, sizeof watch->told_at);
+    watch->told_deadline = s->deadline;
     watch->dead_since = watch->silent_since = watch->next_look = 0;
     switch (s->phase) {
     case ARMED:
@@ -142,7 +145,9 @@ static bool must_fall_back(struct watch *watch, int64_t now, char reason[TEXT_SI
     }
     watch->next_look = now + LOOK_EVERY;
     instance_look(watch->options->proc, s, &view);
-    int64_t dead = lasting(!view.static_alive && view.servers == 0, &watch->dead_since, now);
+    /* A static instance that still lets its last requests finish serves nobody new. */
+    bool served = view.listening || view.servers > 0;
+    int64_t dead = lasting(!served, &watch->dead_since, now);
     int64_t silent = lasting(!view.static_alive && !view.listening, &watch->silent_since, now);
     if (dead >= DEAD_FOR && view.starts >= 2) {
         snprintf(reason, TEXT_SIZE, "%s of the DaemonSet exited %ld times", s->component,
@@ -168,10 +173,6 @@ static void fall_back(struct watch *watch, int64_t now, const char *reason) {
     tell_phase(watch);
 }
 
-static bool is_pending(const struct watch *watch) {
-    return watch->state.phase == ARMED || watch->state.phase == PUTTING_BACK;
-}
-
 static int start(struct watch *watch) {
     char path[PATH_SIZE];
     int fd;
@@ -192,17 +193,40 @@ static int start(struct watch *watch) {
     return 0;
 }
 
-/* The last thing: nobody is left to watch. */
-static void finish(struct watch *watch) {
-    watch->next_retry = 0;
-    if (state_read(watch->options->dir, &watch->state) == 0 && is_pending(watch)) {
-        fall_back(watch, 0, "the agent was stopped");
+/* Whether the agent may end: from then on nothing can be armed. */
+static bool may_end(struct watch *watch, int64_t now) {
+    if (handover_close(watch->options->dir, &watch->state) == 1) {
+        watch->contact_since = now; /* armed in this very moment */
+        return false;
     }
+    return true;
+}
+
+/* Told to stop: nobody will watch any more, so whatever is armed comes back. */
+static void finish(struct watch *watch) {
+    int64_t end = boot_milliseconds() + STOP_FOR;
+    while (handover_close(watch->options->dir, &watch->state) == 1 && boot_milliseconds() < end) {
+        watch->next_retry = 0;
+        fall_back(watch, 0, "the agent was stopped");
+        if (state_is_pending(&watch->state)) {
+            sleep_milliseconds(RETRY_EVERY / 4);
+        }
+    }
+}
+
+/* Reads the state; one that can't be read is told once and taken for idle. */
+static void see_state(struct watch *watch) {
+    bool bad = state_read(watch->options->dir, &watch->state) != 0;
+    if (bad && !watch->complained) {
+        say("%s", failure_text());
+    }
+    watch->complained = bad;
+    tell_phase(watch);
 }
 
 int serve(const struct options *options) {
     static struct watch watch;
-    char reason[TEXT_SIZE], complaint[TEXT_SIZE] = "";
+    char reason[TEXT_SIZE];
     watch = (struct watch){.options = options, .contact_since = boot_milliseconds()};
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop}, NULL);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = stop}, NULL);
@@ -213,20 +237,12 @@ int serve(const struct options *options) {
     while (!stopped) {
         int64_t now = boot_milliseconds();
         see_contact(&watch, now);
-        if (state_read(options->dir, &watch.state) != 0) {
-            if (strncmp(complaint, failure_text(), sizeof complaint - 1) != 0) {
-                say("%s", failure_text());
-                snprintf(complaint, sizeof complaint, "%s", failure_text());
-            }
-        } else {
-            complaint[0] = '\0';
-        }
-        tell_phase(&watch);
-        if (is_pending(&watch)) {
+        see_state(&watch);
+        if (state_is_pending(&watch.state)) {
             if (must_fall_back(&watch, now, reason)) {
                 fall_back(&watch, now, reason);
             }
-        } else if (now - watch.contact_since > options->idle * 1000) {
+        } else if (now - watch.contact_since > options->idle * 1000 && may_end(&watch, now)) {
             say("nobody has called for %ld s: the agent ends", options->idle);
             return 0;
         }

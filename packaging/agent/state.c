@@ -1,7 +1,6 @@
 #include "state.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +17,10 @@ static const char *const words[] = {
     [PUT_BACK] = "put-back",
 };
 enum { PHASES = sizeof words / sizeof words[0] };
+
+bool state_is_pending(const struct state *state) {
+    return state->phase == ARMED || state->phase == PUTTING_BACK;
+}
 
 const char *phase_word(enum phase phase) { return words[phase]; }
 
@@ -71,6 +74,7 @@ static bool set(struct state *s, const char *key, const char *value) {
     TEXT(reason, NULL)
     TEXT(static_uid, is_uid)
     TEXT(log_dir, is_path)
+    TEXT(log_prefix, is_file_name)
     TEXT(boot_id, NULL)
     TEXT(armed_at, NULL)
     NUMBER(port, 1, 65535)
@@ -116,7 +120,8 @@ int state_parse(struct state *state, const char *text) {
     }
     bool complete = state->component[0] != '\0' && state->container[0] != '\0' &&
                     state->file[0] != '\0' && state->sha256[0] != '\0' &&
-                    state->manifests[0] != '\0' && state->port != 0;
+                    state->manifests[0] != '\0' && state->port != 0 && state->limit != 0 &&
+                    state->listen_limit != 0;
     if (!ended || state->phase == IDLE || !complete) {
         return damaged("its end");
     }
@@ -159,6 +164,7 @@ int state_print(const struct state *state, char *out, size_t size) {
         add_text(&printer, "instance_uid", state->instance_uids[i]);
     }
     add_text(&printer, "log_dir", state->log_dir);
+    add_text(&printer, "log_prefix", state->log_prefix);
     add(&printer, "port=%ld\nlimit=%ld\nlisten_limit=%ld\nstarts=%ld\ndeadline=%lld\n",
         state->port, state->limit, state->listen_limit, state->starts,
         (long long)state->deadline);

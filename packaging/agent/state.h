@@ -3,6 +3,7 @@
 #ifndef STATE_H
 #define STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,8 @@ struct state {
     char static_uid[UID_SIZE]; /* empty: unknown */
     char instance_uids[INSTANCES_MAX][UID_SIZE];
     size_t instances;
-    char log_dir[PATH_SIZE]; /* empty: restarts aren't seen */
+    char log_dir[PATH_SIZE];   /* of all pods; empty: restarts aren't seen */
+    char log_prefix[NAME_SIZE]; /* how log directories of the new instance's pods begin, or empty */
     long port;
     long limit;        /* seconds */
     long listen_limit; /* seconds */
@@ -39,6 +41,9 @@ struct state {
     char boot_id[BOOT_ID_SIZE];
     char armed_at[RFC3339_SIZE];
 };
+
+/* Whether the manifest may have to come back. */
+bool state_is_pending(const struct state *state);
 
 /* The word in the file and in answers. */
 const char *phase_word(enum phase phase);

@@ -12,12 +12,16 @@ import sys
 
 BUILD = "@BUILD@"  # filled in by packaging/zipapp.py: shiv's digest of all that is packed
 NAME = "kubectl-selfhost"
+COPIED = "start.py"  # this file's name in the copy
 
 
 def start():
     if sys.version_info < (3, 10):
         sys.exit(too_old())
     archive = os.path.abspath(os.path.dirname(__file__))
+    if os.path.basename(__file__) == COPIED:  # start.sh found the copy, and says where it is itself
+        archive = sys.argv[0] = sys.argv.pop(1)
+    sys.path[0] = archive
     home = cache_home()
     place = unpacked(home) or unpack(archive, home) or archive
     sys.path[0] = os.path.join(place, "site-packages")
@@ -83,12 +87,20 @@ def unpack(archive, home):
         try:
             with zipfile.ZipFile(archive) as content:
                 extract_site_packages(content, place)
+                copy_this(content, place)
         finally:
             os.umask(before)
         remove_others(home)
     except (OSError, zipfile.BadZipFile):
         return None
     return unpacked(home)
+
+
+def copy_this(content, place):
+    """Put this file into the copy, whole at once: whoever sees it there runs it."""
+    partial = place / ("%s.%d" % (COPIED, os.getpid()))
+    partial.write_bytes(content.read("__main__.py"))
+    partial.replace(place / COPIED)
 
 
 def remove_others(home):

@@ -6,6 +6,7 @@ The kubeconfig is the file that KUBECONFIG names, or else kind's default.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bed.command import BedError, say
 
 def main() -> int:
     arguments = _parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: tidily
     try:
         arguments.run(arguments)
     except BedError as error:

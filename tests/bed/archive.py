@@ -63,7 +63,9 @@ def libraries(program: str, root: Path) -> dict[str, Path]:
     return {path: root / target.lstrip("/") for path, target in zip(paths, targets, strict=True)}
 
 
-def _entry(name: str, *, mode: int = 0o644, size: int = 0, directory: bool = False) -> tarfile.TarInfo:
+def _entry(
+    name: str, *, mode: int = 0o644, size: int = 0, directory: bool = False
+) -> tarfile.TarInfo:
     entry = tarfile.TarInfo(name)
     entry.mode, entry.size = mode, size
     if directory:

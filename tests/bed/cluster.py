@@ -29,8 +29,8 @@ class Kit:
 def prepare() -> Kit:
     """See to a container engine, the programs and a node image. Quick when all are there."""
     engine.ready()
-    kind, kubectl = golang.tool("kind"), golang.tool("kubectl")
-    return Kit(kind, kubectl, _image())
+    image = _image()  # first: what it needs is built in parallel, both programs among it
+    return Kit(golang.tool("kind"), golang.tool("kubectl"), image)
 
 
 def write_config(kit: Kit, user_config: str, place: Path) -> Path:

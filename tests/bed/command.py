@@ -11,6 +11,8 @@ from pathlib import Path
 
 HEARTBEAT = 30.0  # seconds between two signs of life of a long step
 
+_running: set[subprocess.Popen[bytes]] = set()
+
 
 class BedError(Exception):
     """The bed can't do what was asked; the message says what to do about it."""
@@ -56,6 +58,7 @@ def run(
             stdout=out,
             stderr=subprocess.STDOUT,
         )
+        _running.add(child)
         try:
             while True:
                 try:
@@ -67,9 +70,17 @@ def run(
             child.terminate()
             child.wait()
             raise
+        finally:
+            _running.discard(child)
     if status:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
         raise BedError(f"{what} failed ({argv[0]} ended with {status}); the end of {log}:\n{end}")
+
+
+def stop_all() -> None:
+    """End what ``run`` has going in other threads; those see it fail."""
+    for child in list(_running):
+        child.terminate()
 
 
 def output(

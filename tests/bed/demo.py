@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bed import cluster, golang
 from bed.command import BedError, say
-from bed.harness import REPOSITORY, plugin
+from bed.harness import path_with_plugin
 
 NAME = "selfhost-demo"
 
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def _demo(folder: Path, *, keep: bool) -> int:
-    environment = _environment(folder)
+    environment = os.environ | {"PATH": path_with_plugin(folder, golang.tool("kubectl"))}
     if not keep:  # its kubeconfig goes with it
         os.environ["KUBECONFIG"] = environment["KUBECONFIG"] = str(folder / "kubeconfig")
     cluster.create(NAME)
@@ -49,16 +49,6 @@ def _demo(folder: Path, *, keep: bool) -> int:
             say(f"{NAME} stays, as context kind-{NAME}; make delete-cluster NAME={NAME} ends it")
         else:
             cluster.delete(NAME)
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """A PATH with the bed's kubectl, and this tree's plugin under the name that kubectl looks for."""
-    shim = folder / "kubectl-selfhost"
-    words = " ".join(f"'{word}'" for word in plugin())
-    shim.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {words} "$@"\n')
-    shim.chmod(0o755)
-    path = [str(folder), str(golang.tool("kubectl").parent), os.environ["PATH"]]
-    return os.environ | {"PATH": os.pathsep.join(path)}
 
 
 if __name__ == "__main__":

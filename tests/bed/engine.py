@@ -49,7 +49,9 @@ def install(programs: dict[str, str]) -> None:
     if not missing:
         return
     if not shutil.which("apt-get"):
-        raise BedError(f"install {' and '.join(missing)} first; this is no Debian, apt-get is missing")
+        raise BedError(
+            f"install {' and '.join(missing)} first; this is no Debian, apt-get is missing"
+        )
     _need_root(f"{' and '.join(missing)} must be installed")
     say(f"installing {', '.join(missing)} with apt-get (about 1 minute) ...")
     log = cache.logs() / "apt.log"
@@ -61,12 +63,20 @@ def install(programs: dict[str, str]) -> None:
 
 
 def _answers() -> bool:
-    return succeeds(["docker", "version", "--format", "{{.Server.Version}}"])
+    try:
+        output(["docker", "version", "--format", "{{.Server.Version}}"], timeout=20)
+    except BedError as error:
+        if "permission denied" in str(error):
+            raise BedError("you may not use Docker: join its group, or use sudo") from None
+        return False
+    return True
 
 
 def _start() -> None:
     if os.environ.get("DOCKER_HOST"):
-        raise BedError("DOCKER_HOST names a container engine that doesn't answer: start it, or unset it")
+        raise BedError(
+            "DOCKER_HOST names a container engine that doesn't answer: start it, or unset it"
+        )
     _need_root("no container engine is running")
     names = {"dockerd": "docker.io", "containerd": "containerd", "runc": "runc"}
     install(names | {"iptables": "iptables"})

@@ -59,8 +59,10 @@ def _kubernetes(name: str, commands: list[str], expect: str) -> Recipe:
 
 KUBERNETES = _kubernetes(
     "kubernetes",
-    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"]
-    + ["kubelet", "kubeadm"],
+    [
+        *("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+        *("kube-proxy", "kubelet", "kubeadm"),
+    ],
     expect="6 minutes",
 )
 KUBECTL = _kubernetes("kubectl", ["kubectl"], expect="1 minute")
@@ -117,9 +119,7 @@ def built(recipe: Recipe) -> Path:
 def downloaded(recipe: Recipe) -> dict[str, str]:
     """What Go says of the module: among others its source's ``Dir`` and its ``GoMod`` file."""
     argv = ["go", "mod", "download", "-json", f"{recipe.module}@{recipe.version}"]
-    answer: dict[str, str] = json.loads(
-        output(argv, timeout=600, env=environment(), cwd=Path("/"))
-    )
+    answer: dict[str, str] = json.loads(output(argv, timeout=600, env=environment(), cwd=Path("/")))
     return answer
 
 

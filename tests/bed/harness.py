@@ -27,7 +27,9 @@ class Result:
 
     def __str__(self) -> str:
         head = f"kubectl selfhost {' '.join(self.argv)}: exit {self.returncode}"
-        return f"{head} after {self.seconds:.1f} s\n-- stdout\n{self.stdout}\n-- stderr\n{self.stderr}"
+        return (
+            f"{head} after {self.seconds:.1f} s\n-- stdout\n{self.stdout}\n-- stderr\n{self.stderr}"
+        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Bed:
         argv = ["docker", "exec", node or self.node, "cat", path]
         return subprocess.run(argv, check=True, capture_output=True).stdout
 
-    def popen(self, *args: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen:
+    def popen(
+        self, *args: str, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen:
         """Start the plugin with pipes for stdout and stderr, and no stdin."""
         given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
@@ -112,10 +116,28 @@ class Bed:
         return os.environ | own | self.environment | extra
 
 
+def path_with_plugin(folder: Path, kubectl: Path) -> str:
+    """A PATH on which ``kubectl selfhost`` is the bed's kubectl and the plugin that ``plugin`` says.
+
+    ``folder`` gets the program that kubectl looks for.
+    """
+    program = folder / "kubectl-selfhost"
+    command = plugin()
+    if len(command) == 1:
+        program.symlink_to(command[0])
+    else:
+        words = " ".join(f"'{word}'" for word in command)
+        program.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {words} "$@"\n')
+        program.chmod(0o755)
+    return os.pathsep.join([str(folder), str(kubectl.parent), os.environ["PATH"]])
+
+
 def plugin() -> list[str]:
     """The plugin's command: this tree, or the program that KUBECTL_SELFHOST names."""
     packaged = os.environ.get("KUBECTL_SELFHOST")
-    return [packaged] if packaged else [sys.executable, "-m", "kubectl_selfhost"]
+    if packaged:
+        return [str(Path(packaged).resolve())]
+    return [sys.executable, "-m", "kubectl_selfhost"]
 
 
 def _output(
@@ -128,5 +150,7 @@ def _output(
     done = subprocess.run(
         argv, input=stdin or "", env=env, timeout=timeout, capture_output=True, text=True
     )
-    assert done.returncode == 0, f"{' '.join(argv)}: exit {done.returncode}\n{done.stderr}{done.stdout}"
+    assert done.returncode == 0, (
+        f"{' '.join(argv)}: exit {done.returncode}\n{done.stderr}{done.stdout}"
+    )
     return done.stdout

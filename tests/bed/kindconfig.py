@@ -15,6 +15,14 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 failCgroupV1: false
 """
+# Where the local node image has patches for what kubeadm makes.
+KUBEADM_PATCHES = "/kind/patches"
+INIT_PATCH = f"""\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+patches:
+  directory: {KUBEADM_PATCHES}
+"""
 
 Config = dict[str, Any]
 
@@ -24,9 +32,10 @@ def load(text: str) -> Config:
     import yaml
 
     try:
-        config = yaml.safe_load(text) or {}
+        config = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BedError(f"the kind configuration is not YAML: {error}") from None
+    config = {} if config is None else config
     if not isinstance(config, dict):
         raise BedError("the kind configuration must be one object of kind Cluster")
     config.setdefault("kind", "Cluster")
@@ -51,10 +60,10 @@ def complete(config: Config, *, local_image: str | None, cgroup_version: int) ->
         networking.setdefault("disableDefaultCNI", True)
         for node in nodes:
             node.setdefault("image", local_image)
-    if cgroup_version == 1:
-        # Ahead of the user's patches, so that theirs have the last word.
-        patches = done.get("kubeadmConfigPatches") or []
-        done["kubeadmConfigPatches"] = [CGROUP_V1_PATCH, *patches]
+    ours = [INIT_PATCH] if local_image else []
+    ours += [CGROUP_V1_PATCH] if cgroup_version == 1 else []
+    if ours:  # ahead of the user's patches, so that theirs have the last word
+        done["kubeadmConfigPatches"] = ours + (done.get("kubeadmConfigPatches") or [])
     return done
 
 

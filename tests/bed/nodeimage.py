@@ -1,41 +1,18 @@
 """The node image, made without any image registry: Debian, kind's own base files, Go modules.
 
-It is what kind's ``images/base`` and ``kind build node-image`` make, from other sources: the entrypoint,
-the units and the containerd configuration are kind's, read from its module. Ours are a few lines
-that a machine without CAP_SYS_RESOURCE needs, the pods' network (kind's own comes from a registry), and
-the images of the control plane, which are one program each.
+Making takes minutes the first time; the result stays in the cache, and in the container engine.
+``noderoot`` says what is in it.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bed import archive, cache, golang, versions
+from bed import archive, cache, command, golang, noderoot, versions
 from bed.command import BedError, output, run, say, succeeds, told
-
-FILES = Path(__file__).parent / "files"
-PACKAGES = [
-    *("systemd", "systemd-sysv", "mount", "util-linux", "kmod", "procps", "bash", "curl"),
-    *("ca-certificates", "jq", "openssl", "runc", "containernetworking-plugins"),
-    *("iptables", "nftables", "iproute2", "conntrack", "ethtool", "socat"),
-    "haproxy",  # for the load balancer in front of several control-plane nodes
-]
-CONFIG = {
-    "Entrypoint": ["/usr/local/bin/bed-entrypoint", "/sbin/init"],
-    "Env": [f"PATH={archive.PATH}", "container=docker"],
-    "StopSignal": "SIGRTMIN+3",  # SIGTERM would have systemd start anew
-}
-RECIPES = [
-    *(golang.KUBERNETES, golang.KUBECTL, golang.KIND, golang.ETCD, golang.ETCDCTL),
-    *(golang.CONTAINERD, golang.COREDNS),
-]
 
 
 def tag() -> str:
@@ -57,30 +34,49 @@ def present() -> str:
             file = cache.keep(f"node/{_key()}", _build) / "image.tar"
             with told("loading the node image into the container engine", "20 s"):
                 output(["docker", "load", "--input", file], timeout=600)
+            _forget_others()
     return tag()
+
+
+def _forget_others() -> None:
+    """Remove earlier node images, a gigabyte each; the engine keeps those that a cluster runs."""
+    for place in (cache.root() / "node").iterdir():
+        if place.name != _key():
+            shutil.rmtree(place)
+    name = tag().partition(":")[0]
+    for image in output(
+        ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name]
+    ).split():
+        if image != tag():
+            succeeds(["docker", "image", "rm", image], timeout=60)
 
 
 def load_balancer() -> None:
     """Give kind's load balancer image a local stand-in, where the node image is local too."""
-    image = versions.LOAD_BALANCER_IMAGE
-    if succeeds(["docker", "image", "inspect", image]):
+    image, label = versions.LOAD_BALANCER_IMAGE, "kubectl-selfhost.bed"
+    form = '{{index .Config.Labels "' + label + '"}}'
+    ask = ["docker", "image", "inspect", "--format", form, image]
+    if succeeds(ask) and output(ask).strip() in (tag(), ""):  # ours, or the real one
         return
     say("making the load balancer's image from the node image (it has Debian's haproxy)")
     container = output(["docker", "create", tag()]).strip()
     try:
-        output(["docker", "commit", "--change", "ENTRYPOINT []", container, image])
+        # An empty entry point would be taken for none given, and the node's would stay.
+        changes = ["--change", 'ENTRYPOINT ["/usr/bin/env"]', "--change", f"LABEL {label}={tag()}"]
+        output(["docker", "commit", *changes, container, image])
     finally:
         output(["docker", "rm", "--volumes", container])
 
 
 def _key() -> str:
-    recipes = [recipe.key() for recipe in RECIPES]
-    here = [FILES / name for name in sorted(os.listdir(FILES))]
-    return cache.key(recipes, _debian_key(), *here, Path(__file__), Path(archive.__file__))
+    recipes = [recipe.key() for recipe in noderoot.RECIPES]
+    files = [noderoot.FILES / name for name in sorted(os.listdir(noderoot.FILES))]
+    makers = [Path(noderoot.__file__), Path(archive.__file__)]
+    return cache.key(recipes, _debian_key(), *files, *makers)
 
 
 def _debian_key() -> str:
-    return cache.key(versions.DEBIAN, PACKAGES)
+    return cache.key(versions.DEBIAN, noderoot.PACKAGES)
 
 
 def _build(target: Path) -> None:
@@ -88,21 +84,34 @@ def _build(target: Path) -> None:
         raise BedError("building the node image needs root (debootstrap, chroot): use sudo")
     if os.uname().machine != "x86_64":
         raise BedError("without an image registry in reach the node image is built for amd64 only")
-    with told("building the node image from package registries", "10 minutes on 2 cores"):
-        began = time.monotonic()
-        # debootstrap waits for the network and for dpkg, Go for the CPUs.
-        with ThreadPoolExecutor(2) as pool:
-            kubernetes = pool.submit(golang.built, golang.KUBERNETES)
-            debian = pool.submit(cache.keep, f"debian/{_debian_key()}", _debootstrap)
-            for recipe in RECIPES:
-                pool.submit(golang.built, recipe)
-            kubernetes.result()
-            debian.result()
-        for recipe in RECIPES:
-            golang.built(recipe)
-        say(f"all parts are there after {time.monotonic() - began:.0f} s")
-        with told("putting the node image together", "1 minute"):
-            _assemble(debian.result() / "root", target)
+    parts = all((cache.root() / recipe.place()).exists() for recipe in noderoot.RECIPES)
+    expect = "30 s" if parts else "10 minutes on 2 cores"
+    with told("making the node image from Debian and Go packages", expect):
+        debian = _parts()
+        with told("putting the node image together", "20 s"):
+            noderoot.assemble(debian / "root", target)
+            archive.wrap(target / "image.tar", tag(), target / "layer.tar", noderoot.CONFIG)
+
+
+def _parts() -> Path:
+    """Build what the image is made of; returns Debian's directory.
+
+    debootstrap waits for the network and for dpkg, Go for the CPUs: so two things at a time.
+    """
+    pool = ThreadPoolExecutor(2)
+    try:
+        jobs = [pool.submit(golang.built, golang.KUBERNETES)]  # the longest
+        debian = pool.submit(cache.keep, f"debian/{_debian_key()}", _debootstrap)
+        others = [recipe for recipe in noderoot.RECIPES if recipe != golang.KUBERNETES]
+        jobs += [pool.submit(golang.built, recipe) for recipe in others]
+        for job in jobs:
+            job.result()
+        return debian.result()
+    except BaseException:
+        command.stop_all()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _debootstrap(target: Path) -> None:
@@ -111,131 +120,19 @@ def _debootstrap(target: Path) -> None:
     engine.install({"debootstrap": "debootstrap"})
     log = cache.logs() / "debootstrap.log"
     log.unlink(missing_ok=True)
-    include = ",".join(PACKAGES)
+    include = ",".join(noderoot.PACKAGES)
     # In a mount namespace of its own: what an interrupted run has mounted goes with it.
     argv = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={include}"]
     with told(f"fetching Debian {versions.DEBIAN} for the node's root", "1 to 2 minutes"):
         run([*argv, versions.DEBIAN, target / "root"], log=log, what="debootstrap")
     root = target / "root"
-    for waste in ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/doc", "usr/share/man"):
+    for waste in (
+        "var/cache/apt",
+        "var/lib/apt/lists",
+        "var/log",
+        "usr/share/doc",
+        "usr/share/man",
+    ):
         shutil.rmtree(root / waste, ignore_errors=True)
         (root / waste).mkdir()
     shutil.rmtree(root / "usr/share/locale", ignore_errors=True)
-
-
-def _assemble(debian: Path, target: Path) -> None:
-    root = target / "root"
-    output(["cp", "-a", "--reflink=auto", debian, root])
-    _kind_files(root)
-    _programs(root)
-    _settings(root)
-    _images(root, target)
-    layer = target / "layer.tar"
-    output(["tar", "-C", root, "--numeric-owner", "-cf", layer, "."], timeout=600)
-    shutil.rmtree(root)
-    archive.wrap(target / "image.tar", tag(), layer, CONFIG)
-
-
-def _kind_files(root: Path) -> None:
-    """kind's base files, with the modes that its Dockerfile gives them."""
-    base = Path(golang.downloaded(golang.KIND)["Dir"]) / "images/base/files"
-    for file in sorted(path for path in base.rglob("*") if path.is_file()):
-        place = root / file.relative_to(base)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(file.read_bytes())
-        place.chmod(0o755 if place.parent.name == "bin" else 0o644)
-    for own in ("bed-entrypoint", "bed-network", "envoy"):
-        shutil.copy(FILES / own, root / "usr/local/bin" / own)
-        (root / "usr/local/bin" / own).chmod(0o755)
-    (root / "kind/version").write_text(versions.KUBERNETES)
-
-
-def _programs(root: Path) -> None:
-    for recipe, folder, names in (
-        (golang.KUBERNETES, "usr/bin", ["kubelet", "kubeadm"]),
-        (golang.KUBECTL, "usr/bin", ["kubectl"]),
-        (golang.CONTAINERD, "usr/local/bin", list(golang.CONTAINERD.packages)),
-        (golang.ETCDCTL, "usr/local/bin", ["etcdctl"]),
-    ):
-        for name in names:
-            shutil.copy(golang.built(recipe) / name, root / folder / name)
-
-
-def _settings(root: Path) -> None:
-    """What kind's Dockerfile does after the packages, and what differs here."""
-    units = root / "lib/systemd/system"
-    for waste in (
-        *units.glob("sysinit.target.wants/systemd-tmpfiles-setup.service"),
-        *units.glob("multi-user.target.wants/*"),
-        *root.glob("etc/systemd/system/*.wants/*"),
-        *units.glob("local-fs.target.wants/*"),
-        *units.glob("sockets.target.wants/*udev*"),
-        *units.glob("sockets.target.wants/*initctl*"),
-        *units.glob("basic.target.wants/*"),
-    ):
-        waste.unlink()
-    with (root / "etc/systemd/journald.conf").open("a") as journald:
-        journald.write("ReadKMsg=no\n")
-    (root / "etc/kubernetes/manifests").mkdir(parents=True)
-    services = ["kubelet", "containerd", "undo-mount-hacks"]
-    output(["chroot", root, "systemctl", "enable", *services])
-    output(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"])
-    drop_in = root / "etc/systemd/system/kubelet.service.d/12-bed.conf"
-    drop_in.write_text("[Service]\nExecStartPre=/usr/local/bin/bed-network\n")
-    (root / "opt/cni").mkdir(parents=True)
-    (root / "opt/cni/bin").symlink_to("/usr/lib/cni")
-    config = root / "etc/containerd/config.toml"
-    text = re.sub(r'.*base_runtime_spec = .*\n', "", config.read_text())
-    pause = next(name for name in _image_names() if "/pause:" in name)
-    config.write_text(re.sub(r'sandbox_image = ".*"', f'sandbox_image = "{pause}"', text))
-
-
-def _image_names() -> list[str]:
-    """The images that kubeadm will ask for, by its own account."""
-    kubeadm = golang.built(golang.KUBERNETES) / "kubeadm"
-    version = f"--kubernetes-version={versions.KUBERNETES}"
-    return output([kubeadm, "config", "images", "list", version]).split()
-
-
-def _images(root: Path, target: Path) -> None:
-    """Make every image and unpack it into the node's containerd, as a first pull would."""
-    pause = target / "pause"
-    golang.compile_file(FILES / "pause.go", pause, cache.logs() / "pause.log")
-    binaries = {"pause": pause, "coredns": golang.built(golang.COREDNS) / "coredns"}
-    binaries["etcd"] = golang.built(golang.ETCD) / "etcd"
-    archives = []
-    for image in _image_names():
-        name = image.rpartition(":")[0].rpartition("/")[2]
-        program = binaries.get(name) or golang.built(golang.KUBERNETES) / name
-        files = {f"/usr/local/bin/{name}": program}
-        if name == "kube-proxy":  # it drives nft
-            files["/usr/sbin/nft"] = root / "usr/sbin/nft"
-            files |= archive.libraries("/usr/sbin/nft", root)
-        archives.append(target / f"{name}.tar")
-        archive.write(archives[-1], image, files, [f"/usr/local/bin/{name}"])
-    _import(archives, root / "var/lib/containerd")
-    for file in [*archives, pause]:
-        file.unlink()
-
-
-def _import(archives: list[Path], store: Path) -> None:
-    programs = golang.built(golang.CONTAINERD)
-    log = cache.logs() / "import.log"
-    with tempfile.TemporaryDirectory(prefix="selfhost-bed-") as folder, log.open("w") as out:
-        socket = f"{folder}/containerd.sock"
-        config = Path(folder) / "config.toml"
-        cri = '["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"]'
-        config.write_text(f"version = 3\ndisabled_plugins = {cri}\n")
-        argv = [programs / "containerd", "--config", config, "--root", store, "--state", folder]
-        daemon = subprocess.Popen([*argv, "--address", socket], stdout=out, stderr=out)
-        ctr = [programs / "ctr", "--address", socket, "--namespace", "k8s.io"]
-        try:
-            for _ in range(100):
-                if succeeds([*ctr, "version"]):
-                    break
-                time.sleep(0.1)
-            for file in archives:
-                output([*ctr, "images", "import", "--local", "--discard-unpacked-layers", file])
-        finally:
-            daemon.terminate()
-            daemon.wait()

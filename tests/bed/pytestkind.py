@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bed import cluster
 from bed.command import output, say
@@ -44,7 +47,19 @@ def running(kit: cluster.Kit, name: str, folder: Path, config: str = "") -> Iter
             kept = shutil.copy(kubeconfig, f"/tmp/{name}.kubeconfig")
             say(f"keeping {name}: export KUBECONFIG={kept}")
         else:
+            _delete(kind)
+
+
+def _delete(kind: Any) -> None:
+    """Docker may say that a container which has just ended is being removed already: once more."""
+    for last in (False, False, True):
+        try:
             kind.delete()
+            return
+        except subprocess.CalledProcessError:
+            if last:
+                raise
+            time.sleep(3)
 
 
 def delete_orphans(kit: cluster.Kit) -> None:

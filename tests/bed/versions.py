@@ -12,4 +12,6 @@ KREW = "v0.5.0"
 DEBIAN = "bookworm"  # its systemd, 252, still runs on cgroup v1; 258 no longer does
 
 PUBLISHED_NODE_IMAGE = "kindest/node:v1.37.0"  # kind 0.33's default
-LOAD_BALANCER_IMAGE = "docker.io/envoyproxy/envoy:v1.36.2"  # what kind 0.33 runs before several nodes
+LOAD_BALANCER_IMAGE = (
+    "docker.io/envoyproxy/envoy:v1.36.2"  # what kind 0.33 runs before several nodes
+)

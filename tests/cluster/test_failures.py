@@ -50,7 +50,7 @@ OURS = "app.kubernetes.io/managed-by=kubectl-selfhost"
 
 def completes(bed, *arguments: str) -> None:
     """A second run ends with a self-hosted control plane."""
-    run = bed.selfhost(*(arguments or PIVOT), check=False)
+    run = bed.selfhost(*(arguments or ("pivot", "--yes")), check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert looks.self_hosted(bed) == set(looks.COMPONENTS)
     assert looks.static_pods(bed) == {"etcd"}

@@ -72,6 +72,22 @@ def test_a_crash_loops_reason_is_how_it_ended_last():
     assert instance.reason == ("CrashLoopBackOff: exit code 1: Error: unknown flag: --bad")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            'E1124 07:53:24.875424       1 run.go:72] "command failed" err="listen: \\"in use\\""',
+            'listen: "in use"',
+        ),
+        ("F1124 07:53:24.8 12 main.go:1] it can't be", "it can't be"),
+        ("Error: unknown flag: --bad", "Error: unknown flag: --bad"),
+    ],
+)
+def test_of_a_klog_line_the_error_is_told(line: str, said: str):
+    instance = instances_of([api.crashing_pod(APISERVER, message=line)], APISERVER)[0]
+    assert instance.reason == f"CrashLoopBackOff: exit code 1: {said}"
+
+
 def test_a_missing_images_reason_begins_with_kubernetes_own_word():
     waiting = {"reason": "ErrImageNeverPull", "message": "Container image is not present"}
     pod = api.our_pod(

@@ -73,6 +73,20 @@ def test_of_a_pod_that_never_ran_its_description_tells_more():
     assert verdict_on(plane).next.startswith("kubectl -n kube-system describe pod ")
 
 
+def test_what_a_run_left_half_done_the_next_run_mends():
+    plane = half_pivoted()
+    plane["pods"][1] = api.crashing_pod(CONTROLLER_MANAGER)
+    plane["configmaps"] = [api.journal(api.run(ended=False, outcome=None))]
+    verdict = verdict_on(plane)
+    assert (verdict.state, verdict.next) == ("degraded", PIVOT)
+
+
+def test_of_a_pod_that_waits_for_its_port_the_waiters_logs_tell_more():
+    plane = api.self_hosted_plane()
+    plane["pods"][0] = api.waiting_pod(APISERVER)
+    assert verdict_on(plane).next.endswith("logs self-hosted-kube-apiserver-x7k2p -c wait-port")
+
+
 def test_a_component_without_any_pod_is_a_trouble():
     plane = api.self_hosted_plane()
     del plane["pods"][1]

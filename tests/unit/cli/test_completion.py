@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -77,16 +79,36 @@ def test_nonsense_offers_nothing(complete, words):
     assert complete(*words)[0] == []
 
 
-def test_the_script_for_bash_completes(tmp_path):
+#: How each shell is made to complete "kubectl-selfhost status", once it has read our script.
+TYPED = {
+    "bash": 'COMP_WORDS=(kubectl-selfhost status "") COMP_CWORD=2; _kubectl_selfhost\n'
+    'printf "%s\\n" "${COMPREPLY[@]}"',
+    "zsh": '_describe() { print -l -- "${(@)${(@P)2}%%:*}" }\n'
+    'words=(kubectl-selfhost status "") CURRENT=3; _kubectl_selfhost',
+    "fish": 'complete -C "kubectl-selfhost status " | string replace -r "\\t.*" ""',
+}
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Path:
+    """A directory with a kubectl-selfhost that answers with the words that it was given."""
     program = tmp_path / "kubectl-selfhost"
-    program.write_text('#!/bin/sh\nprintf "%s\\tx\\n" "$@"; echo :4\n')
+    program.write_text('#!/bin/sh\nprintf "<%s>\\tdescribed\\n" "$@"; echo :4\n')
     program.chmod(0o755)
-    script = completion.SCRIPTS["bash"] + (
-        'COMP_WORDS=(kubectl-selfhost status "") COMP_CWORD=2; _kubectl_selfhost\n'
-        'printf "[%s]" "${COMPREPLY[@]}"'
-    )
-    path = f"{tmp_path}:/usr/bin:/bin"
-    done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, env={"PATH": path}
-    )
-    assert (done.stdout, done.stderr) == ("[__complete][status][]", "")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [
+        pytest.param(
+            shell, marks=pytest.mark.skipif(not shutil.which(shell), reason="no such shell")
+        )
+        for shell in TYPED
+    ],
+)
+def test_a_shells_script_completes(shell: str, stand_in: Path):
+    script = f"{completion.SCRIPTS[shell]}\n{TYPED[shell]}"
+    environment = {"PATH": f"{stand_in}:/usr/bin:/bin", "HOME": str(stand_in)}
+    done = subprocess.run([shell, "-c", script], capture_output=True, text=True, env=environment)
+    assert sorted(done.stdout.split()) == ["<>", "<__complete>", "<status>"], done.stderr

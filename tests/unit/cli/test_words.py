@@ -29,7 +29,8 @@ def test_words_are_spelled_out(typed: str, read: str):
 
 
 @pytest.mark.parametrize(
-    ("typed", "level"), [("status", 0), ("status -v=7 --nonsense", 7), ("x -v -v", 6), ("x -v=a", 0)]
+    ("typed", "level"),
+    [("status", 0), ("status -v=7 --nonsense", 7), ("x -v -v", 6), ("x -v=a", 0)],
 )
 def test_verbosity_is_known_before_the_words_are_understood(typed: str, level: int):
     assert verbosity(typed.split()) == level

@@ -6,7 +6,8 @@ import time
 import pytest
 from bad_server import Certificates, Reply, Request, Server, TokenLogin, status
 
-from kubectl_selfhost.cluster.client import CONFIGMAPS, DAEMONSETS, NODES, PODS, Cluster
+from kubectl_selfhost.cluster import patience
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import (
     AlreadyExists,
     ApiError,
@@ -17,6 +18,7 @@ from kubectl_selfhost.cluster.errors import (
     Unauthorized,
     Unreachable,
 )
+from kubectl_selfhost.cluster.kinds import CONFIGMAPS, DAEMONSETS, NODES, PODS
 from kubectl_selfhost.cluster.transport import Transport
 
 MAP = {
@@ -142,6 +144,7 @@ def test_raw_raises_for_error_statuses(server: Server, cluster: Cluster) -> None
             status(403, "Forbidden", "pods is forbidden: not yet ready to handle request"),
             Unreachable,
         ),
+        (status(500, "InternalError", "failed to create typed patch object (x)"), Rejected),
         (status(500, "InternalError", "etcdserver: request timed out"), Unreachable),
         (status(503, "ServiceUnavailable", "apiserver not ready"), Unreachable),
         (status(429, "TooManyRequests", "too many requests"), Unreachable),
@@ -181,10 +184,9 @@ def test_what_is_no_api_server_is_said_so(server: Server, cluster: Cluster) -> N
 
 def test_without_patience_an_error_comes_at_once(server: Server, cluster: Cluster) -> None:
     server.answer = lambda _: status(503, "ServiceUnavailable", "not now")
-    began = time.monotonic()
     with pytest.raises(Unreachable):
         cluster.get(NODES, "n")
-    assert time.monotonic() - began < 0.2
+    assert len(server.requests) == 1
 
 
 def test_patience_outlasts_errors(server: Server, cluster: Cluster) -> None:
@@ -205,7 +207,7 @@ def test_patience_ends(server: Server, cluster: Cluster) -> None:
     began = time.monotonic()
     with cluster.waiting(0.7), pytest.raises(Unreachable, match="for 1 s now"):
         cluster.get(NODES, "n")
-    assert 0.7 <= time.monotonic() - began < 1.2
+    assert 0.7 <= time.monotonic() - began < 5
 
 
 def test_patience_is_for_the_block_only(cluster: Cluster) -> None:
@@ -220,20 +222,22 @@ def test_a_refusal_is_not_believed_at_once(server: Server, cluster: Cluster) -> 
         assert cluster.get(NODES, "n") == {"kind": "Node"}
 
 
-def test_a_refusal_that_stays_is_believed_in_the_end(server: Server, cluster: Cluster) -> None:
+def test_a_refusal_that_stays_is_believed_in_the_end(
+    server: Server, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "_BELIEVE_REFUSAL_AFTER", 1.0)
     server.answer = lambda request: Reply(200, {}) if request.path == "/version" else MAY_NOT
     began = time.monotonic()
     with cluster.waiting(60), pytest.raises(Forbidden):
         cluster.get(NODES, "n")
-    assert 2.5 < time.monotonic() - began < 4.5
+    assert 0.9 < time.monotonic() - began < 15
 
 
 def test_not_found_is_believed_at_once(server: Server, cluster: Cluster) -> None:
     server.answer = lambda _: ABSENT
-    began = time.monotonic()
     with cluster.waiting(60), pytest.raises(NotFound):
         cluster.get(NODES, "n")
-    assert time.monotonic() - began < 0.2
+    assert len(server.requests) == 1
 
 
 def test_retry_after_is_obeyed(server: Server, cluster: Cluster) -> None:
@@ -243,7 +247,7 @@ def test_retry_after_is_obeyed(server: Server, cluster: Cluster) -> None:
     began = time.monotonic()
     with cluster.waiting(10):
         cluster.get(NODES, "n")
-    assert 0.9 < time.monotonic() - began < 1.5
+    assert time.monotonic() - began > 0.9
     assert len(server.requests) == 2
 
 
@@ -319,7 +323,7 @@ def test_the_end_of_an_outage_is_noticed_at_once(server: Server, cluster: Cluste
     server.answer = answer
     with cluster.waiting(10):
         cluster.get(NODES, "n")
-    assert time.monotonic() - away_until < 0.35
+    assert time.monotonic() - away_until < 1.5  # 0.3 on a machine that is at rest
 
 
 def test_a_hanging_api_is_knocked_at_with_a_short_limit(server: Server, cluster: Cluster) -> None:
@@ -327,7 +331,7 @@ def test_a_hanging_api_is_knocked_at_with_a_short_limit(server: Server, cluster:
     began = time.monotonic()
     with cluster.waiting(10):
         cluster.get(NODES, "n")
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 8
 
 
 def test_logs_are_fit_to_be_shown(server: Server, cluster: Cluster) -> None:

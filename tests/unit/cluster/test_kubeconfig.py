@@ -12,8 +12,8 @@ import pytest
 import yaml
 from bad_server import Certificates, Reply, Server, status
 
-from kubectl_selfhost.cluster.client import NODES
 from kubectl_selfhost.cluster.errors import BadConfig, Unauthorized, Unreachable
+from kubectl_selfhost.cluster.kinds import NODES
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions, connect
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy")

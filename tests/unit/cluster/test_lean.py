@@ -10,14 +10,14 @@ def test_connecting_does_not_load_the_packages_models() -> None:
         "import sys\n"
         "from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions, connect\n"
         "try:\n"
-        "    connect(ConnectionOptions(kubeconfig='/nonexistent'))\n"
+        "    connect(ConnectionOptions(kubeconfig='/no/such/kubeconfig'))\n"
         "except Exception as error:\n"
         "    print(error)\n"
         "models = [name for name in sys.modules if name.startswith('kubernetes.client.models')]\n"
         "print(len(models))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "There is no kubeconfig /nonexistent.\n1\n"
+    assert done.stdout == "There is no kubeconfig /no/such/kubeconfig.\n1\n"
 
 
 def test_a_package_that_is_loaded_already_is_left_alone() -> None:

@@ -11,6 +11,7 @@ from bad_server import Reply, Server
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.lease import LeaseHeld, LeaseLost, RunLease
+from kubectl_selfhost.cluster.waits import wait_until
 from kubectl_selfhost.names import LEASE
 
 
@@ -26,7 +27,7 @@ def spec(store: Store) -> dict[str, Any]:
 
 
 def run(cluster: Cluster, identity: str = "me", **more: Any) -> RunLease:
-    return RunLease(cluster, identity=identity, **{"duration": 1, "renew_every": 0.1, **more})
+    return RunLease(cluster, identity=identity, **{"duration": 5, "renew_every": 0.1, **more})
 
 
 @pytest.fixture
@@ -59,8 +60,7 @@ def test_a_lease_is_made_and_given_back(store: Store, cluster: Cluster) -> None:
 def test_a_lease_is_renewed(store: Store, cluster: Cluster) -> None:
     with run(cluster) as lease:
         first = spec(store)["renewTime"]
-        time.sleep(0.4)
-        assert spec(store)["renewTime"] > first
+        wait_until(lambda: spec(store)["renewTime"] > first or None, what="it", timeout=10)
         lease.check()
 
 
@@ -68,7 +68,7 @@ def test_a_lease_that_was_given_back_is_taken_at_once(store: Store, cluster: Clu
     held_by(store, "")
     began = time.monotonic()
     with run(cluster):
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 5
         assert spec(store)["leaseTransitions"] == 1
 
 
@@ -85,7 +85,7 @@ def test_a_dead_run_is_waited_out(store: Store, cluster: Cluster) -> None:
     told: list[str] = []
     began = time.monotonic()
     with run(cluster, waiting=told.append):
-        assert 0.9 < time.monotonic() - began < 2.0
+        assert 0.9 < time.monotonic() - began < 5
         assert spec(store)["holderIdentity"] == "me"
     assert "dead^[[1m" in told[0]
 
@@ -94,10 +94,9 @@ def test_an_outage_alone_loses_nothing(store: Store, cluster: Cluster, server: S
     notes: list[str] = []
     with run(cluster, note=notes.append) as lease:
         server.answer = lambda _: Reply(503, {})
-        time.sleep(0.5)
-        assert not lease.lost
+        wait_until(lambda: notes or None, what="the first note", timeout=10)
         server.answer = store
-        time.sleep(1.5)
+        wait_until(lambda: notes[1:] or None, what="the second note", timeout=10)
         lease.check()
     assert len(notes) == 2
     assert "could not be renewed for now" in notes[0]
@@ -108,8 +107,7 @@ def test_an_outage_alone_loses_nothing(store: Store, cluster: Cluster, server: S
 def test_a_lease_that_another_took_is_lost(store: Store, cluster: Cluster) -> None:
     with run(cluster) as lease:
         held_by(store, "thief")
-        time.sleep(0.5)
-        assert lease.lost
+        wait_until(lambda: lease.lost or None, what="the loss", timeout=10)
         with pytest.raises(LeaseLost, match="thief"):
             lease.check()
     assert spec(store)["holderIdentity"] == "thief"
@@ -118,15 +116,19 @@ def test_a_lease_that_another_took_is_lost(store: Store, cluster: Cluster) -> No
 def test_a_lease_that_was_deleted_is_made_again(store: Store, cluster: Cluster) -> None:
     with run(cluster) as lease:
         store.objects.clear()
-        time.sleep(0.5)
+        wait_until(lambda: store.objects or None, what="the lease", timeout=10)
         lease.check()
         assert spec(store)["holderIdentity"] == "me"
 
 
 def test_a_change_by_others_is_no_loss(store: Store, cluster: Cluster) -> None:
     with run(cluster) as lease:
-        store.put(store.objects[LEASE])
-        time.sleep(0.5)
+        version = store.put(store.objects[LEASE])["metadata"]["resourceVersion"]
+        wait_until(
+            lambda: store.objects[LEASE]["metadata"]["resourceVersion"] != version or None,
+            what="the next renewal",
+            timeout=10,
+        )
         lease.check()
 
 

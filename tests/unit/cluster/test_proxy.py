@@ -12,8 +12,9 @@ from bad_server import Certificates, Server
 from test_exec import CLOSE, SUCCESS, answers, status_frame
 from test_kubeconfig import PROXIES, Bench
 
-from kubectl_selfhost.cluster.client import NODES, Cluster
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import BadConfig, Unreachable
+from kubectl_selfhost.cluster.kinds import NODES
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions, connect
 
 

@@ -201,8 +201,26 @@ def test_a_probe_of_another_port_is_left_alone(apiserver) -> None:
     assert main(built(APISERVER, apiserver))["livenessProbe"] == probe
 
 
-def test_the_schedulers_probes_are_left_alone(scheduler) -> None:
-    assert main(built(SCHEDULER, scheduler))["livenessProbe"]["httpGet"]["host"] == "127.0.0.1"
+def test_the_schedulers_liveness_probe_is_left_alone(scheduler) -> None:
+    was = scheduler["spec"]["containers"][0]["livenessProbe"]
+    get = {**was["httpGet"], "port": 10259}  # kubeadm's has its name
+    now = main(built(SCHEDULER, scheduler))["livenessProbe"]
+    assert {"periodSeconds": 10, **now} == {**was, "httpGet": get}
+
+
+def test_its_start_is_seen_within_a_second(any_daemonset) -> None:
+    probe = main(any_daemonset)["startupProbe"]
+    assert probe["periodSeconds"] == 1
+    assert "initialDelaySeconds" not in probe
+
+
+def test_it_has_as_long_to_start_as_the_static_pod(any_daemonset) -> None:
+    # kubeadm: after 10 s, 24 times every 10 s
+    assert main(any_daemonset)["startupProbe"]["failureThreshold"] == 250
+
+
+def test_its_last_words_are_in_the_pods_status(any_daemonset) -> None:
+    assert main(any_daemonset)["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 def test_one_node_has_kubeadms_annotation(apiserver) -> None:
@@ -273,7 +291,7 @@ def test_a_variable_in_its_address_is_known_to_it(scheduler) -> None:
 
 @for_any(static_pods())
 def test_nothing_of_the_static_pod_is_lost(pod: dict) -> None:
-    changed = {"ports", "command", "env", *PROBES, "lifecycle"}
+    changed = {"ports", "command", "env", *PROBES, "lifecycle", "terminationMessagePolicy"}
     component = staticpod.component_of(pod)
     spec, was = spec_of(built(component, pod)), staticpod.from_mirror_pod(pod)["spec"]
     has = {container["name"]: container for container in containers(spec)}

@@ -116,6 +116,14 @@ def test_waiting_before_any_step_is_told_once(pipe: io.StringIO):
     assert pipe.getvalue() == "the static pods are not Ready yet\n"
 
 
+def test_waiting_outside_a_step_is_not_told_again_after_a_note(pipe: io.StringIO):
+    progress = Progress(pipe)
+    progress.step_waiting("a pod is being deleted")
+    progress.note("The API server is away.")
+    progress.step_waiting("a pod is being deleted")
+    assert pipe.getvalue().count("being deleted") == 1
+
+
 def test_on_a_terminal_a_step_leaves_one_line(terminal: Terminal):
     lines = screen(run(terminal, "Init:0/1", "PodInitializing"))
     assert lines == [

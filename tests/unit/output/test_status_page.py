@@ -128,7 +128,7 @@ def test_a_certificate_that_ends_soon_is_warned_of():
     soon = Expiry("API server", api.NOW + timedelta(days=29), "apiserver")
     lines = page(survey(api.static_plane(), certificates=[soon]))
     warning = " ".join(lines[next(i for i, x in enumerate(lines) if x.startswith("Warning:")) :])
-    assert "certificate of API server expires in 29d" in warning
+    assert "certificate of API server: it expires in 29d" in warning
     assert "kubeadm certs renew apiserver" in " ".join(warning.split())
 
 

@@ -53,3 +53,7 @@ def test_values_are_below_each_other():
         "Context:          kind",
         "Server version:   v1",
     ]
+
+
+def test_a_long_value_goes_on_below_itself():
+    assert pairs([("Node", "word " * 20)])[1].startswith("        word")

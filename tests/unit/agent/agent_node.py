@@ -1,0 +1,200 @@
+"""A node, as far as the agent sees one: directories, a /proc of our own, pods' processes and logs.
+
+The processes are real ones; only what tells whose they are (their cgroup) is made up, since a test
+can't make a kubelet's cgroups everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+MANIFEST = b"apiVersion: v1\nkind: Pod\nmetadata: {name: kube-apiserver, namespace: kube-system}\n"
+FILE = "kube-apiserver.yaml"
+COMPONENT = "kube-apiserver"
+STATIC_UID = "0f5c2a0e9b7d4c1e8a3b6d5f4c3b2a19"
+INSTANCE_UID = "6a0e3b1c-5f0d-4f3a-9d57-0c8f8f0a4a11"
+LISTEN = "   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A "
+
+
+def eventually(check: Callable[[], object], seconds: float = 20.0) -> None:
+    """Waits until ``check`` holds, and fails with it if it never does."""
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.02)
+
+
+class Node:
+    """``dir`` is the agent's directory, ``manifests`` the kubelet's."""
+
+    def __init__(self, program: Path, root: Path) -> None:
+        self.program = program
+        self.dir = root / "selfhost"
+        self.manifests = root / "manifests"
+        self.proc = root / "proc"
+        self.logs = root / "logs"
+        self.manifests.mkdir(exist_ok=True)
+        self.logs.mkdir()
+        (self.proc / "net").mkdir(parents=True)
+        (self.proc / "sys/kernel/random").mkdir(parents=True)
+        self.boot("1e0c0a0e-0000-4000-8000-000000000001")
+        self.listen(on=False)
+        self._running: list[subprocess.Popen[str]] = []
+
+    # ---- what is on the node ----
+
+    @property
+    def manifest(self) -> Path:
+        return self.manifests / FILE
+
+    @property
+    def kept(self) -> Path:
+        return self.dir / COMPONENT / FILE
+
+    @property
+    def hold(self) -> Path:
+        return self.dir / COMPONENT / "hold"
+
+    def put_manifest(self, content: bytes = MANIFEST) -> None:
+        self.manifest.write_bytes(content)
+        self.manifest.chmod(0o600)
+
+    def boot(self, boot_id: str) -> None:
+        (self.proc / "sys/kernel/random/boot_id").write_text(boot_id + "\n")
+
+    def listen(self, *, on: bool) -> None:
+        """Whether somebody listens on port 6443 (0x192B)."""
+        (self.proc / "net/tcp").write_text("  sl  local_address rem_address   st\n")
+        (self.proc / "net/tcp6").write_text("  sl  local_address\n" + (LISTEN + "\n") * on)
+
+    def journal(self) -> list[dict]:
+        return [json.loads(line) for line in (self.dir / "journal").read_text().splitlines()]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.journal()]
+
+    def started(self, times: int, uid: str = INSTANCE_UID) -> None:
+        """The kubelet has started the new instance's container so often."""
+        folder = self.logs / f"kube-system_self-hosted-kube-apiserver-x7k2p_{uid}" / COMPONENT
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(times):
+            (folder / f"{number}.log").touch()
+
+    def process(
+        self,
+        uid: str,
+        *,
+        comm: str = "kube-apiserver",
+        deaf: bool = False,
+        cgroup: str = "0::/kubelet.slice/kubelet-kubepods-pod{uid}.slice/cri-containerd-1.scope",
+    ) -> subprocess.Popen[str]:
+        """A real process that seems to be of the pod; ``deaf`` to SIGTERM if wanted."""
+        words = ["sh", "-c", f"{'trap : TERM; ' * deaf}echo up; while :; do sleep 0.05; done"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        facts = self.proc / str(process.pid)
+        facts.mkdir()
+        (facts / "cgroup").write_text(cgroup.format(uid=uid.replace("-", "_"), raw=uid) + "\n")
+        (facts / "comm").write_text(comm + "\n")
+        self._running.append(process)
+        threading.Thread(target=self._reap, args=(process, facts), daemon=True).start()
+        return process
+
+    @staticmethod
+    def _reap(process: subprocess.Popen[str], facts: Path) -> None:
+        process.wait()
+        shutil.rmtree(facts, ignore_errors=True)
+
+    # ---- the agent ----
+
+    def popen(self, *words: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [self.program, *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"ASAN_OPTIONS": "detect_leaks=0"},
+        )
+        self._running.append(process)
+        return process
+
+    def run(self, *words: object) -> dict:
+        """The command's answer; whatever a sanitizer says fails the test."""
+        process = self.popen(*words)
+        out, err = process.communicate(timeout=20)
+        assert err == ""
+        answer: dict = json.loads(out)
+        assert out.count("\n") == 1
+        assert process.returncode == ("error" in answer)
+        return answer
+
+    def order(self, command: str, *words: object) -> dict:
+        """A command that works on both directories and looks at processes."""
+        return self.run(command, "--dir", self.dir, "--proc", self.proc, *words)
+
+    def status(self) -> dict:
+        return self.order("status")
+
+    def arm_words(self, *, limit: int = 60, **changes: object) -> list[object]:
+        words: dict[str, object] = {
+            "--dir": self.dir,
+            "--proc": self.proc,
+            "--manifests": self.manifests,
+            "--component": COMPONENT,
+            "--file": FILE,
+            "--sha256": hashlib.sha256(MANIFEST).hexdigest(),
+            "--port": 6443,
+            "--limit": limit,
+            "--static-uid": STATIC_UID,
+            "--instance-uid": INSTANCE_UID,
+            "--log-dir": self.logs,
+        }
+        words.update({"--" + key.replace("_", "-"): value for key, value in changes.items()})
+        return ["arm", *(word for pair in words.items() for word in pair)]
+
+    def arm(self, **changes: object) -> dict:
+        return self.run(*self.arm_words(**changes))  # type: ignore[arg-type]
+
+    def confirm(self) -> dict:
+        return self.run("confirm", "--dir", self.dir, "--component", COMPONENT)
+
+    def put_back(self, reason: str = "a test") -> dict:
+        return self.order(
+            *("put-back", "--manifests", self.manifests),
+            *("--component", COMPONENT, "--reason", reason),
+        )
+
+    @contextlib.contextmanager
+    def serving(self, *words: object) -> Iterator[subprocess.Popen[str]]:
+        """The agent's main process while the block runs; killed at its end if it hasn't ended."""
+        process = self.popen(
+            *("serve", "--dir", self.dir, "--manifests", self.manifests, "--proc", self.proc),
+            *words,
+        )
+        assert process.stdout is not None
+        try:
+            first = process.stdout.readline()
+            assert "watches" in first
+            yield process
+        finally:
+            process.kill()
+            out, err = process.communicate()
+            assert "Sanitizer" not in err
+            assert "runtime error" not in err
+            self.log = first + out
+
+    def close(self) -> None:
+        for process in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL) if process.returncode is None else None

@@ -1,0 +1,73 @@
+"""The parsers under noise, and the programs that are shipped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import SOURCES, compile_agent
+
+BINARIES = SOURCES.parents[1] / "kubectl_selfhost" / "node" / "binaries"
+#: The ELF header's machine, and whether its words are little-endian.
+MACHINES = {
+    "amd64": (62, "little"),
+    "arm64": (183, "little"),
+    "arm": (40, "little"),
+    "ppc64le": (21, "little"),
+    "s390x": (22, "big"),
+}
+NATIVE = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x"}
+
+
+def shipped(arch: str) -> Path:
+    program = BINARIES / f"agent-{arch}"
+    if not program.exists():
+        pytest.skip(f"{program.name} isn't built; build it with: make agents")
+    return program
+
+
+def test_no_noise_breaks_a_parser(tmp_path: Path) -> None:
+    compile_agent(tmp_path / "fuzz", Path(__file__).with_name("fuzz.c"))
+    result = subprocess.run([tmp_path / "fuzz", "20000"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "20000\n", "")
+
+
+@pytest.mark.parametrize("arch", MACHINES)
+def test_a_shipped_program_is_of_its_cpu_and_needs_no_library(arch: str) -> None:
+    content = shipped(arch).read_bytes()
+    machine, order = MACHINES[arch]
+    assert content[:4] == b"\x7fELF"
+    assert int.from_bytes(content[18:20], order) == machine  # type: ignore[arg-type]
+    assert b"ld-musl" not in content
+    assert b"ld-linux" not in content
+
+
+@pytest.mark.parametrize("arch", MACHINES)
+def test_a_shipped_program_is_small_and_says_nothing_of_its_builder(arch: str) -> None:
+    content = shipped(arch).read_bytes()
+    assert len(content) < 100_000
+    assert str(Path.home()).encode() + b"/" not in content
+    assert str(SOURCES.parents[1]).encode() not in content
+
+
+def test_the_shipped_program_runs_on_this_machine() -> None:
+    arch = NATIVE.get(platform.machine())
+    if arch is None:
+        pytest.skip(f"none is shipped for {platform.machine()}")
+    result = subprocess.run([shipped(arch), "version"], capture_output=True, check=True)
+    assert set(json.loads(result.stdout)) == {"version"}
+
+
+def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
+    pytest.importorskip("ziglang", reason="zig is not installed here (pip install ziglang)")
+    digests = set()
+    for name in ("first", "second"):
+        words = [sys.executable, SOURCES / "build.py", "amd64", "--out", tmp_path / name]
+        subprocess.run(words, check=True, capture_output=True)
+        digests.add(hashlib.sha256((tmp_path / name / "agent-amd64").read_bytes()).hexdigest())
+    assert len(digests) == 1
