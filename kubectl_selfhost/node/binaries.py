@@ -25,37 +25,32 @@ def program(arch: str) -> str:
 
 
 @cache
-def _programs() -> dict[str, bytes]:
-    folder = resources.files("kubectl_selfhost.node") / "binaries"
-    found = {}
-    for arch in ARCHITECTURES:
-        file = folder / program(arch)
-        if file.is_file():
-            found[program(arch)] = file.read_bytes()
-    if not found:
+def _content(arch: str) -> bytes:
+    file = resources.files("kubectl_selfhost.node") / "binaries" / program(arch)
+    if not file.is_file():
         raise SelfhostError(
-            "This build of kubectl-selfhost carries no node agent.",
+            f"This build of kubectl-selfhost carries no node agent for {arch}.",
             "Build it with `make package`, or install a release with krew.",
         )
-    return found
+    return file.read_bytes()
 
 
-@cache
-def config_map_name() -> str:
-    """The ConfigMap's name, with the first ten digits of the SHA-256 of all programs in it."""
-    digest = hashlib.sha256()
-    for name, content in sorted(_programs().items()):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
-    return f"{AGENT}-{digest.hexdigest()[:10]}"
+def config_map_name(arch: str) -> str:
+    """The ConfigMap's name: the CPU, and the first ten digits of the program's SHA-256."""
+    return f"{AGENT}-{arch}-{hashlib.sha256(_content(arch)).hexdigest()[:10]}"
 
 
-def config_map() -> dict:
-    """The manifest of the ConfigMap that carries the programs."""
+def config_map(arch: str) -> dict:
+    """The manifest of the ConfigMap that carries the program for the CPU ``arch``.
+
+    One for each CPU: with all five, ``kubectl apply`` could not keep the manifest in its
+    annotation (at most 256 KiB).
+    """
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": config_map_name(),
+            "name": config_map_name(arch),
             "namespace": NAMESPACE,
             "labels": dict(AGENT_LABELS),
             "annotations": {
@@ -66,7 +61,5 @@ def config_map() -> dict:
             },
         },
         "immutable": True,
-        "binaryData": {
-            name: base64.b64encode(content).decode() for name, content in _programs().items()
-        },
+        "binaryData": {program(arch): base64.b64encode(_content(arch)).decode()},
     }

@@ -92,7 +92,10 @@ def manifest(target: NodeTarget) -> dict:
                 {"name": "host", "hostPath": {"path": "/", "type": "Directory"}},
                 {
                     "name": "program",
-                    "configMap": {"name": binaries.config_map_name(), "defaultMode": 0o755},
+                    "configMap": {
+                        "name": binaries.config_map_name(target.arch),
+                        "defaultMode": 0o755,
+                    },
                 },
             ],
         },

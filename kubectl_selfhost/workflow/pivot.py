@@ -81,7 +81,7 @@ class Pivot:
                 nodes=[self._node_facts()],
                 agent=AgentFacts(
                     arch=self.target.arch,
-                    configmap=binaries.config_map_name(),
+                    configmap=binaries.config_map_name(self.target.arch),
                     node_directory=self.target.directory,
                 ),
             )
@@ -90,7 +90,7 @@ class Pivot:
 
     def manifests(self) -> list[dict]:
         """Everything that the pivot applies, as for ``kubectl apply -f -``."""
-        return [binaries.config_map(), *self.daemonsets().values()]
+        return [binaries.config_map(self.target.arch), *self.daemonsets().values()]
 
     def static_pod(self, component: Component) -> dict:
         """The static pod as its manifest says it, from the mirror pod."""

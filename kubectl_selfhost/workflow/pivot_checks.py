@@ -240,7 +240,9 @@ class Preflight:
     def admission(self) -> Finding:
         from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS
 
-        self._cluster.create(CONFIGMAPS, _trial(binaries.config_map()), dry_run=True)
+        self._cluster.create(
+            CONFIGMAPS, _trial(binaries.config_map(self.pivot().target.arch)), dry_run=True
+        )
         self._cluster.create(PODS, _trial(self._agent_pod()), dry_run=True)
         changes: list[str] = []
         for manifest in self.pivot().daemonsets().values():

@@ -37,13 +37,14 @@ class PivotSteps:
     def program(self) -> Step:
         from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 
-        name = binaries.config_map_name()
+        arch = self._pivot.target.arch
+        name = binaries.config_map_name(arch)
         return Step(
             name="agent-program",
             title=f"Store the node agent's program in ConfigMap {name}",
             why="it runs in an image that the node has: nothing is pulled",
             done=lambda: self._cluster.find(CONFIGMAPS, name, NAMESPACE) is not None,
-            do=lambda: _discard(self._cluster.apply(binaries.config_map())),
+            do=lambda: _discard(self._cluster.apply(binaries.config_map(arch))),
             undo=self._unless_self_hosted(
                 lambda: _discard(self._cluster.delete(CONFIGMAPS, name, NAMESPACE))
             ),

@@ -14,7 +14,7 @@ from packaged import build, copy_tree, interpreters, is_served
 
 SERVED = {v: path for v, path in interpreters().items() if is_served(v)}
 TOO_OLD = {v: path for v, path in interpreters().items() if not is_served(v)}
-NO_CLUSTER = ("status", "--kubeconfig", "/nonexistent")
+NO_CLUSTER = ("status", "--kubeconfig", "/dev/null/config")
 
 
 def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -23,7 +23,7 @@ def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         timeout=120,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"} | environment,
+        env={"PATH": os.environ["PATH"], "HOME": "/dev/null"} | environment,
     )
 
 
@@ -87,7 +87,7 @@ def test_its_libraries_load(zipapp: Path, tmp_path: Path, version: str, unpacked
     done = run(SERVED[version], zipapp, *NO_CLUSTER, HOME=home)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
-    assert "/nonexistent" in done.stderr
+    assert "/dev/null/config" in done.stderr
     assert "should not have happened" not in done.stderr
 
 
@@ -135,7 +135,7 @@ def test_the_agents_are_found_in_the_archive_itself(zipapp: Path):
     code = (
         f"import sys; sys.path.insert(0, '{zipapp}/site-packages')\n"
         "from kubectl_selfhost.node import binaries\n"
-        "print(*binaries.config_map()['binaryData'])"
+        "print(*(binaries.config_map_name(cpu) for cpu in binaries.ARCHITECTURES))"
     )
     done = run(next(iter(SERVED.values())), "-I", "-S", "-c", code)
     assert len(done.stdout.split()) == 5, done.stderr
