@@ -111,7 +111,12 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
     identity = f"{pivoting.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     with (
         Progress() as progress,
-        RunLease(cluster, identity=identity, waiting=progress.step_waiting) as lease,
+        RunLease(
+            # Another run may be switching the API server just now.
+            cluster.with_patience(options.timeout),
+            identity=identity,
+            waiting=progress.step_waiting,
+        ) as lease,
     ):
         pivoting.settle_leftovers(cluster, options, observer=progress)
         prepared = pivoting.prepare(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DURATION = 15
 RENEW_EVERY = 4.0
 _LOOK_EVERY = 0.5
+_SLOW = 1.0
 _RETRY_EVERY = 1.0
 
 
@@ -108,7 +109,11 @@ class RunLease:
         seen: tuple[Any, Any] | None = None
         since = time.monotonic()
         while True:
+            asked = time.monotonic()
             lease = self._patient.find(LEASES, LEASE, NAMESPACE)
+            if time.monotonic() - asked > _SLOW:
+                # The API was away: the holder could not renew its lease either.
+                since = time.monotonic()
             holder, spec = _holder(lease), (lease or {}).get("spec") or {}
             if lease is None or not holder or holder == self.identity:
                 if self._take(lease):

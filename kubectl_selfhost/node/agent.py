@@ -32,6 +32,17 @@ class AgentError(SelfhostError):
         self.code = code
 
 
+class AgentGone(AgentError):
+    """The agent's pod is gone, or about to go."""
+
+    def __init__(self, pod: str) -> None:
+        super().__init__(
+            f"The agent pod {pod} was deleted by somebody; before it ends it puts back a manifest "
+            "whose component was not confirmed.",
+            _RUN_AGAIN,
+        )
+
+
 @dataclass(frozen=True)
 class ManifestFile:
     """A file in the kubelet's directory; ``content`` is None where it is too large for one."""
@@ -171,7 +182,7 @@ class NodeAgent:
 
     def _exec(self, words: list[str]) -> ExecResult:
         """Gives the order again where its answer was lost, for as long as the cluster is patient."""
-        from kubectl_selfhost.cluster.errors import Unreachable
+        from kubectl_selfhost.cluster.errors import ApiError, Unreachable
 
         deadline = time.monotonic() + self.cluster.patience
         while True:
@@ -181,6 +192,14 @@ class NodeAgent:
                 if time.monotonic() >= deadline:
                     raise
                 time.sleep(0.25)
+            except ApiError as error:
+                if not self._is_leaving():
+                    raise
+                raise AgentGone(self.pod) from error
+
+    def _is_leaving(self) -> bool:
+        pod = self.find()
+        return pod is None or "deletionTimestamp" in pod["metadata"]
 
     def _ready(self) -> bool:
         from kubectl_selfhost.cluster.waits import Waiting

@@ -19,7 +19,7 @@ from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.instance import Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
-from kubectl_selfhost.node.agent import AgentError, NodeAgent, Order
+from kubectl_selfhost.node.agent import AgentError, AgentGone, NodeAgent, Order
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -120,17 +120,27 @@ class HandOver:
     def undo(self) -> None:
         """Takes the component back unless its new instance was confirmed; waits until it serves."""
         with self._cluster.waiting(self._timeout):
-            if self._agent.find() is None:
-                if self.done():
-                    return
-            else:
+            try:
                 state = self._agent.status()
                 if state.get("component") != self.component.name or state["state"] == "confirmed":
                     return
                 self._agent.put_back(self.component.name, "the run that switched it was ended")
+            except AgentGone:
+                self._wait_for_either()
+                return
             self._wait(
                 self._static_serves, f"the static {self.component} to serve again", self._timeout
             )
+
+    def _wait_for_either(self) -> None:
+        """The agent has put the static pod back before it ended, or had no reason to."""
+        what = f"the static {self.component} to serve again"
+        try:
+            # First: a new instance that was stopped just now can still be called Ready.
+            self._wait(self._static_serves, what, min(self._timeout, 20.0))
+        except SelfhostError:
+            if not self.done():
+                self._wait(self._static_serves, what, self._timeout)
 
     def _arm(self, subject: Subject) -> None:
         waiting = [i for i in self.instances() if i.kind == "daemonset"]
@@ -192,12 +202,6 @@ class HandOver:
         return True
 
     def _check_switch(self) -> None:
-        if self._agent.find() is None:
-            raise HandOverFailed(
-                f"The agent pod {self._agent.pod} was deleted by somebody while {self.component} "
-                "was being switched; it put the static pod back before it ended.",
-                _AGAIN,
-            )
         state = self._agent.status()
         if state["state"] == "put-back":
             raise HandOverFailed(

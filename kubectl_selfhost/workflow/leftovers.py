@@ -7,14 +7,15 @@ is served by one instance, and the new run starts from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, component_named
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.workflow.handover import HandOver
 from kubectl_selfhost.workflow.pivot import node_target
+from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation, static_pod_path
 
 if TYPE_CHECKING:
@@ -26,35 +27,31 @@ def settle(
     situation: Situation,
     *,
     timeout: float,
-    tell: Callable[[str], None],
-) -> bool:
-    """Settles each node; gives back whether there was anything to do (then read again).
-
-    ``tell`` is given sentences for people. ``timeout`` is each wait's limit in seconds.
-    """
-    found = False
+    observer: Observer,
+) -> None:
+    """Settles each node. ``timeout`` is each wait's limit in seconds."""
     for node in situation.nodes:
-        found = _settle_node(cluster, situation, node["metadata"]["name"], timeout, tell) or found
-    return found
+        _settle_node(cluster, situation, node["metadata"]["name"], timeout, observer)
 
 
 def _settle_node(
-    cluster: Cluster,
-    situation: Situation,
-    node: str,
-    timeout: float,
-    tell: Callable[[str], None],
-) -> bool:
+    cluster: Cluster, situation: Situation, node: str, timeout: float, observer: Observer
+) -> None:
     if not any(situation.instances(component, node) for component in COMPONENTS):
-        return False
+        return
     target = node_target(situation, node, static_pod_path(cluster, node))
     agent = NodeAgent(cluster, target)
-    unserved = [c for c in COMPONENTS if not _is_served(situation, c, node)]
-    if agent.find() is None and not (unserved and situation.daemonsets):
-        return False
-    tell(f"an earlier run was interrupted on node {node}: finishing what it had begun")
+    in_mid_air = [
+        c
+        for c in COMPONENTS
+        if c.daemonset in situation.daemonsets and not _is_served(situation, c, node)
+    ]
+    if agent.find() is None and not in_mid_air:
+        return
+    observer.note(f"an earlier run was interrupted on node {node}: finishing what it had begun")
     if not agent.runs():
-        agent.start(timeout=timeout, tell=tell)
+        cluster.apply(binaries.config_map(target.arch))
+        agent.start(timeout=timeout, tell=observer.step_waiting)
     state = agent.status()
     if state["state"] == "armed":
         handover = HandOver(
@@ -62,18 +59,17 @@ def _settle_node(
             agent,
             component_named(state["component"]),
             timeout=min(timeout, max(1.0, float(state.get("remaining") or 1.0))),
-            tell=tell,
+            tell=observer.step_waiting,
         )
-        _finish_or_undo(handover, tell)
-    return True
+        _finish_or_undo(handover, observer)
 
 
-def _finish_or_undo(handover: HandOver, tell: Callable[[str], None]) -> None:
+def _finish_or_undo(handover: HandOver, observer: Observer) -> None:
     try:
         handover.resume()
-        tell(f"the self-hosted {handover.component} serves")
+        observer.note(f"the self-hosted {handover.component} serves")
     except SelfhostError as error:
-        tell(f"{error.message} Going back to the static {handover.component}.")
+        observer.note(f"{error.message} Going back to the static {handover.component}.")
         handover.undo()
 
 

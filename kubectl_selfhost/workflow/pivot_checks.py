@@ -289,7 +289,7 @@ def wait_for_static_pods(
         for node in situation.nodes:
             for component in options.components:
                 problems = _problems(situation, component, node["metadata"]["name"])
-                if problems and _may_come(situation, component, node["metadata"]["name"]):
+                if problems and _may_come(situation, node["metadata"]["name"]):
                     raise Waiting(problems[0])
         return situation
 
@@ -319,9 +319,9 @@ def _problems(situation: Situation, component: Component, node: str) -> list[str
     return []
 
 
-def _may_come(situation: Situation, component: Component, node: str) -> bool:
-    """Whether waiting can help: a node without any trace of the component won't grow one."""
-    return bool(situation.instances(component, node))
+def _may_come(situation: Situation, node: str) -> bool:
+    """Whether waiting can help: a node that runs no component at all won't begin to."""
+    return any(situation.instances(component, node) for component in COMPONENTS)
 
 
 def _node_ready(node: dict) -> bool:

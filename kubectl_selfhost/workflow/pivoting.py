@@ -82,7 +82,7 @@ def prepare(
 
 def settle_leftovers(cluster: Cluster, options: PivotOptions, *, observer: Observer) -> None:
     """Finishes what a killed run had begun; needs the run's Lease."""
-    leftovers.settle(cluster, read_situation(cluster), timeout=options.timeout, tell=observer.note)
+    leftovers.settle(cluster, read_situation(cluster), timeout=options.timeout, observer=observer)
 
 
 def carry_out(

@@ -13,7 +13,7 @@ import time
 import pytest
 from cluster import faults, looks
 
-PIVOT = ("pivot", "--yes", "--timeout=40s")
+PIVOT = ("pivot", "--yes", "--timeout=60s")
 #: Lets pods through that admission changed, so that the switch itself meets them.
 LET_THROUGH = (*PIVOT, "--ignore-preflight-errors=Admission")
 
@@ -89,7 +89,7 @@ def test_a_bad_flag(bed, component):
     time.sleep(2)
     said = fails(bed, *LET_THROUGH, because=component)
     assert "pivot` again" in said
-    stays_static(bed, component)
+    stays_static(bed, component, said)
     bed.kubectl("delete", "-f", "-", stdin=fault)
     time.sleep(2)
     completes(bed)
@@ -102,18 +102,19 @@ def test_it_starts_and_never_gets_ready(bed, component):
     time.sleep(2)
     said = fails(bed, *LET_THROUGH, because=component)
     assert "pivot` again" in said
-    stays_static(bed, component)
+    stays_static(bed, component, said)
     bed.kubectl("delete", "-f", "-", stdin=fault)
     time.sleep(2)
     completes(bed)
 
 
-def stays_static(bed, component: str) -> None:
+def stays_static(bed, component: str, said: str) -> None:
     """The components before the failed one are self-hosted; it and those after it are static."""
     done = looks.COMPONENTS[: looks.COMPONENTS.index(component)]
     left = set(looks.COMPONENTS) - set(done)
     looks.eventually(
-        lambda: looks.static_pods(bed) == {"etcd", *left}, what="static pods are missing"
+        lambda: looks.static_pods(bed) == {"etcd", *left},
+        what=f"{looks.static_pods(bed)} are static, not {left}, after\n{said}",
     )
     assert looks.self_hosted(bed) == set(done)
     assert looks.agent_pods(bed) == []
