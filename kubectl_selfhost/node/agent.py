@@ -167,6 +167,8 @@ class NodeAgent:
         try:
             answer = json.loads(result.stdout)
         except ValueError:
+            if self._is_leaving():  # what runs in its container is killed with it
+                raise AgentGone(self.pod) from None
             said = (result.stderr or result.stdout).strip()[:200] or "nothing"
             raise AgentError(
                 f"The agent on node {self.target.node} gave no answer to '{command}' "

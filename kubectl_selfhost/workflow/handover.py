@@ -119,6 +119,8 @@ class HandOver:
 
     def undo(self) -> None:
         """Takes the component back unless its new instance was confirmed; waits until it serves."""
+        if self.seconds is not None:
+            return  # confirmed by this run
         with self._cluster.waiting(self._timeout):
             try:
                 state = self._agent.status()
