@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ import pytest
 from bed import cluster as bed_cluster
 from bed import pytestkind
 from bed.harness import Bed
+
+# Who starts the tests in the background ignores SIGINT, and so would every process that a test
+# starts, the plugin among them: pressing Ctrl-C would test nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FreshCluster = Callable[..., Bed]
 _numbers = itertools.count(1)
