@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.prober import ProbeReport
 
 
+_WHAT_NOW = (
+    "What was begun is undone as far as nothing uses it: `kubectl selfhost status` shows it. Mend "
+    "the cause, then run `kubectl selfhost pivot` again."
+)
 _BY = {STATIC: "static pod", DAEMONSET: "DaemonSet {component.daemonset}"}
 
 
@@ -107,6 +111,7 @@ def carry_out(
         except SelfhostError as error:
             outcome = "stopped" if isinstance(error, Stopped) else "failed"
             _close(journal, outcome, error.message, prober.report())
+            error.hint = error.hint or _WHAT_NOW
             raise
         probe = prober.report()
     _close(journal, "done", "", probe)
