@@ -19,7 +19,7 @@ def find(files: Mapping[str, bytes | None], component: Component, *, where: str)
     ``files`` maps file names to contents (None for one too large to be a manifest); ``where`` names
     the directory in messages. Raises SelfhostError where none holds it, or more than one does.
     """
-    found = [name for name, content in sorted(files.items()) if _is_of(content, component)]
+    found = files_of(files, component)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -33,6 +33,11 @@ def find(files: Mapping[str, bytes | None], component: Component, *, where: str)
         f"{len(found)} files in {where} are manifests of {component}: {', '.join(found)}.",
         "Move all but the true one out of that directory, then run the command again.",
     )
+
+
+def files_of(files: Mapping[str, bytes | None], component: Component) -> list[str]:
+    """The names of the files that hold ``component``'s static pod, sorted."""
+    return [name for name, content in sorted(files.items()) if _is_of(content, component)]
 
 
 def _is_of(content: bytes | None, component: Component) -> bool:

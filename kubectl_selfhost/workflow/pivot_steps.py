@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import difference, staticpod
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONFIG_HASH_ANNOTATION, NAMESPACE, NODE_LABEL
 from kubectl_selfhost.node import binaries, manifestfile
-from kubectl_selfhost.node.agent import ManifestFile
+from kubectl_selfhost.node.agent import AgentGone, ManifestFile
 from kubectl_selfhost.workflow.handover import HandOver, Subject, instances_on
 from kubectl_selfhost.workflow.journal import Journal, now
 from kubectl_selfhost.workflow.runner import Observer
@@ -210,10 +211,21 @@ class PivotSteps:
         from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
         instances = instances_on(self._cluster, component, self._node)
-        if not any(i.kind == "static" and i.ready for i in instances):
-            # Whatever serves here is the DaemonSet's, or nothing does: either way it stays.
+        serves = any(i.kind == DAEMONSET and i.ready for i in instances)
+        static = any(i.kind == STATIC and i.ready for i in instances)
+        # A static pod that was switched is called Ready until it has let its last request finish:
+        # only one whose manifest is in its place stays. Where in doubt, the DaemonSet stays.
+        if serves or not static or not self._is_in_place(component):
             return
         self._cluster.delete(DAEMONSETS, component.daemonset, NAMESPACE)
+
+    def _is_in_place(self, component: Component) -> bool:
+        """Whether the component's manifest is in the kubelet's directory, or nobody can look."""
+        try:
+            files = self._agent.manifests()
+        except AgentGone:
+            return True
+        return bool(manifestfile.files_of({f.name: f.content for f in files}, component))
 
     def _unless_self_hosted(self, undo: Callable[[], None]) -> Callable[[], None]:
         """``undo``, but only where no DaemonSet of ours is left that needs what it takes away."""

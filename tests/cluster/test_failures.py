@@ -235,12 +235,33 @@ def test_the_agents_pod_is_deleted_midway(bed, component):
     completes(bed)
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "standby/",
+        "hand-over/kube-apiserver:",
+        "the static kube-apiserver is ending",
+        "the lease of the static kube-controller-manager has to run out",
+        "hand-over/kube-scheduler:",
+    ],
+)
+def test_ctrl_c_just_when(bed, moment):
+    run = bed.popen(*PIVOT)
+    wait_for_line(run, moment)
+    run.send_signal(signal.SIGINT)
+    ends_in_order_after_ctrl_c(bed, run)
+
+
 def test_ctrl_c_at_a_random_moment(bed):
     after = random.uniform(1.0, 45.0)
     print(f"Ctrl-C after {after:.1f} s")
     run = bed.popen(*PIVOT)
     time.sleep(after)
     run.send_signal(signal.SIGINT)
+    ends_in_order_after_ctrl_c(bed, run)
+
+
+def ends_in_order_after_ctrl_c(bed, run) -> None:
     out, err = run.communicate(timeout=300)
     assert "Traceback" not in err
     looks.eventually(lambda: looks.answers(bed), what="the API does not answer")
