@@ -54,10 +54,11 @@ def run(
     observer.run_started(plan.title, len(plan.steps))
     for number, step in enumerate(plan.steps, 1):
         began = time.monotonic()
-        observer.step_started(number, step.name, step.title)
-        try:
+        try:  # Ctrl-C may come at any moment: nothing of a step's is outside
+            observer.step_started(number, step.name, step.title)
             before_each()
             outcome = _do(step, recorder)
+            observer.step_done(time.monotonic() - began, outcome)
         except BaseException as failure:
             error = _as_error(failure, step)
             observer.step_failed(time.monotonic() - began, error.message)
@@ -68,7 +69,6 @@ def run(
             if error is failure:
                 raise
             raise error from failure
-        observer.step_done(time.monotonic() - began, outcome)
 
 
 def _do(step: Step, recorder: Recorder) -> str:

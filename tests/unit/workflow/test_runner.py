@@ -112,6 +112,25 @@ def test_ctrl_c_undoes_and_is_told_as_such(did, heard):
     assert did == ["do a", "undo b", "undo a"]
 
 
+@pytest.mark.parametrize("moment", ["step_started", "step_done"])
+def test_ctrl_c_while_a_step_is_told_of_undoes_too(did, heard, monkeypatch, moment):
+    monkeypatch.setattr(heard, moment, raises_when("b", KeyboardInterrupt()))
+    with pytest.raises(runner.Stopped):
+        run([step("a", did), step("b", did)], heard)
+    assert did[-2:] == ["undo b", "undo a"]
+
+
+def raises_when(name: str, error: BaseException):
+    told: list[str] = []
+
+    def tell(*words: object) -> None:
+        told.append(str(words))
+        if name in str(words) or len(told) == 2:
+            raise error
+
+    return tell
+
+
 def test_what_can_not_be_undone_is_told_and_the_rest_is_undone(did, heard):
     steps = [
         step("a", did),
