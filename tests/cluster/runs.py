@@ -1,0 +1,50 @@
+"""Runs of the plugin that must fail, or must end well, and what has to be true afterwards."""
+
+from __future__ import annotations
+
+from cluster import looks
+
+PIVOT = ("pivot", "--yes", "--timeout=60s")
+#: Lets pods through that admission changed, so that the switch itself meets them.
+LET_THROUGH = (*PIVOT, "--ignore-preflight-errors=Admission")
+
+OURS = "app.kubernetes.io/managed-by=kubectl-selfhost"
+
+
+def fails(bed, *arguments: str, because: str) -> str:
+    """Runs a pivot that must fail in words; gives back what it said."""
+    run = bed.selfhost(*arguments, check=False)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+    assert because in run.stderr, run.stderr
+    looks.eventually(lambda: looks.answers(bed), seconds=30, what="the API does not answer")
+    return run.stderr
+
+
+def is_as_before(bed, manifests: dict[str, str]) -> None:
+    """The control plane is static again, and nothing of ours is left."""
+    looks.eventually(
+        lambda: looks.static_pods(bed) == {"etcd", *looks.COMPONENTS},
+        what="static pods are missing",
+    )
+    assert looks.manifest_files(bed) == manifests
+    looks.eventually(lambda: looks.objects(bed, "daemonsets", "-l", OURS) == [], what="DaemonSets")
+    looks.eventually(lambda: looks.agent_pods(bed) == [], what="an agent pod is left")
+    assert looks.works(bed)
+
+
+def completes(bed, *arguments: str) -> None:
+    """A second run ends with a self-hosted control plane."""
+    run = bed.selfhost(*(arguments or ("pivot", "--yes")), check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert looks.self_hosted(bed) == set(looks.COMPONENTS)
+    assert looks.static_pods(bed) == {"etcd"}
+    assert looks.agent_pods(bed) == []
+
+
+def wait_for_line(run, text: str) -> str:
+    """Reads the run's stderr up to a line that has ``text``; gives it back."""
+    for line in run.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"the run ended without a line with {text!r}")
