@@ -14,6 +14,7 @@ import ssl
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -225,14 +226,33 @@ class InCluster(Login):
             raise BadConfig(f"This pod's service account can't be used: {error}.") from error
 
 
+class SharedContext(ssl.SSLContext):
+    """A context that is not written to any more while threads make connections from it.
+
+    urllib3 sets the ALPN protocols anew for each connection. OpenSSL frees the old list for that,
+    while another thread, in SSL_new and without Python's lock, may be copying it: then a ClientHello
+    goes out with garbage in it, and the server ends the connection with the alert decode_error.
+    """
+
+    _alpn: list[str] | None = None
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        """Sets the protocols, unless they are set already."""
+        protocols = list(alpn_protocols)
+        if protocols != self._alpn:
+            super().set_alpn_protocols(protocols)
+            self._alpn = protocols
+
+
 def tls_context(configuration: Configuration) -> ssl.SSLContext:
     """The TLS settings of all connections. Raises BadConfig for files that can't be used."""
-    try:
-        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-        if not configuration.ssl_ca_cert:
-            import certifi
+    import certifi
+    from urllib3.util.ssl_ import ALPN_PROTOCOLS
 
-            context.load_verify_locations(certifi.where())
+    context = SharedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
+    try:
+        context.load_verify_locations(configuration.ssl_ca_cert or certifi.where())
         if configuration.cert_file:
             context.load_cert_chain(configuration.cert_file, configuration.key_file)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
@@ -241,8 +261,10 @@ def tls_context(configuration: Configuration) -> ssl.SSLContext:
             "The kubeconfig's certificate authority, client certificate or client key can't be "
             f"used ({why})."
         ) from error
-    # Python 3.13 made this the default. It refuses certificates without key identifiers, which Go,
-    # and so every other client of this API server, accepts (CPython issue 107361).
+    # As Go, and so every other client of this API server, has it: an intermediate may be the
+    # authority, and certificates without key identifiers are good. (Python 3.13's default context
+    # has the former, too, and refuses the latter: CPython issue 107361.)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.verify_ssl:
         context.check_hostname = False
