@@ -9,26 +9,16 @@
 #include "instance.h"
 #include "journal.h"
 #include "move.h"
+#include "order.h"
 #include "process.h"
 #include "syntax.h"
 
 enum {
-    WATCH_WAIT = 2000, /* milliseconds for an agent that has just been started */
-    OLDER_MAX = 999,   /* kept manifests of one name */
+    OLDER_MAX = 999, /* kept manifests of one name */
 };
 
-static int require_watch(const char *dir) {
-    for (int waited = 0; waited < WATCH_WAIT; waited += 50) {
-        if (handover_is_watched(dir)) {
-            return 0;
-        }
-        sleep_milliseconds(50);
-    }
-    return fail(FAIL_STATE, "no agent watches %s: nobody would put the manifest back", dir);
-}
-
-static int fill(struct state *s, const struct options *o) {
-    *s = (struct state){.phase = ARMED,
+int handover_fill(struct state *s, const struct options *o, enum phase phase) {
+    *s = (struct state){.phase = phase,
                         .port = o->port,
                         .limit = o->limit,
                         .listen_limit = o->listen_limit};
@@ -38,6 +28,7 @@ static int fill(struct state *s, const struct options *o) {
                 copy_whole(s->file, sizeof s->file, o->file) &&
                 copy_whole(s->sha256, sizeof s->sha256, o->sha256) &&
                 copy_whole(s->manifests, sizeof s->manifests, o->manifests) &&
+                copy_whole(s->former, sizeof s->former, o->former == NULL ? "" : o->former) &&
                 copy_whole(s->static_uid, sizeof s->static_uid,
                            o->static_uid == NULL ? "" : o->static_uid) &&
                 copy_whole(s->log_dir, sizeof s->log_dir, o->log_dir == NULL ? "" : o->log_dir);
@@ -53,8 +44,7 @@ static int fill(struct state *s, const struct options *o) {
     return fits ? 0 : fail(FAIL_USAGE, "an argument is too long");
 }
 
-/* Whether an order is the one that is armed already: its answer was lost and it is given again. */
-static bool is_same_order(const struct state *armed, const struct state *order) {
+bool handover_is_same(const struct state *armed, const struct state *order) {
     return strcmp(armed->component, order->component) == 0 &&
            strcmp(armed->file, order->file) == 0 && strcmp(armed->sha256, order->sha256) == 0 &&
            strcmp(armed->manifests, order->manifests) == 0 &&
@@ -138,7 +128,7 @@ static int check_manifest(const struct state *state) {
 
 /* An order that is armed already: finishes what an earlier agent of ours was killed in. */
 static int arm_again(struct undo *undo, struct state *state, bool *already) {
-    if (!is_same_order(&undo->before, state)) {
+    if (!handover_is_same(&undo->before, state)) {
         return fail(FAIL_STATE, "a hand-over of %s is under way already", undo->before.component);
     }
     *state = undo->before;
@@ -149,13 +139,26 @@ static int arm_again(struct undo *undo, struct state *state, bool *already) {
     return check_manifest(state) == 0 ? take(undo, state) : -1;
 }
 
+/* As long as the steward stands, the new instance does not have the connections. */
+static int check_steward(const char *dir, const char *proc, const char *component) {
+    struct order order;
+    struct progress progress;
+    if (order_read(dir, proc, &order) != 0 || progress_read(dir, &progress) != 0) {
+        return -1;
+    }
+    if (order.number != 0 && strcmp(order.component, component) == 0 && progress.steward) {
+        return fail(FAIL_STATE, "the old %s still has all connections: steer first", component);
+    }
+    return 0;
+}
+
 int handover_arm(const struct options *options, struct state *state, bool *already) {
     struct undo change = {.dir = options->dir};
     *already = false;
     if (directory_make(options->dir) != 0 || handover_lock(options->dir) != 0 ||
-        require_watch(options->dir) != 0 || state_read(options->dir, &change.before) != 0 ||
+        handover_require_watch(options->dir) != 0 || state_read(options->dir, &change.before) != 0 ||
         component_directory(change.kept, options->dir, options->component) != 0 ||
-        fill(state, options) != 0) {
+        handover_fill(state, options, ARMED) != 0) {
         return -1;
     }
     if (change.before.phase == ARMED) {
@@ -165,10 +168,14 @@ int handover_arm(const struct options *options, struct state *state, bool *alrea
         return fail(FAIL_STATE, "the manifest of %s is just being put back",
                     change.before.component);
     }
+    if (state_is_placing(&change.before)) {
+        return handover_refuse(&change.before, options->component);
+    }
     if (strcmp(state->file, HOLD_FILE) == 0) {
         return fail(FAIL_USAGE, "a manifest can't be named %s", HOLD_FILE);
     }
-    if (check_manifest(state) != 0 || directory_make(change.kept) != 0 ||
+    if (check_steward(options->dir, options->proc, options->component) != 0 ||
+        check_manifest(state) != 0 || directory_make(change.kept) != 0 ||
         journal_add(options->dir, "armed", state, NULL) != 0) {
         return -1;
     }

@@ -9,7 +9,7 @@ static const char *const words[] = {
     [FAIL_USAGE] = "usage",         [FAIL_IO] = "io",
     [FAIL_DISK_FULL] = "disk-full", [FAIL_NOT_FOUND] = "not-found",
     [FAIL_CHANGED] = "changed",     [FAIL_BUSY] = "busy",
-    [FAIL_STATE] = "state",
+    [FAIL_STATE] = "state",         [FAIL_SHARE] = "share",
 };
 
 /* Long enough for two whole paths. */

@@ -12,6 +12,7 @@ enum failure_code {
     FAIL_CHANGED,
     FAIL_BUSY,
     FAIL_STATE,
+    FAIL_SHARE,
 };
 
 /* Both return -1, so that a caller can write `return fail(...)`. */

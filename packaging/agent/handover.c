@@ -2,11 +2,15 @@
 
 #include <string.h>
 
+#include "clock.h"
 #include "failure.h"
 #include "files.h"
 #include "journal.h"
 #include "lock.h"
 #include "move.h"
+#include "order.h"
+
+enum { WATCH_WAIT = 2000 }; /* milliseconds for an agent that has just been started */
 
 int component_directory(char *out, const char *dir, const char *component) {
     return path_join(out, dir, component);
@@ -23,6 +27,16 @@ int handover_lock(const char *dir) {
     return path_join(path, dir, HANDOVER_LOCK) == 0 ? lock_take(path, true, &fd) : -1;
 }
 
+int handover_require_watch(const char *dir) {
+    for (int waited = 0; waited < WATCH_WAIT; waited += 50) {
+        if (handover_is_watched(dir)) {
+            return 0;
+        }
+        sleep_milliseconds(50);
+    }
+    return fail(FAIL_STATE, "no agent watches %s: nobody would take it back", dir);
+}
+
 int manifest_move(const char *from_dir, const char *to_dir, const char *file) {
     return same_file_system(from_dir, to_dir) ? file_rename(from_dir, file, to_dir, file)
                                               : file_move(from_dir, file, to_dir, file);
@@ -36,8 +50,11 @@ int handover_refuse(const struct state *state, const char *component) {
         return fail(FAIL_STATE, "the manifest of %s is being put back: %s", component,
                     state->reason);
     }
+    if (state->phase == TAKEN_AWAY && strcmp(state->component, component) == 0) {
+        return fail(FAIL_STATE, "the manifest of %s was taken away: %s", component, state->reason);
+    }
     if (state->phase == CONFIRMED && strcmp(state->component, component) == 0) {
-        return fail(FAIL_STATE, "%s was confirmed already, its manifest stays away", component);
+        return fail(FAIL_STATE, "%s was confirmed already, its manifest stays as it is", component);
     }
     return fail(FAIL_STATE, "no hand-over of %s is under way", component);
 }
@@ -51,16 +68,27 @@ int handover_confirm(const struct options *options, struct state *state, bool *a
     if (*already) {
         return 0;
     }
-    if (!ours || state->phase != ARMED) {
+    if (!ours || (state->phase != ARMED && state->phase != PLACED)) {
         return handover_refuse(state, options->component);
     }
-    if (file_exists(state->manifests, state->file)) {
-        return fail(FAIL_STATE, "%s is still in %s", state->file, state->manifests);
+    bool there = file_exists(state->manifests, state->file);
+    if (there != (state->phase == PLACED)) {
+        return fail(FAIL_STATE, "%s is %s in %s", state->file, there ? "still" : "not",
+                    state->manifests);
     }
     state->phase = CONFIRMED;
     if (state_write(options->dir, state) != 0) {
         return -1;
     }
     journal_add(options->dir, "confirmed", state, NULL); /* the state tells it as well */
+    handover_forget_order(options, state->component);
     return 0;
+}
+
+void handover_forget_order(const struct options *options, const char *component) {
+    struct order order;
+    if (order_read(options->dir, options->proc, &order) == 0 && order.number != 0 &&
+        strcmp(order.component, component) == 0) {
+        order_remove(options->dir);
+    }
 }

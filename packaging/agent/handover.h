@@ -1,4 +1,5 @@
-/* A hand-over's three moves: the manifest goes (arm), stays away (confirm), comes back (put_back). */
+/* A hand-over's moves: the manifest goes (arm), stays away (confirm), comes back (put_back). On the
+ * way back a manifest comes (place), stays (confirm), or goes again (put_back). */
 #ifndef HANDOVER_H
 #define HANDOVER_H
 
@@ -8,6 +9,7 @@
 #include "state.h"
 
 #define HOLD_FILE "hold"          /* beside a kept manifest: the new instance is to wait */
+#define PLACED_DIRECTORY "placed" /* beside it: what is to be put into the kubelet's directory */
 #define AGENT_LOCK "agent.lock"   /* held by the agent that watches, as long as it lives */
 #define HANDOVER_LOCK "lock"      /* held while a move is made */
 
@@ -15,13 +17,24 @@
 
 /* Each makes its move under the lock. `*already` tells an order that was given before. */
 int handover_arm(const struct options *options, struct state *state, bool *already);
+int handover_place(const struct options *options, struct state *state, bool *already);
+int handover_exchange(const struct options *options, struct state *state, bool *already);
 int handover_confirm(const struct options *options, struct state *state, bool *already);
 int handover_put_back(const struct options *options, struct state *state, bool *already);
 
 /* Has the component's new instance wait, whatever its port, until the hand-over is armed. */
 int handover_hold(const struct options *options);
 
+/* Writes a part of the content that `place` puts into the kubelet's directory. */
+int handover_write(const struct options *options);
+
 /* ---- for the agent that watches ---- */
+
+/* An instance that lets its last requests finish, while nobody listens in its place, is ended. */
+void handover_end_drained(const char *proc, const struct state *state);
+
+/* What was placed before the node was restarted stays: it may be all that serves. */
+int handover_keep_placed(const struct options *options, struct state *state);
 
 /* Puts back whatever is armed or half put back, for `reason` (or the one that the state has
  * already). Returns 1 when done, 0 when there was nothing to do, -1 after fail(). */
@@ -39,11 +52,42 @@ int handover_lock(const char *dir);
 /* Whether somebody watches. */
 bool handover_is_watched(const char *dir);
 
+/* Waits for an agent that has just been started. Returns 0, or -1 after fail(). */
+int handover_require_watch(const char *dir);
+
+/* Stops the new instance's pods: SIGTERM, and SIGKILL when a short grace is over. */
+void handover_stop_new(const char *proc, const struct state *pods);
+
+/* The sharing of the component's port is over: it serves, or its manifest is back. */
+void handover_forget_order(const struct options *options, const char *component);
+
 /* DIR/<component>, where its manifest and the hold file are kept. */
 int component_directory(char *out, const char *dir, const char *component);
 
 /* Moves a manifest, by a rename where that is possible. */
 int manifest_move(const char *from_dir, const char *to_dir, const char *file);
+
+/* What an order of `phase` says. Returns 0, or -1 after fail(). */
+int handover_fill(struct state *state, const struct options *options, enum phase phase);
+
+/* Whether an order is the one that is being carried out: its answer was lost, it is given again. */
+bool handover_is_same(const struct state *before, const struct state *order);
+
+/* Under the lock: takes a placed manifest out of the kubelet's directory. */
+int handover_take_away(const struct options *options, struct state *state, const char *reason);
+
+/* Whether dir/file has that digest. Returns 0, or -1 after fail(). */
+int manifest_check(const char *dir, const char *file, const char *sha256);
+
+/* A whole copy of from/file in the place of to/file, whatever is there. */
+int manifest_replace(const char *from, const char *to, const char *file);
+
+/* DIR/<component>/placed, where content is gathered: the kept manifest beside it stays. */
+int placed_directory(char *out, const char *dir, const char *component);
+
+/* A move that failed is none: the state is as before. Returns -1 with the failure as it was. */
+int handover_unmade(const char *dir, const struct state *before, const struct state *state,
+                    const char *event);
 
 /* Says why a move that needs an armed hand-over of the component can't be made. Returns -1. */
 int handover_refuse(const struct state *state, const char *component);

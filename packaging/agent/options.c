@@ -5,7 +5,7 @@
 #include "failure.h"
 #include "syntax.h"
 
-enum syntax { PATH, FILE_NAME, COMPONENT, DIGEST, UID, TEXT, NUMBER };
+enum syntax { PATH, FILE_NAME, COMPONENT, DIGEST, UID, TEXT, WAY, LOOPBACK, KEPT, NUMBER };
 
 static const struct {
     const char *name;
@@ -21,6 +21,9 @@ static const struct {
     [OPT_REASON] = {"--reason", TEXT, 0, 0},
     [OPT_STATIC_UID] = {"--static-uid", UID, 0, 0},
     [OPT_INSTANCE_UID] = {"--instance-uid", UID, 0, 0},
+    [OPT_POD_UID] = {"--pod-uid", UID, 0, 0},
+    [OPT_WAY] = {"--way", WAY, 0, 0},
+    [OPT_PROBE_ADDRESS] = {"--probe-address", LOOPBACK, 0, 0},
     [OPT_LOG_DIR] = {"--log-dir", PATH, 0, 0},
     [OPT_PORT] = {"--port", NUMBER, 1, 65535},
     [OPT_LIMIT] = {"--limit", NUMBER, 1, 86400},
@@ -30,9 +33,16 @@ static const struct {
     [OPT_IDLE] = {"--idle", NUMBER, 1, 86400},
     [OPT_BYTES] = {"--bytes", NUMBER, 1, 64 << 20},
     [OPT_PROC] = {"--proc", PATH, 0, 0},
+    [OPT_RATE] = {"--rate", NUMBER, 1, 1000},
+    [OPT_DURATION] = {"--duration", NUMBER, 1, 604800},
+    [OPT_OFFSET] = {"--offset", NUMBER, 0, 1 << 20},
+    [OPT_CONTENT] = {"--content", TEXT, 0, 0},
+    [OPT_KEEP] = {"--keep", KEPT, 0, 0},
+    [OPT_FORMER] = {"--former", DIGEST, 0, 0},
 };
 
 static bool fits(enum option option, const char *value, long *number) {
+    uint32_t address;
     switch (table[option].syntax) {
     case PATH:
         return is_path(value);
@@ -46,6 +56,12 @@ static bool fits(enum option option, const char *value, long *number) {
         return is_uid(value);
     case TEXT:
         return value[0] != '\0';
+    case WAY:
+        return is_way(value);
+    case LOOPBACK:
+        return is_loopback(value, &address);
+    case KEPT:
+        return strcmp(value, "backups") == 0;
     case NUMBER:
         return is_number(value, table[option].low, table[option].high, number);
     }
@@ -71,13 +87,20 @@ static int keep(struct options *o, enum option option, const char *value, long n
         [OPT_SHA256] = &o->sha256,
         [OPT_REASON] = &o->reason,
         [OPT_STATIC_UID] = &o->static_uid,
+        [OPT_POD_UID] = &o->pod_uid,
+        [OPT_WAY] = &o->way,
+        [OPT_PROBE_ADDRESS] = &o->probe_address,
         [OPT_LOG_DIR] = &o->log_dir,
         [OPT_HOLD] = &o->hold,
+        [OPT_CONTENT] = &o->content,
+        [OPT_KEEP] = &o->keep,
+        [OPT_FORMER] = &o->former,
         [OPT_PROC] = &o->proc,
     };
     long *const numbers[OPT_COUNT] = {
         [OPT_PORT] = &o->port, [OPT_LIMIT] = &o->limit, [OPT_LISTEN_LIMIT] = &o->listen_limit,
         [OPT_IDLE] = &o->idle, [OPT_BYTES] = &o->bytes,
+        [OPT_RATE] = &o->rate, [OPT_DURATION] = &o->duration, [OPT_OFFSET] = &o->offset,
     };
     if (texts[option] != NULL) {
         *texts[option] = value;
@@ -103,7 +126,8 @@ int options_read(struct options *options, int count, char *const *words, unsigne
                  unsigned allowed) {
     unsigned given = 0;
     *options = (struct options){
-        .proc = "/proc", .limit = 300, .listen_limit = 60, .idle = 600, .bytes = 65536};
+        .proc = "/proc", .probe_address = "127.0.0.1", .limit = 300, .listen_limit = 60,
+        .idle = 600, .bytes = 65536};
     for (int i = 0; i < count; i += 2) {
         enum option option = option_named(words[i]);
         long number = 0;

@@ -14,6 +14,9 @@ enum option {
     OPT_REASON,
     OPT_STATIC_UID,
     OPT_INSTANCE_UID,
+    OPT_POD_UID,
+    OPT_WAY,
+    OPT_PROBE_ADDRESS,
     OPT_LOG_DIR,
     OPT_PORT,
     OPT_LIMIT,
@@ -23,6 +26,12 @@ enum option {
     OPT_IDLE,
     OPT_BYTES,
     OPT_PROC,
+    OPT_RATE,
+    OPT_DURATION,
+    OPT_OFFSET,
+    OPT_CONTENT,
+    OPT_KEEP,
+    OPT_FORMER,
     OPT_COUNT,
 };
 
@@ -40,16 +49,25 @@ struct options {
     const char *static_uid;
     const char *instance_uids[INSTANCES_MAX];
     size_t instances;
+    const char *pod_uid;
+    const char *way;
+    const char *probe_address; /* never NULL */
     const char *log_dir;
     const char *addresses[ADDRESSES_MAX];
     size_t address_count;
+    const char *content; /* base64 */
+    const char *keep;
+    const char *former;
     const char *hold;
     const char *proc;
     long port;
     long limit;
     long listen_limit;
     long idle;
+    long offset;
     long bytes;
+    long rate; /* a second */
+    long duration;
 };
 
 /* Reads `count` words after the command. `needed` and `allowed` are sets of OPTION(). */

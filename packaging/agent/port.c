@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,55 +12,14 @@
 
 #include "clock.h"
 #include "failure.h"
-#include "files.h"
+#include "sockets.h"
 
 enum { POLL_HOLD = 50, POLL_PORT = 20, REASON_SIZE = PATH_SIZE + 64 };
 
-/* "  0: 0100007F:192B 00000000:0000 0A ...": slot, local address, remote address, state. */
-static bool is_listen_line(const char *line, long port) {
-    char wanted[8];
-    const char *field = line;
-    snprintf(wanted, sizeof wanted, ":%04lX", port);
-    for (int i = 0; i < 4; i++) {
-        field += strspn(field, " ");
-        size_t length = strcspn(field, " ");
-        if (i == 1 && (length < 5 || strncmp(field + length - 5, wanted, 5) != 0)) {
-            return false;
-        }
-        if (i == 3) {
-            return length == 2 && strncmp(field, "0A", 2) == 0;
-        }
-        field += length;
-    }
-    return false;
-}
-
-static bool table_has_listener(const char *proc, const char *table, long port) {
-    static char block[4096];
-    char path[PATH_SIZE], line[256];
-    size_t length = 0;
-    ssize_t count;
-    bool found = false;
-    int fd = path_join(path, proc, table) == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    while (fd >= 0 && !found && (count = read(fd, block, sizeof block)) > 0) {
-        for (ssize_t i = 0; i < count && !found; i++) {
-            if (block[i] == '\n') {
-                line[length] = '\0';
-                found = is_listen_line(line, port);
-                length = 0;
-            } else if (length + 1 < sizeof line) {
-                line[length++] = block[i];
-            }
-        }
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return found;
-}
-
 bool port_is_listening(const char *proc, long port) {
-    return table_has_listener(proc, "net/tcp", port) || table_has_listener(proc, "net/tcp6", port);
+    struct listeners listeners;
+    listeners_find(proc, port, &listeners);
+    return listeners.total > 0;
 }
 
 struct target {

@@ -50,7 +50,7 @@ static void read_proc(const char *proc, long pid, const char *file, char *out, s
     }
 }
 
-static bool is_zombie(const char *proc, long pid) {
+bool process_is_zombie(const char *proc, long pid) {
     char stat[1024];
     read_proc(proc, pid, "stat", stat, sizeof stat);
     /* "pid (comm) S ...", and the comm may hold anything. */
@@ -69,9 +69,8 @@ static enum role role_of(const char *proc, long pid) {
     return strcmp(comm, "pause") == 0 || strcmp(comm, "pod") == 0 ? PAUSE : SERVER;
 }
 
-/* Calls `found` for every process of the pod. */
-static void each(const char *proc, const char *uid, void (*found)(const char *, long, void *),
-                 void *argument) {
+void process_each(const char *proc, const char *uid, void (*found)(const char *, long, void *),
+                  void *argument) {
     static char cgroup[16384];
     struct directory directory;
     const char *name;
@@ -81,13 +80,17 @@ static void each(const char *proc, const char *uid, void (*found)(const char *, 
         if (!is_number(name, 2, 999999999, &pid) || pid == getpid()) {
             continue;
         }
-        read_proc(proc, pid, "cgroup", cgroup, sizeof cgroup);
-        if (cgroup_is_of_pod(cgroup, uid) && !is_zombie(proc, pid)) {
+        if (uid != NULL) {
+            read_proc(proc, pid, "cgroup", cgroup, sizeof cgroup);
+        }
+        if ((uid == NULL || cgroup_is_of_pod(cgroup, uid)) && !process_is_zombie(proc, pid)) {
             found(proc, pid, argument);
         }
     }
     directory_close(&directory);
 }
+
+bool process_is_agent(const char *proc, long pid) { return role_of(proc, pid) == AGENT; }
 
 static void count(const char *proc, long pid, void *argument) {
     struct pod_processes *processes = argument;
@@ -106,7 +109,7 @@ static void count(const char *proc, long pid, void *argument) {
 
 struct pod_processes pod_processes(const char *proc, const char *uid) {
     struct pod_processes processes = {0, 0, 0};
-    each(proc, uid, count, &processes);
+    process_each(proc, uid, count, &processes);
     return processes;
 }
 
@@ -115,16 +118,20 @@ static void send(const char *proc, long pid, void *argument) {
     kill((pid_t)pid, *(int *)argument);
 }
 
+bool process_is_server(const char *proc, long pid) { return role_of(proc, pid) == SERVER; }
+
 static void send_to_server(const char *proc, long pid, void *argument) {
-    if (role_of(proc, pid) == SERVER) {
+    if (process_is_server(proc, pid)) {
         send(proc, pid, argument);
     }
 }
 
-void pod_signal(const char *proc, const char *uid, int signal) { each(proc, uid, send, &signal); }
+void pod_signal(const char *proc, const char *uid, int signal) {
+    process_each(proc, uid, send, &signal);
+}
 
 void pod_signal_servers(const char *proc, const char *uid, int signal) {
-    each(proc, uid, send_to_server, &signal);
+    process_each(proc, uid, send_to_server, &signal);
 }
 
 void boot_id_read(const char *proc, char *out, size_t size) {

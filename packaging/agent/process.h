@@ -19,6 +19,20 @@ bool cgroup_is_of_pod(const char *text, const char *uid);
 /* `proc` is /proc, or what a test puts in its place. */
 struct pod_processes pod_processes(const char *proc, const char *uid);
 
+/* Calls `found` with `proc`, a process' id and `argument` for every process of the pod; `uid` NULL:
+ * for every process. Never for pid 1 or this process. */
+void process_each(const char *proc, const char *uid, void (*found)(const char *, long, void *),
+                  void *argument);
+
+/* Whether the process is an agent of ours. */
+bool process_is_agent(const char *proc, long pid);
+
+/* Whether it is neither that nor a sandbox's own process. */
+bool process_is_server(const char *proc, long pid);
+
+/* Whether it has ended and only waits to be reaped. */
+bool process_is_zombie(const char *proc, long pid);
+
 /* Sends the signal to every process of the pod. Never to pid 1 or this process. */
 void pod_signal(const char *proc, const char *uid, int signal);
 

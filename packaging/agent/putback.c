@@ -13,6 +13,7 @@
 #include "lock.h"
 #include "move.h"
 #include "process.h"
+#include "standstill.h"
 #include "syntax.h"
 
 enum { GRACE = 2000 }; /* milliseconds from SIGTERM to SIGKILL */
@@ -57,6 +58,13 @@ static void wait_for_ends(const char *proc, const struct state *state, int64_t e
     }
 }
 
+void handover_stop_new(const char *proc, const struct state *pods) {
+    int64_t end = boot_milliseconds() + GRACE;
+    if (instance_stop(proc, pods, SIGTERM) > 0) {
+        wait_for_ends(proc, pods, end);
+    }
+}
+
 static bool is_same_file(const char *kept, const struct state *state) {
     char a[PATH_SIZE], b[PATH_SIZE], first[DIGEST_SIZE], second[DIGEST_SIZE];
     struct stat facts;
@@ -88,7 +96,8 @@ static int restore(const char *dir, const struct state *state, char note[TEXT_SI
 }
 
 /* Under the lock. */
-static int put_back(const char *dir, const char *proc, struct state *state, const char *reason) {
+static int put_back(const struct options *options, struct state *state, const char *reason) {
+    const char *dir = options->dir, *proc = options->proc;
     char kept[PATH_SIZE], note[TEXT_SIZE], told[2 * TEXT_SIZE + 4];
     int64_t end = boot_milliseconds() + GRACE;
     if (state->phase == ARMED) {
@@ -99,6 +108,7 @@ static int put_back(const char *dir, const char *proc, struct state *state, cons
     if (component_directory(kept, dir, state->component) == 0) {
         file_touch(kept, HOLD_FILE);
     }
+    standstill_end(dir, proc); /* who is stopped doesn't hear */
     if (instance_stop(proc, state, SIGTERM) > 0) {
         wait_for_port(proc, state, end);
     }
@@ -111,6 +121,7 @@ static int put_back(const char *dir, const char *proc, struct state *state, cons
     copy_text(state->reason, sizeof state->reason, told);
     state_write(dir, state);
     journal_add(dir, result == 0 ? "put-back" : "lost", state, told);
+    handover_forget_order(options, state->component);
     wait_for_ends(proc, state, end);
     return result == 0 ? 0 : fail(FAIL_NOT_FOUND, "%s: %s", state->file, note);
 }
@@ -120,14 +131,17 @@ int handover_put_back(const struct options *options, struct state *state, bool *
         return -1;
     }
     bool ours = strcmp(state->component, options->component) == 0;
-    *already = ours && state->phase == PUT_BACK;
+    *already = ours && (state->phase == PUT_BACK || state->phase == TAKEN_AWAY);
     if (*already) {
         return 0;
+    }
+    if (ours && state_is_placing(state)) {
+        return handover_take_away(options, state, options->reason);
     }
     if (!ours || (state->phase != ARMED && state->phase != PUTTING_BACK)) {
         return handover_refuse(state, options->component);
     }
-    return put_back(options->dir, options->proc, state, options->reason);
+    return put_back(options, state, options->reason);
 }
 
 /* A static instance that exits by itself leaves its port free for a moment; a new one that took it
@@ -167,7 +181,9 @@ int handover_fall_back(const struct options *options, struct state *state, const
         return -1;
     }
     if (state_is_pending(state)) {
-        result = put_back(options->dir, options->proc, state, reason) == 0 ? 1 : -1;
+        int (*undo)(const struct options *, struct state *, const char *) =
+            state_is_placing(state) ? handover_take_away : put_back;
+        result = undo(options, state, reason) == 0 ? 1 : -1;
     }
     close(fd);
     return result;

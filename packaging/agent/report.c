@@ -10,15 +10,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "directory.h"
 #include "failure.h"
 #include "files.h"
 #include "handover.h"
-#include "instance.h"
 #include "json.h"
 #include "move.h"
-#include "state.h"
 
 enum {
     ENTRIES_MAX = 128,          /* files of one directory */
@@ -239,45 +236,5 @@ int report_check(const struct options *options) {
     json_string(&json, "version", AGENT_VERSION);
     add_names(&json, "manifests", options->manifests, S_IFREG);
     add_names(&json, "kept", options->dir, S_IFDIR);
-    return answer(&json);
-}
-
-/* ---- status ---- */
-
-static int64_t remaining(const struct state *state) {
-    int64_t left = state->deadline - boot_milliseconds();
-    return state->phase == ARMED && left > 0 ? (left + 999) / 1000 : 0;
-}
-
-static void add_view(struct json *json, const char *proc, const struct state *state) {
-    struct instance_view view = {0};
-    if (state->phase != IDLE) {
-        instance_look(proc, state, &view);
-    }
-    json_bool(json, "static_alive", view.static_alive);
-    json_bool(json, "listening", view.listening);
-    json_number(json, "instance_processes", view.servers);
-    /* The container's first start is none. */
-    json_number(json, "restarts", view.starts > 1 ? view.starts - 1 : 0);
-}
-
-int report_status(const struct options *options) {
-    struct state state;
-    struct json json;
-    if (state_read(options->dir, &state) != 0) {
-        return -1;
-    }
-    json_start(&json, output, sizeof output, STDOUT_FILENO);
-    json_open(&json, NULL, '{');
-    json_string(&json, "state", phase_word(state.phase == PUTTING_BACK ? ARMED : state.phase));
-    json_string(&json, "component", state.component);
-    json_string(&json, "file", state.file);
-    json_string(&json, "sha256", state.sha256);
-    json_string(&json, "reason", state.reason);
-    json_string(&json, "armed_at", state.armed_at);
-    json_number(&json, "remaining", remaining(&state));
-    add_view(&json, options->proc, &state);
-    json_bool(&json, "agent_running", handover_is_watched(options->dir));
-    json_string(&json, "version", AGENT_VERSION);
     return answer(&json);
 }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +14,13 @@
 #include "handover.h"
 #include "instance.h"
 #include "lock.h"
+#include "log.h"
 #include "process.h"
+#include "share.h"
+#include "standstill.h"
 #include "state.h"
+#include "steward.h"
+#include "syntax.h"
 
 /* All in milliseconds. */
 enum {
@@ -31,6 +35,7 @@ enum {
 struct watch {
     const struct options *options;
     struct state state;
+    struct steward steward;
     enum phase told;        /* the phase that the log has */
     int64_t told_deadline;  /* and whose */
     struct timespec contact;
@@ -47,16 +52,6 @@ static volatile sig_atomic_t stopped;
 static void stop(int signal) {
     (void)signal;
     stopped = 1;
-}
-
-__attribute__((format(printf, 1, 2))) static void say(const char *format, ...) {
-    char line[2560], now[RFC3339_SIZE];
-    va_list arguments;
-    rfc3339_now(now);
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    dprintf(STDOUT_FILENO, "%s %s\n", now, line);
 }
 
 void contact_touch(const char *dir) {
@@ -90,23 +85,7 @@ static void tell_phase(struct watch *watch) {
     watch->told = s->phase;
     watch->told_deadline = s->deadline;
     watch->dead_since = watch->silent_since = watch->next_look = 0;
-    switch (s->phase) {
-    case ARMED:
-        say("%s: armed, %s is kept; it comes back unless confirmed within %ld s", s->component,
-            s->file, s->limit);
-        break;
-    case CONFIRMED:
-        say("%s: confirmed, the new instance serves", s->component);
-        break;
-    case PUTTING_BACK:
-        say("%s: putting %s back: %s", s->component, s->file, s->reason);
-        break;
-    case PUT_BACK:
-        say("%s: %s was put back: %s", s->component, s->file, s->reason);
-        break;
-    case IDLE:
-        break;
-    }
+    state_tell(s);
 }
 
 static bool is_other_boot(const struct watch *watch) {
@@ -128,11 +107,34 @@ static int64_t lasting(bool now_so, int64_t *since, int64_t now) {
     return now - *since;
 }
 
+static bool only_old_listens(const struct watch *watch) {
+    const struct options *options = watch->options;
+    struct order order;
+    struct order_view view;
+    if (order_read(options->dir, options->proc, &order) != 0 ||
+        strcmp(order.component, watch->state.component) != 0) {
+        return false;
+    }
+    order_look(options->proc, &order, &view);
+    return view.old_listens && !view.new_listens;
+}
+
+static void keep_placed(struct watch *watch) {
+    if (handover_keep_placed(watch->options, &watch->state) != 0) {
+        say("%s: %s", watch->state.component, failure_text());
+    }
+    tell_phase(watch);
+}
+
 /* The switch itself: whether the manifest must come back, and why. */
 static bool must_fall_back(struct watch *watch, int64_t now, char reason[TEXT_SIZE]) {
     const struct state *s = &watch->state;
     struct instance_view view;
-    if (s->phase == PUTTING_BACK || is_other_boot(watch)) {
+    if (s->phase == TAKING_AWAY) {
+        copy_text(reason, TEXT_SIZE, s->reason);
+        return true;
+    }
+    if (s->phase == PUTTING_BACK || (s->phase == ARMED && is_other_boot(watch))) {
         snprintf(reason, TEXT_SIZE, "the node was restarted");
         return true;
     }
@@ -144,9 +146,16 @@ static bool must_fall_back(struct watch *watch, int64_t now, char reason[TEXT_SI
         return false;
     }
     watch->next_look = now + LOOK_EVERY;
+    if (s->phase == PLACED) {
+        if (s->former[0] != '\0') {
+            handover_end_drained(watch->options->proc, s);
+        }
+        return false; /* what it is to replace runs: there is no hurry */
+    }
     instance_look(watch->options->proc, s, &view);
-    /* A static instance that still lets its last requests finish serves nobody new. */
-    bool served = view.listening || view.servers > 0;
+    /* A static instance that still lets its last requests finish serves nobody new; nor does one that
+     * shares its port and is just about to close it. */
+    bool served = view.servers > 0 || (view.listening && !only_old_listens(watch));
     int64_t dead = lasting(!served, &watch->dead_since, now);
     int64_t silent = lasting(!view.static_alive && !view.listening, &watch->silent_since, now);
     if (dead >= DEAD_FOR && view.starts >= 2) {
@@ -224,6 +233,27 @@ static void see_state(struct watch *watch) {
     tell_phase(watch);
 }
 
+/* Between two looks: what is steered is looked at more often, and what is paused is limited. */
+static void watch_port(struct watch *watch) {
+    const struct options *options = watch->options;
+    int resumed = standstill_check(options->dir, options->proc, false);
+    if (resumed > 0) {
+        say("%d paused processes go on: nobody has let them", resumed);
+    } else if (resumed < 0) {
+        say("%s", failure_text());
+    }
+    steward_step(&watch->steward);
+    steward_wait(&watch->steward, TICK);
+}
+
+/* Nobody will steer any more, nor let anybody go on. The lock is ours by now. */
+static void leave(struct watch *watch) {
+    const struct options *options = watch->options;
+    standstill_end(options->dir, options->proc);
+    steward_finish(&watch->steward);
+    share_end(options);
+}
+
 int serve(const struct options *options) {
     static struct watch watch;
     char reason[TEXT_SIZE];
@@ -234,21 +264,27 @@ int serve(const struct options *options) {
         return -1;
     }
     say("kubectl-selfhost agent " AGENT_VERSION " watches %s", options->dir);
+    standstill_check(options->dir, options->proc, true);
+    steward_start(&watch.steward, options);
     while (!stopped) {
         int64_t now = boot_milliseconds();
         see_contact(&watch, now);
         see_state(&watch);
-        if (state_is_pending(&watch.state)) {
+        if (state_is_placing(&watch.state) && is_other_boot(&watch)) {
+            keep_placed(&watch);
+        } else if (state_is_pending(&watch.state)) {
             if (must_fall_back(&watch, now, reason)) {
                 fall_back(&watch, now, reason);
             }
         } else if (now - watch.contact_since > options->idle * 1000 && may_end(&watch, now)) {
+            leave(&watch);
             say("nobody has called for %ld s: the agent ends", options->idle);
             return 0;
         }
-        sleep_milliseconds(TICK);
+        watch_port(&watch);
     }
     finish(&watch);
+    leave(&watch);
     say("told to stop: the agent ends");
     return 0;
 }

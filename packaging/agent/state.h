@@ -10,7 +10,7 @@
 #include "agent.h"
 #include "clock.h"
 
-enum { STATE_FILE_SIZE = 8192, BOOT_ID_SIZE = 40 };
+enum { BOOT_ID_SIZE = 40 };
 
 enum phase {
     IDLE,         /* nothing was ever handed over: there is no file */
@@ -18,6 +18,9 @@ enum phase {
     CONFIRMED,    /* the new instance serves, the manifest stays away */
     PUTTING_BACK, /* decided, not done yet: whoever finds this finishes it */
     PUT_BACK,     /* the manifest is in its place again */
+    PLACED,       /* a manifest of ours is in the kubelet's directory; the dead man's switch runs */
+    TAKING_AWAY,  /* decided, not done yet */
+    TAKEN_AWAY,   /* it is out of there again */
 };
 
 struct state {
@@ -27,6 +30,7 @@ struct state {
     char file[NAME_SIZE];
     char sha256[DIGEST_SIZE];
     char manifests[PATH_SIZE]; /* where the file belongs */
+    char former[DIGEST_SIZE];  /* of the file whose place it has taken; empty: there was none */
     char reason[TEXT_SIZE];    /* of the putting back */
     char static_uid[UID_SIZE]; /* empty: unknown */
     char instance_uids[INSTANCES_MAX][UID_SIZE];
@@ -42,13 +46,19 @@ struct state {
     char armed_at[RFC3339_SIZE];
 };
 
-/* Whether the manifest may have to come back. */
+/* Whether the manifest may have to come back, or to go again. */
 bool state_is_pending(const struct state *state);
+
+/* Whether the hand-over is one that places a manifest, and isn't over. */
+bool state_is_placing(const struct state *state);
+
+/* Writes the state into the log, in words. */
+void state_tell(const struct state *state);
 
 /* The word in the file and in answers. */
 const char *phase_word(enum phase phase);
 
-/* Text to state; `text` has an end at `length`. Returns 0, or -1 after fail(). */
+/* Text to state. Returns 0, or -1 after fail(). */
 int state_parse(struct state *state, const char *text);
 
 /* Returns the length, or -1 after fail(). */

@@ -65,6 +65,30 @@ bool is_number(const char *text, long low, long high, long *value) {
     return low <= number && number <= high;
 }
 
+bool is_loopback(const char *text, uint32_t *address) {
+    *address = 0;
+    for (int part = 0; part < 4; part++) {
+        char number[4];
+        long value;
+        size_t length = strspn(text, digits);
+        if (length == 0 || length >= sizeof number) {
+            return false;
+        }
+        memcpy(number, text, length);
+        number[length] = '\0';
+        if (!is_number(number, 0, 255, &value) || text[length] != (part < 3 ? '.' : '\0')) {
+            return false;
+        }
+        *address = *address << 8 | (uint32_t)value;
+        text += length + (part < 3 ? 1 : 0);
+    }
+    return *address >> 24 == 127;
+}
+
+bool is_way(const char *text) {
+    return strcmp(text, "seamless") == 0 || strcmp(text, "shared") == 0;
+}
+
 void copy_text(char *out, size_t size, const char *text) {
     size_t length = 0;
     for (; text[length] != '\0' && length + 1 < size; length++) {

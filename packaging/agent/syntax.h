@@ -1,9 +1,10 @@
-/* What a name, a path, a digest, a number may look like, on the command line and in the state file. */
+/* What a name, a path, a digest, a number may look like, on the command line and in our files. */
 #ifndef SYNTAX_H
 #define SYNTAX_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Absolute, printable, and short enough for what is appended to it. */
 bool is_path(const char *text);
@@ -23,6 +24,12 @@ bool is_uid(const char *text);
 
 /* A decimal number from `low` to `high`, with nothing around it. */
 bool is_number(const char *text, long low, long high, long *value);
+
+/* An address in 127.0.0.0/8, as a number of this machine's byte order. */
+bool is_loopback(const char *text, uint32_t *address);
+
+/* A way to share a port: "seamless" or "shared". */
+bool is_way(const char *text);
 
 /* Copies text for people: control characters become blanks, what is too long is cut off. */
 void copy_text(char *out, size_t size, const char *text);

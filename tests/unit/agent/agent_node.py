@@ -6,6 +6,7 @@ can't make a kubelet's cgroups everywhere.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -111,6 +112,17 @@ class Node:
         threading.Thread(target=self._reap, args=(process, facts), daemon=True).start()
         return process
 
+    def adopt(self, process: subprocess.Popen[str], uid: str, *, comm: str = COMPONENT) -> None:
+        """Has a process that runs already seem to be of the pod; what it has open is to be seen."""
+        facts = self.proc / str(process.pid)
+        facts.mkdir()
+        (facts / "cgroup").write_text(f"0::/kubepods/burstable/pod{uid}/ab\n")
+        (facts / "comm").write_text(comm + "\n")
+        for name in ("fd", "stat"):
+            (facts / name).symlink_to(f"/proc/{process.pid}/{name}")
+        self._running.append(process)
+        threading.Thread(target=self._reap, args=(process, facts), daemon=True).start()
+
     @staticmethod
     def _reap(process: subprocess.Popen[str], facts: Path) -> None:
         process.wait()
@@ -167,12 +179,39 @@ class Node:
         return self.run(*self.arm_words(**changes))  # type: ignore[arg-type]
 
     def confirm(self) -> dict:
-        return self.run("confirm", "--dir", self.dir, "--component", COMPONENT)
+        return self.order("confirm", "--component", COMPONENT)
 
     def put_back(self, reason: str = "a test") -> dict:
         return self.order(
             *("put-back", "--manifests", self.manifests),
             *("--component", COMPONENT, "--reason", reason),
+        )
+
+    @property
+    def placed(self) -> Path:
+        """Where the content of what is to be placed is gathered."""
+        return self.dir / COMPONENT / "placed" / FILE
+
+    def write(self, content: bytes, *, offset: int = 0) -> dict:
+        part = base64.b64encode(content).decode()
+        words = ("--component", COMPONENT, "--file", FILE, "--offset", offset, "--content", part)
+        return self.run("write", "--dir", self.dir, *words)
+
+    def place(self, content: bytes = MANIFEST, *, limit: int = 60) -> dict:
+        """Places what was written; ``content`` is what it should be."""
+        return self.order(
+            *("place", "--manifests", self.manifests, "--component", COMPONENT, "--file", FILE),
+            *("--sha256", hashlib.sha256(content).hexdigest()),
+            *("--port", 6443, "--limit", limit),
+        )
+
+    def exchange(self, kept: bytes, former: bytes, *, limit: int = 60) -> dict:
+        """Puts what is kept in the place of the manifest."""
+        return self.order(
+            *("exchange", "--manifests", self.manifests, "--component", COMPONENT, "--file", FILE),
+            *("--sha256", hashlib.sha256(kept).hexdigest()),
+            *("--former", hashlib.sha256(former).hexdigest()),
+            *("--port", 6443, "--limit", limit, "--static-uid", STATIC_UID),
         )
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from agent_node import Node
+from shared_port import SharedPort, own_network
 
 SOURCES = Path(__file__).resolve().parents[3] / "packaging" / "agent"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes"]
@@ -48,3 +49,11 @@ def node(program: Path, tmp_path: Path) -> Iterator[Node]:
     node.put_manifest()
     yield node
     node.close()
+
+
+@pytest.fixture
+def port(node: Node) -> Iterator[SharedPort]:
+    """The node in a network of its own."""
+    with own_network():
+        yield SharedPort(node)
+        node.close()

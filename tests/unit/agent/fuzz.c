@@ -5,9 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
 #include "json.h"
 #include "options.h"
+#include "order.h"
+#include "pairs.h"
 #include "process.h"
+#include "recovery.h"
+#include "sockets.h"
+#include "standstill.h"
 #include "state.h"
 
 static unsigned long long seed = 1;
@@ -61,7 +67,7 @@ static size_t damage(char *text, size_t length, size_t room) {
 }
 
 static void fuzz_state(void) {
-    static char text[16384], printed[STATE_FILE_SIZE], again[STATE_FILE_SIZE];
+    static char text[16384], printed[PAIRS_FILE_SIZE], again[PAIRS_FILE_SIZE];
     static struct state state;
     memcpy(text, sample, sizeof sample);
     size_t length = damage(text, sizeof sample - 1, sizeof text);
@@ -76,9 +82,78 @@ static void fuzz_state(void) {
     free(copy);
 }
 
+static const char order_sample[] =
+    "number=5\nwanted=watching\ncomponent=kube-apiserver\npod_uid=0123456789abcdef\n"
+    "instance_uid=01234567-89ab\nseamless=1\nshared_before=0\nipv6=1\nipv6_only=0\nport=6443\n"
+    "uid=0\nold=123456\nprobe_address=127.0.0.2\nboot_id=x\nend=1\n";
+static const char progress_sample[] =
+    "number=5\nsteward=1\nreached=watching\nmigrate=1\nreason=why\nend=1\n";
+static const char standstill_sample[] =
+    "since=5\nlimit=15000\ncomponent=kube-scheduler\ninstance_uid=01234567-89ab\nboot_id=x\nend=1\n";
+
+/* A damaged copy of the sample, as file_read() would give it. */
+static char *damaged(const char *sample_text, size_t size) {
+    static char text[16384];
+    memcpy(text, sample_text, size);
+    return exact(text, damage(text, size - 1, sizeof text));
+}
+
+/* What was understood is written so that it is understood the same. */
+#define ROUND_TRIP(type, name)                                                     \
+    do {                                                                           \
+        static char printed[PAIRS_FILE_SIZE], again[PAIRS_FILE_SIZE];              \
+        static struct type parsed;                                                 \
+        char *copy = damaged(name##_sample, sizeof name##_sample);                 \
+        if (name##_parse(&parsed, copy) == 0) {                                    \
+            assert(name##_print(&parsed, printed, sizeof printed) > 0);            \
+            assert(name##_parse(&parsed, printed) == 0);                           \
+            assert(name##_print(&parsed, again, sizeof again) > 0);                \
+            assert(strcmp(printed, again) == 0);                                   \
+        }                                                                          \
+        free(copy);                                                                \
+    } while (0)
+
+static void fuzz_files(void) {
+    ROUND_TRIP(order, order);
+    ROUND_TRIP(progress, progress);
+    ROUND_TRIP(standstill, standstill);
+}
+
+static void fuzz_recovery(void) {
+    static const char list[] = "component=kube-apiserver\nport=6443\nfile=kube-apiserver.yaml\n"
+                               "component=kube-scheduler\nport=10259\nend=1\n";
+    static const char content[] = "YXBpVmVyc2lvbjogdjEK", padded[] = "YXBpVmVyc2lvbjogdg==";
+    static struct guarded_list guarded;
+    char *copy = damaged(list, sizeof list), *out = malloc(16);
+    if (guarded_parse(&guarded, copy) == 0) {
+        for (size_t i = 0; i < guarded.count; i++) {
+            assert(guarded.list[i].port != 0 && guarded.list[i].component[0] != '\0');
+        }
+    }
+    free(copy);
+    copy = chance(2) ? damaged(content, sizeof content) : damaged(padded, sizeof padded);
+    assert(base64_decode(copy, out, 16) <= 16);
+    free(copy);
+    free(out);
+}
+
+static void fuzz_sockets(void) {
+    static const char line[] = "   0: 00000000000000000000000000000000:192B "
+                               "00000000000000000000000000000000:0000 0A 00000000:00000000 "
+                               "00:00000000 00000000     0        0 12345 1 0000 100 0 0 10 0";
+    static const char link[] = "socket:[12345]";
+    struct listener listener;
+    char *copy = damaged(line, sizeof line);
+    table_line_parse(copy, 6443, &listener);
+    free(copy);
+    copy = damaged(link, sizeof link);
+    assert(socket_inode(copy) >= 0);
+    free(copy);
+}
+
 static void fuzz_options(void) {
     static const char *const known[] = {"--dir", "--port", "--file", "--address", "--instance-uid",
-                                        "--reason", "--limit", "--sha256", "/x", "1", "::1"};
+                                        "--reason", "--limit", "--sha256", "--probe-address", "--way", "/x", "1", "::1"};
     struct options options;
     char *words[24];
     int count = (int)chance(24);
@@ -126,6 +201,9 @@ int main(int count, char **words) {
     int rounds = count > 1 ? atoi(words[1]) : 20000;
     for (int i = 0; i < rounds; i++) {
         fuzz_state();
+        fuzz_files();
+        fuzz_recovery();
+        fuzz_sockets();
         fuzz_options();
         fuzz_cgroup();
         fuzz_json();

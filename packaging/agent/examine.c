@@ -1,0 +1,147 @@
+#include "examine.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "failure.h"
+#include "json.h"
+#include "process.h"
+
+static const char *const words[] = {
+    [WAITING] = "waiting", [SHARED] = "shared", [SEAMLESS] = "seamless"};
+
+const char *way_word(enum way way) { return words[way]; }
+
+/* Who listens on the port, by what they are to the hand-over. */
+struct census {
+    int of_old, of_new, of_others;
+    long pids[LISTENERS_MAX];
+    size_t pids_count;
+};
+
+static void count(const struct options *o, const struct listener *listener,
+                  struct census *census, struct examined *examined) {
+    struct holder holder = socket_holder(o->proc, o->pod_uid, listener->inode);
+    if (holder.pid != 0) {
+        census->of_old++;
+        examined->old = *listener;
+        examined->holder = holder;
+    }
+    for (size_t i = 0; holder.pid == 0 && i < o->instances; i++) {
+        holder = socket_holder(o->proc, o->instance_uids[i], listener->inode);
+        census->of_new += holder.pid != 0;
+    }
+    if (holder.pid == 0) {
+        holder = socket_holder(o->proc, NULL, listener->inode);
+        if (holder.pid != 0 && process_is_agent(o->proc, holder.pid)) {
+            return; /* a steward */
+        }
+        census->of_others++;
+    }
+    census->pids[census->pids_count++] = holder.pid;
+    examined->listeners++;
+}
+
+/* "pids 12, 77 and 80"; a process that can't be seen from here is "unknown". */
+static void list_pids(const struct census *census, char *out, size_t size) {
+    size_t length = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < census->pids_count && length + 1 < size; i++) {
+        const char *before = i == 0 ? "" : i + 1 == census->pids_count ? " and " : ", ";
+        char pid[24] = "unknown";
+        if (census->pids[i] != 0) {
+            snprintf(pid, sizeof pid, "%ld", census->pids[i]);
+        }
+        int part = snprintf(out + length, size - length, "%s%s", before, pid);
+        length += part > 0 ? (size_t)part : 0;
+    }
+}
+
+/* Says why the listeners of the port rule out sharing, if they do. */
+static bool is_crowded(const struct options *o, const struct census *census,
+                       struct examined *examined) {
+    char pids[160];
+    list_pids(census, pids, sizeof pids);
+    if (examined->listeners == 0) {
+        snprintf(examined->reason, TEXT_SIZE, "nothing listens on port %ld", o->port);
+        return true;
+    }
+    if (census->of_old > 1 || census->of_new > 1 || (census->of_old == 1 && census->of_others > 0)) {
+        snprintf(examined->reason, TEXT_SIZE, "%d processes listen on port %ld: pids %s",
+                 (int)examined->listeners, o->port, pids);
+        return true;
+    }
+    if (census->of_old == 0 && census->pids[0] == 0) {
+        snprintf(examined->reason, TEXT_SIZE, "who listens on port %ld can't be seen", o->port);
+        return true;
+    }
+    if (census->of_old == 0) {
+        snprintf(examined->reason, TEXT_SIZE,
+                 "the pod's server does not listen on port %ld, but pid %s", o->port, pids);
+        return true;
+    }
+    return false;
+}
+
+static bool is_out_of_reach(struct examined *examined) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    int fd = socket_duplicate(examined->holder, examined->old.inode);
+    if (fd < 0) {
+        snprintf(examined->reason, TEXT_SIZE, "%.250s", failure_text());
+        return true;
+    }
+    int result = getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, &size);
+    if (result != 0) {
+        snprintf(examined->reason, TEXT_SIZE, "the kernel refuses SO_REUSEPORT (%s)",
+                 strerror(errno));
+    }
+    examined->shares = value != 0;
+    size = sizeof value;
+    /* An MPTCP socket can't be asked everywhere; what Go makes of a wildcard is for both families. */
+    examined->ipv6_only = examined->old.ipv6 &&
+                          getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &size) == 0 &&
+                          value != 0;
+    close(fd);
+    return result != 0;
+}
+
+void examine(const struct options *options, struct examined *examined) {
+    struct listeners listeners;
+    struct census census = {.of_old = 0};
+    char address[ADDRESS_SIZE];
+    *examined = (struct examined){.way = WAITING};
+    listeners_find(options->proc, options->port, &listeners);
+    for (size_t i = 0; i < listeners.count; i++) {
+        count(options, &listeners.list[i], &census, examined);
+    }
+    if (is_crowded(options, &census, examined) || is_out_of_reach(examined)) {
+        return;
+    }
+    if (!listener_is_wildcard(&examined->old)) {
+        listener_address(&examined->old, address);
+        snprintf(examined->reason, TEXT_SIZE, "it listens on one address (%s)", address);
+        examined->way = SHARED;
+        return;
+    }
+    examined->way = SEAMLESS;
+}
+
+int examine_answer(const struct options *options) {
+    static char output[1024];
+    struct examined examined;
+    struct json json;
+    examine(options, &examined);
+    json_start(&json, output, sizeof output, STDOUT_FILENO);
+    json_open(&json, NULL, '{');
+    json_string(&json, "way", way_word(examined.way));
+    json_string(&json, "reason", examined.reason);
+    json_number(&json, "uid", examined.old.uid);
+    json_number(&json, "listeners", (int64_t)examined.listeners);
+    json_close(&json, '}');
+    return json_finish(&json) == 0 ? 0 : fail(FAIL_IO, "the answer could not be written");
+}

@@ -1,0 +1,29 @@
+/* In which way the port of a server that runs can be shared. */
+#ifndef EXAMINE_H
+#define EXAMINE_H
+
+#include "agent.h"
+#include "options.h"
+#include "sockets.h"
+
+enum way { WAITING, SHARED, SEAMLESS }; /* from the worst to the best */
+
+struct examined {
+    enum way way;           /* the best one that is possible */
+    char reason[TEXT_SIZE]; /* why it is no better one; empty for SEAMLESS */
+    size_t listeners;       /* how many sockets listen on the port, ours aside */
+    struct listener old;    /* the server's; inode 0: it has none */
+    struct holder holder;   /* where that is open */
+    bool shares;            /* it shares its port already */
+    bool ipv6_only;
+};
+
+const char *way_word(enum way way);
+
+/* Looks at --port, --pod-uid, --instance-uid; changes nothing. */
+void examine(const struct options *options, struct examined *examined);
+
+/* The command: prints its answer. */
+int examine_answer(const struct options *options);
+
+#endif

@@ -1,0 +1,225 @@
+#include "guard.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "failure.h"
+#include "files.h"
+#include "handover.h"
+#include "lock.h"
+#include "log.h"
+#include "process.h"
+#include "recovery.h"
+#include "rule.h"
+#include "sockets.h"
+#include "standin.h"
+#include "state.h"
+#include "syntax.h"
+
+/* All in milliseconds. */
+enum {
+    LOOK_EVERY = 1000,
+    ORPHANED = 20000,         /* a hand-over that nobody watches, and nobody listens on its port */
+    ORPHANED_BY_REBOOT = 3000,
+};
+
+struct guardian {
+    const struct options *options;
+    struct guarded_list guarded;
+    struct guard_memory memory[GUARDED_MAX];
+    struct state state;       /* of a hand-over */
+    int64_t orphaned_since;
+    int64_t steered;          /* the copy's socket that was seen to */
+    char complaint[TEXT_SIZE]; /* what the log has last */
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal) {
+    (void)signal;
+    stopped = 1;
+}
+
+static size_t listeners_on(const struct options *options, long port) {
+    struct listeners found;
+    listeners_find(options->proc, port, &found);
+    return found.total;
+}
+
+/* Tells the same trouble once. */
+static void complain(struct guardian *guardian) {
+    char text[TEXT_SIZE];
+    copy_text(text, sizeof text, failure_text());
+    if (strcmp(text, guardian->complaint) != 0) {
+        say("%s", text);
+        memcpy(guardian->complaint, text, sizeof text);
+    }
+}
+
+/* A component's times don't pass to another one when the list changes. */
+static void read_list(struct guardian *guardian) {
+    struct guarded_list now;
+    if (guarded_read(guardian->options->dir, &now) != 0) {
+        complain(guardian);
+    }
+    for (size_t i = 0; i < now.count; i++) {
+        if (i >= guardian->guarded.count ||
+            strcmp(now.list[i].component, guardian->guarded.list[i].component) != 0) {
+            guardian->memory[i] = (struct guard_memory){.heard = false};
+        }
+    }
+    guardian->guarded = now;
+}
+
+/* ---- a hand-over that a reboot has cut short ---- */
+
+static bool was_rebooted(const struct guardian *guardian) {
+    char boot_id[BOOT_ID_SIZE];
+    boot_id_read(guardian->options->proc, boot_id, sizeof boot_id);
+    return strcmp(boot_id, guardian->state.boot_id) != 0;
+}
+
+/* A manifest that was put in place, on the way back, stays: the kubelet starts what it says. */
+static bool is_taken_away(const struct state *state) {
+    return state_is_pending(state) && !state_is_placing(state);
+}
+
+/* The agent that held the dead man's switch is no static pod: after a reboot it is gone until there is
+ * an API. So it is pulled here; only while nobody listens, for this process can't see, nor stop, the
+ * new instance. */
+static void mend_handover(struct guardian *guardian, int64_t now) {
+    const struct options *options = guardian->options;
+    struct state *state = &guardian->state;
+    if (!is_taken_away(state) || listeners_on(options, state->port) > 0) {
+        guardian->orphaned_since = 0;
+        return;
+    }
+    if (guardian->orphaned_since == 0) {
+        guardian->orphaned_since = now;
+    }
+    int64_t limit = was_rebooted(guardian) ? ORPHANED_BY_REBOOT : ORPHANED;
+    if (now - guardian->orphaned_since < limit) {
+        return;
+    }
+    guardian->orphaned_since = now; /* not again at once, if it fails */
+    if (handover_fall_back(options, state, "the node was restarted") < 0) {
+        complain(guardian);
+    } else {
+        say("%s: %s was put back: the node was restarted", state->component, state->file);
+    }
+}
+
+/* ---- the copies ---- */
+
+static bool first_listens(const struct guardian *guardian) {
+    for (size_t i = 0; i < guardian->guarded.count; i++) {
+        if (strcmp(guardian->guarded.list[i].component, FIRST_COMPONENT) == 0) {
+            return listeners_on(guardian->options, guardian->guarded.list[i].port) > 0;
+        }
+    }
+    return true; /* a static one, which is nobody's business here */
+}
+
+static void move(struct guardian *guardian, const char *component, enum guard_move what,
+                 bool static_in_place) {
+    const struct options *options = guardian->options;
+    const char *why = static_in_place ? "its static pod's manifest is there"
+                                      : "the DaemonSet's own serves beside it";
+    int result = what == PLACE
+                     ? recovery_place(options->dir, options->manifests, component)
+                     : recovery_take(options->dir, options->manifests, component, why);
+    if (result != 0) {
+        complain(guardian);
+    } else if (what == PLACE) {
+        say("%s: nothing listens on its port: the recovery copy is put in place", component);
+    } else {
+        say("%s: the recovery copy is taken away: %s", component, why);
+    }
+}
+
+static void steer(struct guardian *guardian, const struct guarded *one) {
+    int result = standin_steer(guardian->options->proc, one->port, &guardian->steered);
+    if (result < 0) {
+        complain(guardian); /* then the kernel gives each a part of the connections */
+    } else if (result > 0) {
+        say("%s: the copy has all connections until it goes", one->component);
+    }
+}
+
+static void look_at(struct guardian *guardian, size_t index, bool first, int64_t now) {
+    const struct options *options = guardian->options;
+    const struct guarded *one = &guardian->guarded.list[index];
+    bool handed_over = is_taken_away(&guardian->state) &&
+                       strcmp(guardian->state.component, one->component) == 0;
+    struct guard_view view = {
+        .now = now,
+        .ours = !handed_over,
+        .is_first = strcmp(one->component, FIRST_COMPONENT) == 0,
+        .first_listens = first,
+        .copy_kept = recovery_is_kept(options->dir, one->component),
+        .copy_in_place = recovery_is_in_place(options->manifests, one->component),
+        .static_in_place = one->file[0] != '\0' && file_exists(options->manifests, one->file),
+        .listeners = listeners_on(options, one->port),
+    };
+    if (view.ours && view.is_first && view.copy_in_place) {
+        steer(guardian, one);
+    }
+    enum guard_move what = guard_decide(&guardian->memory[index], &view);
+    if (what != REST) {
+        move(guardian, one->component, what, view.static_in_place);
+    }
+}
+
+/* Whether all this is nobody else's business just now. */
+static bool may_act(const char *dir) {
+    return !file_exists(dir, GUARDIAN_OFF) && !handover_is_watched(dir);
+}
+
+/* Times start anew when it is ours again. */
+static void forget_times(struct guardian *guardian) {
+    for (size_t i = 0; i < GUARDED_MAX; i++) {
+        guardian->memory[i].silent_since = guardian->memory[i].beside_since = 0;
+    }
+    guardian->orphaned_since = 0;
+}
+
+static void look(struct guardian *guardian) {
+    const char *dir = guardian->options->dir;
+    char path[PATH_SIZE];
+    int fd;
+    int64_t now = boot_milliseconds();
+    read_list(guardian);
+    if (!may_act(dir)) {
+        forget_times(guardian);
+        return;
+    }
+    if (state_read(dir, &guardian->state) != 0) {
+        complain(guardian); /* it counts as none: the API matters more */
+    }
+    mend_handover(guardian, now);
+    /* Whoever makes a move of a hand-over has the lock. */
+    if (path_join(path, dir, HANDOVER_LOCK) != 0 || lock_take(path, false, &fd) != 0) {
+        return;
+    }
+    bool first = first_listens(guardian);
+    for (size_t i = 0; i < guardian->guarded.count; i++) {
+        look_at(guardian, i, first, now);
+    }
+    close(fd);
+}
+
+int guard(const struct options *options) {
+    static struct guardian guardian;
+    guardian = (struct guardian){.options = options};
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop}, NULL);
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = stop}, NULL);
+    say("kubectl-selfhost guardian " AGENT_VERSION " guards what %s lists", options->dir);
+    while (!stopped) {
+        look(&guardian);
+        sleep_milliseconds(LOOK_EVERY);
+    }
+    say("told to stop: the guardian ends");
+    return 0;
+}

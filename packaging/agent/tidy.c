@@ -1,0 +1,118 @@
+#include "tidy.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "directory.h"
+#include "failure.h"
+#include "files.h"
+#include "handover.h"
+#include "json.h"
+#include "order.h"
+#include "state.h"
+#include "syntax.h"
+
+/* Of the directory itself; the locks last, for as long as they are there nobody else begins. */
+static const char *const names[] = {"state",   "steward", "steward-progress", "paused",
+                                    "contact", AGENT_LOCK, HANDOVER_LOCK};
+
+static bool is_kind(const char *path, mode_t kind) {
+    struct stat facts;
+    return lstat(path, &facts) == 0 && (facts.st_mode & S_IFMT) == kind;
+}
+
+/* Removes the regular files in `path`. What else there is stays, and so does the directory then. */
+static int empty(const char *path) {
+    struct directory directory;
+    const char *name;
+    char file[PATH_SIZE];
+    int removed;
+    do { /* removing moves the names that are still to be read */
+        removed = 0;
+        if (directory_open(&directory, path) != 0) {
+            return errno == ENOENT ? 0 : fail_errno("read", path);
+        }
+        while ((name = directory_next(&directory)) != NULL) {
+            if (path_join(file, path, name) == 0 && is_kind(file, S_IFREG) && unlink(file) == 0) {
+                removed++;
+            }
+        }
+        directory_close(&directory);
+    } while (removed > 0);
+    return 0;
+}
+
+static int remove_component(const char *path, bool keep) {
+    char placed[PATH_SIZE];
+    if (path_join(placed, path, PLACED_DIRECTORY) != 0 || empty(placed) != 0 ||
+        file_remove(path, HOLD_FILE) != 0 || (!keep && empty(path) != 0)) {
+        return -1;
+    }
+    rmdir(placed);
+    rmdir(path); /* not, if something is left in it */
+    return 0;
+}
+
+static int remove_components(const char *dir, bool keep) {
+    struct directory directory;
+    const char *name;
+    char path[PATH_SIZE];
+    int result = 0;
+    if (directory_open(&directory, dir) != 0) {
+        return fail_errno("read", dir);
+    }
+    while (result == 0 && (name = directory_next(&directory)) != NULL) {
+        if (is_component(name) && path_join(path, dir, name) == 0 && is_kind(path, S_IFDIR)) {
+            result = remove_component(path, keep);
+        }
+    }
+    directory_close(&directory);
+    return result;
+}
+
+static int require_rest(const struct options *options) {
+    struct state state;
+    struct order order;
+    if (state_read(options->dir, &state) != 0 ||
+        order_read(options->dir, options->proc, &order) != 0) {
+        return -1;
+    }
+    if (state_is_pending(&state)) {
+        return fail(FAIL_STATE, "a hand-over of %s is under way", state.component);
+    }
+    if (order.number != 0) {
+        return fail(FAIL_STATE, "the port of %s is being shared", order.component);
+    }
+    return 0;
+}
+
+static int remove_all(const struct options *options) {
+    bool keep = options->keep != NULL;
+    if (handover_lock(options->dir) != 0 || require_rest(options) != 0 ||
+        remove_components(options->dir, keep) != 0 ||
+        (!keep && file_remove(options->dir, "journal") != 0)) {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (file_remove(options->dir, names[i]) != 0) {
+            return -1;
+        }
+    }
+    rmdir(options->dir); /* not, if something is kept, or is none of ours */
+    return 0;
+}
+
+int tidy(const struct options *options) {
+    static char output[512];
+    struct json json;
+    if (is_kind(options->dir, S_IFDIR) && remove_all(options) != 0) {
+        return -1;
+    }
+    json_start(&json, output, sizeof output, STDOUT_FILENO);
+    json_open(&json, NULL, '{');
+    json_bool(&json, "left", is_kind(options->dir, S_IFDIR));
+    json_close(&json, '}');
+    return json_finish(&json) == 0 ? 0 : fail(FAIL_IO, "the answer could not be written");
+}

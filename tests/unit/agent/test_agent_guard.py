@@ -1,0 +1,171 @@
+"""The guardian at work: files that come and go, as somebody listens or not."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import stat
+import time
+from collections.abc import Iterator
+
+import pytest
+from agent_node import COMPONENT, FILE, MANIFEST, Node, eventually
+
+COPY = b"apiVersion: v1\nkind: Pod\nmetadata: {name: kube-apiserver-recovery}\n"
+PLACED = f"kubectl-selfhost-recovery-{COMPONENT}.yaml"
+GUARDED = f"component={COMPONENT}\nport=6443\nfile={FILE}\nend=1\n"
+GUARDIAN = "kubectl-selfhost-guardian.yaml"
+
+
+def store(node: Node, name: str, content: bytes) -> dict:
+    words = ("--file", name, "--content", base64.b64encode(content).decode())
+    return node.run("store", "--dir", node.dir, *words)
+
+
+def on_both(node: Node, command: str, *words: object) -> dict:
+    return node.run(command, "--dir", node.dir, "--manifests", node.manifests, *words)
+
+
+def install(node: Node, content: bytes = b"guardian") -> dict:
+    return on_both(node, "install", "--content", base64.b64encode(content).decode())
+
+
+@pytest.fixture
+def pivoted(node: Node) -> Node:
+    """The static pod is away, a copy is kept, and the guardian's files are there."""
+    node.manifest.unlink()
+    assert store(node, f"{COMPONENT}.yaml", COPY) == {"stored": f"{COMPONENT}.yaml"}
+    store(node, "guarded", GUARDED.encode())
+    assert install(node) == {"installed": GUARDIAN}
+    return node
+
+
+@contextlib.contextmanager
+def guarding(node: Node) -> Iterator[None]:
+    process = node.popen(
+        *("guard", "--dir", node.dir, "--manifests", node.manifests, "--proc", node.proc)
+    )
+    assert process.stdout is not None
+    assert "guards" in process.stdout.readline()
+    try:
+        yield
+    finally:
+        process.terminate()
+        out, err = process.communicate(timeout=10)
+        assert (process.returncode, err) == (0, "")
+        node.log = out
+
+
+def placed(node: Node) -> bool:
+    return (node.manifests / PLACED).exists()
+
+
+def test_the_copy_is_put_in_place_when_nobody_listens(pivoted: Node) -> None:
+    with guarding(pivoted):
+        eventually(lambda: placed(pivoted), 10)
+    assert (pivoted.manifests / PLACED).read_bytes() == COPY
+    assert stat.S_IMODE((pivoted.manifests / PLACED).stat().st_mode) == 0o600
+    assert pivoted.events() == ["recovery-placed"]
+    assert "put in place" in pivoted.log
+
+
+def test_it_does_not_come_while_somebody_listens(pivoted: Node) -> None:
+    pivoted.listen(on=True)
+    with guarding(pivoted):
+        time.sleep(5)
+        assert not placed(pivoted)
+
+
+@pytest.mark.parametrize("file", ["guardian-off", "agent.lock"])
+def test_it_does_not_come_while_it_is_switched_off_or_an_agent_watches(
+    pivoted: Node, file: str
+) -> None:
+    with open(pivoted.dir / file, "w") as held, guarding(pivoted):
+        fcntl.flock(held, fcntl.LOCK_EX)
+        time.sleep(5)
+        assert not placed(pivoted)
+
+
+def test_it_does_not_come_beside_the_static_pod(pivoted: Node) -> None:
+    pivoted.put_manifest()
+    with guarding(pivoted):
+        time.sleep(5)
+        assert not placed(pivoted)
+
+
+def test_it_goes_when_the_static_pod_comes_back(pivoted: Node) -> None:
+    with guarding(pivoted):
+        eventually(lambda: placed(pivoted), 10)
+        pivoted.put_manifest()
+        eventually(lambda: not placed(pivoted), 10)
+    assert pivoted.events() == ["recovery-placed", "recovery-taken"]
+
+
+def test_a_hand_over_that_a_reboot_cut_short_is_taken_back(node: Node) -> None:
+    """The agent, which has the dead man's switch, is not there until there is an API."""
+    store(node, f"{COMPONENT}.yaml", COPY)
+    store(node, "guarded", GUARDED.encode())
+    with node.serving():
+        node.arm()
+    assert not node.manifest.exists()
+    node.boot("1e0c0a0e-0000-4000-8000-000000000002")
+    with guarding(node):
+        eventually(lambda: node.manifest.exists(), 10)
+        time.sleep(4)
+        assert not placed(node)
+    assert node.manifest.read_bytes() == MANIFEST
+    assert node.hold.exists()
+    assert node.events() == ["armed", "put-back"]
+
+
+def test_a_damaged_list_is_told_once(pivoted: Node) -> None:
+    store(pivoted, "guarded", b"component=kube-apiserver\nend=1\n")
+    with guarding(pivoted):
+        time.sleep(3)
+    assert pivoted.log.count("damaged") == 1
+
+
+def test_the_program_that_is_installed_is_this_one(pivoted: Node) -> None:
+    program = pivoted.dir / "agent"
+    assert program.read_bytes() == pivoted.program.read_bytes()
+    assert stat.S_IMODE(program.stat().st_mode) == 0o755
+    assert (pivoted.manifests / GUARDIAN).read_bytes() == b"guardian"
+    assert not [path for path in pivoted.manifests.iterdir() if path.name != GUARDIAN]
+
+
+def test_installing_switches_it_on_again(pivoted: Node) -> None:
+    assert on_both(pivoted, "disable") == {"disabled": GUARDIAN}
+    assert (pivoted.dir / "guardian-off").exists()
+    assert not (pivoted.manifests / GUARDIAN).exists()
+    install(pivoted, b"again")
+    assert not (pivoted.dir / "guardian-off").exists()
+    assert (pivoted.manifests / GUARDIAN).read_bytes() == b"again"
+
+
+def test_a_copy_in_place_outlives_the_guardian(pivoted: Node) -> None:
+    (pivoted.manifests / PLACED).write_bytes(COPY)
+    on_both(pivoted, "disable")
+    assert placed(pivoted)
+
+
+def test_nothing_is_left_of_it(pivoted: Node) -> None:
+    (pivoted.manifests / PLACED).write_bytes(COPY)
+    (pivoted.manifests / "etcd.yaml").write_bytes(b"etcd")
+    for _ in range(2):
+        assert on_both(pivoted, "clear") == {"cleared": "recovery"}
+    assert [path.name for path in pivoted.manifests.iterdir()] == ["etcd.yaml"]
+    assert {path.name for path in pivoted.dir.iterdir()} <= {"contact"}
+
+
+@pytest.mark.parametrize("content", ["a", "abc=d", "ab\n=", "====", "YQ=x"])
+def test_content_that_is_no_base64_is_refused(node: Node, content: str) -> None:
+    answer = node.run("store", "--dir", node.dir, "--file", "x", "--content", content)
+    assert answer["code"] == "usage"
+    assert not (node.dir / "recovery" / "x").exists()
+
+
+@pytest.mark.parametrize("content", [b"a", b"ab", b"abc", bytes(range(256)) * 100])
+def test_content_comes_out_as_it_went_in(node: Node, content: bytes) -> None:
+    store(node, "x", content)
+    assert (node.dir / "recovery" / "x").read_bytes() == content

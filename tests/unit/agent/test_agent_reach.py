@@ -1,0 +1,220 @@
+"""reach against servers that say hello, and against all that can come instead."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Handle = Callable[[socket.socket], None]
+
+
+class Listener:
+    """Gives each connection to ``handle``, in a thread of its own."""
+
+    def __init__(self, handle: Handle, address: str = "127.0.0.1") -> None:
+        self._handle = handle
+        self._sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._sock.bind((address, 0))
+        except OSError as error:
+            pytest.skip(f"{address} can't be bound here: {error}")
+        self._sock.listen(128)
+        self.address, self.port = self._sock.getsockname()[:2]
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                sock = self._sock.accept()[0]
+                threading.Thread(target=self._handle, args=(sock,), daemon=True).start()
+        except OSError:
+            return
+
+    def close(self) -> None:
+        self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    curve = (
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-subj",
+        "/CN=x",
+    )
+    words = ["openssl", "req", "-x509", *curve, "-keyout", str(file), "-out", str(file) + ".crt"]
+    subprocess.run(words, check=True, capture_output=True)
+    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
+    return file
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., Listener]]:
+    made: list[Listener] = []
+
+    def start(handle: Handle, address: str = "127.0.0.1") -> Listener:
+        made.append(Listener(handle, address))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()
+
+
+def says_hello(certificate: Path, version: ssl.TLSVersion) -> Handle:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.minimum_version = context.maximum_version = version
+
+    def handle(sock: socket.socket) -> None:
+        try:
+            context.wrap_socket(sock, server_side=True)
+        except OSError:
+            sock.close()  # the client leaves after the ServerHello
+
+    return handle
+
+
+def start(program: Path, address: str, port: int, *, rate: int, duration: int):
+    words = ["--address", address, "--port", port, "--rate", rate, "--duration", duration]
+    return subprocess.Popen(
+        [program, "reach", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"ASAN_OPTIONS": "detect_leaks=0"},
+    )
+
+
+def result(process: subprocess.Popen) -> dict:
+    """What it said; whatever a sanitizer says fails the test."""
+    out, err = process.communicate(timeout=30)
+    assert (err, process.returncode, out.count("\n")) == ("", 0, 1)
+    return json.loads(out)
+
+
+def ask(program: Path, listener: Listener, *, rate: int = 20, duration: int = 1) -> dict:
+    return result(start(program, listener.address, listener.port, rate=rate, duration=duration))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_server_that_says_hello_is_reached(program, listen, certificate, version, address):
+    seen = ask(program, listen(says_hello(certificate, version), address))
+    assert (seen["requests"], seen["failures"], seen["runs"]) == (20, {}, [])
+    assert 0 < seen["latency_us"]["p50"] <= seen["latency_us"]["max"] < 500_000
+    assert seen["longest_gap_ms"] < 500
+
+
+def reset(sock: socket.socket) -> None:
+    sock.recv(5)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def close(sock: socket.socket) -> None:
+    while len(sock.recv(4096)) == 4096:
+        pass
+    sock.close()
+
+
+def send(*parts: bytes) -> Handle:
+    def handle(sock: socket.socket) -> None:
+        for part in parts:
+            sock.sendall(part)
+            time.sleep(0.05)
+        sock.recv(4096)
+        sock.close()
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("handle", "kind"),
+    [
+        (reset, "reset"),
+        (close, "closed"),
+        (send(b"\x16\x03\x03"), "closed"),
+        (send(b"HTTP/1.0 400 Bad Request\r\n\r\n"), "bad-answer"),
+        (send(b"\x15\x03\x03\x00\x02\x02\x28"), "bad-answer"),  # an alert: handshake_failure
+        (send(b"\x16\x03\x03\x00\x7a\x01"), "bad-answer"),  # our own hello
+        (lambda _: time.sleep(10), "timeout"),
+    ],
+)
+def test_failures_are_counted_by_kind(program, listen, handle, kind):
+    seen = ask(program, listen(handle), rate=5)
+    assert seen["failures"] == {kind: 5}
+    assert seen["latency_us"] is None
+    assert [run[2:] for run in seen["runs"]] == [[kind, 5]]
+    assert 900 <= seen["longest_gap_ms"] <= 1300
+
+
+def test_a_hello_in_pieces_is_a_hello(program, listen):
+    assert ask(program, listen(send(b"\x16", b"\x03\x03\x00", b"\x7a\x02\x00")))["failures"] == {}
+
+
+def test_nobody_listening_is_refused(program, listen):
+    listener = listen(close)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        listener.port = sock.getsockname()[1]
+        assert ask(program, listener)["failures"] == {"refused": 20}
+
+
+def test_more_than_can_wait_are_not_sent(program, listen):
+    seen = ask(program, listen(lambda _: time.sleep(10)), rate=500)
+    assert seen["requests"] == 500
+    assert seen["failures"]["not-sent"] == 500 - 256
+    assert seen["failures"]["timeout"] == 256
+
+
+def test_each_outage_is_a_run_and_the_longest_is_the_gap(program, listen, certificate):
+    good = says_hello(certificate, ssl.TLSVersion.TLSv1_3)
+    began = time.monotonic()
+
+    def handle(sock: socket.socket) -> None:
+        elapsed = time.monotonic() - began
+        (close if 0.4 < elapsed < 0.7 or 1.0 < elapsed < 1.9 else good)(sock)
+
+    seen = ask(program, listen(handle), rate=50, duration=2)
+    assert [run[2] for run in seen["runs"]] == ["closed", "closed"]
+    assert sum(run[3] for run in seen["runs"]) == seen["failures"]["closed"]
+    first, second = (run[1] - run[0] for run in seen["runs"])
+    assert 150 <= first <= 450
+    assert 700 <= second <= seen["longest_gap_ms"] <= second + 250
+
+
+def test_sigterm_ends_it_early_and_it_stays_for_its_log_to_be_read(program, listen, certificate):
+    listener = listen(says_hello(certificate, ssl.TLSVersion.TLSv1_3))
+    process = start(program, "127.0.0.1", listener.port, rate=20, duration=600)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout is not None
+    seen = json.loads(process.stdout.readline())
+    assert 10 <= seen["requests"] <= 25
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=5) == 0
+
+
+def test_an_address_that_is_none_is_refused(program):
+    process = start(program, "kubernetes.default", 443, rate=1, duration=1)
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, json.loads(out)["code"]) == (1, "usage")
