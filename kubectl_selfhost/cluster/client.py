@@ -109,14 +109,14 @@ class Cluster(Calls):
             content_type="application/merge-patch+json",
         )
 
-    def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
+    def replace(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Puts the object in place of the one that was read, if nobody changed it since.
 
         Raises Conflict if its metadata.resourceVersion is not the current one any more.
         """
         name, namespace = _identity(manifest)
         asked = _asked("update", kind, name, namespace)
-        query = {"fieldManager": FIELD_MANAGER}
+        query = _write_query(dry_run)
         try:
             return self._json("PUT", kind.path(name, namespace), asked, query=query, body=manifest)
         except Conflict as error:

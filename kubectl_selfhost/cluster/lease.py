@@ -81,6 +81,8 @@ class RunLease:
         self._stop = threading.Event()
         self._lost: LeaseLost | None = None
         self._thread: threading.Thread | None = None
+        #: Has the lease deleted at the end: nothing is left that another run could work on.
+        self.discard = False
 
     @property
     def lost(self) -> bool:
@@ -204,6 +206,9 @@ class RunLease:
             try:
                 current = self._cluster.find(LEASES, LEASE, NAMESPACE)
                 if current is not None and _holder(current) == self.identity:
+                    if self.discard:
+                        self._cluster.delete(LEASES, LEASE, NAMESPACE)
+                        return
                     current["spec"].update(holderIdentity="", renewTime=_now())
                     self._cluster.replace(LEASES, current)
                 return

@@ -1,156 +1,197 @@
-"""Looks at the API as a client would, all the time, while something is done to it.
+"""Looks at the API as its clients would, all the time, while something is done to it.
 
-Each probe is a new connection (TCP, TLS, one GET, closed) with our own credentials, so it meets
-whatever listens at that moment. Probes start at fixed times, whether the ones before are answered
-or not (an open loop): an API that hangs can't make itself look better by slowing us down.
+Several kinds of probe run side by side, each at times of its own (loops.py), with our own
+credentials:
+
+- connect: a new connection each (TCP, TLS, one GET, closed): it meets whatever listens just then
+- read, write: over a connection that is kept, as programs have it; written is a ConfigMap of ours
+- watch: on that ConfigMap; each write must arrive as an event
+- ready: /readyz
+- endpoints: whether the ``kubernetes`` Service has an address that is ready
 """
 
 from __future__ import annotations
 
-import threading
+import secrets
 import time
-from collections import Counter
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.access import Access, denied
 from kubectl_selfhost.cluster.errors import ApiError
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS
+from kubectl_selfhost.cluster.loops import Kept, Loop, Recorder, Side
+from kubectl_selfhost.cluster.questions import FOR_ALL, STORED, Endpoints, Question
+from kubectl_selfhost.cluster.sightings import (
+    CONNECT,
+    ENDPOINTS,
+    READ,
+    READY,
+    WATCH,
+    WRITE,
+    ProbeReport,
+    summarise,
+)
+from kubectl_selfhost.cluster.watching import Watching
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.names import NAMESPACE, PROBE
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.transport import Answer
 
-#: A ConfigMap that is in each namespace since Kubernetes 1.20: a read of the store, not of a cache,
-#: behind authentication and authorization. If it's absent, the 404 says just as much.
-_PATH = CONFIGMAPS.path("kube-root-ca.crt", NAMESPACE)
-_GOOD = {200, 404}
-OK = "ok"
+#: What runs while a control plane changes hands, and what runs when a person asks for a probe.
+WHILE_RUNNING = (CONNECT, READ, WRITE, WATCH, ENDPOINTS)
+EVERY_KIND = (*WHILE_RUNNING, READY)
 
+#: Times a second.
+_RATES = {READ: 10.0, WRITE: 5.0, READY: 1.0, ENDPOINTS: 5.0}
+_TIDY_UP_LIMIT = 20.0
 
-@dataclass(frozen=True)
-class Sample:
-    """One probe: when it began (seconds since the prober's start), how long it took, how it ended.
-
-    ``outcome`` is "ok" or a kind of failure: refused, reset, closed, timeout, tls, dns, network,
-    proxy, http-<status>, or retry-after (a 429 or 503 that says when to come again: client-go's
-    users never see it).
-    """
-
-    at: float
-    seconds: float
-    outcome: str
-
-
-@dataclass(frozen=True)
-class ProbeReport:
-    """What a client would have seen. Times in seconds; started and ended since the epoch.
-
-    ``longest_gap`` is the longest time between two good answers that follow each other, by when
-    they arrived; the prober's start and its end (or now) count as good answers. With nothing amiss
-    it is little more than 1/rate.
-    """
-
-    requests: int
-    failures: dict[str, int]
-    longest_gap: float
-    started: float
-    ended: float
-    samples: list[Sample] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        """Failures of all kinds, but for those that said when to come again."""
-        return sum(count for kind, count in self.failures.items() if kind != "retry-after")
+_WRITES = [
+    Access("patch", "", "configmaps", namespace=NAMESPACE),
+    Access("create", "", "configmaps", namespace=NAMESPACE),
+    Access("delete", "", "configmaps", namespace=NAMESPACE),
+]
+#: What a kind needs; without it the kind is left out.
+_NEEDS = {
+    WRITE: _WRITES,
+    WATCH: [*_WRITES, Access("watch", "", "configmaps", namespace=NAMESPACE)],
+    ENDPOINTS: [Access("list", "discovery.k8s.io", "endpointslices", namespace="default")],
+}
+_READ_ACCESS = Access("get", "", "configmaps", namespace=NAMESPACE)
 
 
 class Prober:
-    """Probes from ``__enter__`` to ``__exit__``. ``rate`` per second, ``timeout`` seconds each."""
+    """Probes from ``__enter__`` to ``__exit__``.
+
+    ``kinds`` are those wanted (a watch needs writes); one that we have no permission for is left
+    out, and the report says so. ``rate``: new connections a second; ``timeout``: seconds for each
+    answer; ``name``: of our ConfigMap, if it shall not be one that nobody else has. ``leftover`` is the
+    name of our ConfigMap if it could not be deleted at the end.
+    """
 
     def __init__(
-        self, cluster: Cluster, *, rate: float = 10.0, timeout: float = 5.0, path: str = _PATH
+        self,
+        cluster: Cluster,
+        *,
+        kinds: Sequence[str] = (CONNECT,),
+        rate: float = 10.0,
+        timeout: float = 5.0,
+        name: str = "",
     ) -> None:
-        self._transport = cluster.transport
-        self._interval = 1.0 / rate
+        self._cluster = cluster
+        self._kinds = set(kinds)
+        self._rate = rate
         self._timeout = timeout
-        self._path = path
-        self._samples: list[Sample] = []
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._in_flight = 0
-        self._idle = threading.Condition(self._lock)
-        self._thread: threading.Thread | None = None
-        self._began = self._over = 0.0
-        self._started = 0.0
+        self._name = name or f"{PROBE}-{secrets.token_hex(4)}"
+        self._marks: list[tuple[float, str]] = []
+        self._loops: list[Loop] = []
+        self._watching: Watching | None = None
+        self._endpoints: Endpoints | None = None
+        self._left_out: dict[str, str] = {}
+        self._path = STORED
+        self._over = 0.0
+        self.leftover = ""
 
     def __enter__(self) -> Prober:
-        self._transport.headers()  # an exec plugin that asks a person does so now, not in a probe
-        self._started, self._began = time.time(), time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
-        self._thread.start()
+        self._cluster.transport.headers()  # an exec plugin that asks a person does so now
+        if self._kinds - {CONNECT}:
+            self._look_at_permissions()
+        self._recorder = Recorder()
+        self._make()
+        if self._watching is not None:
+            self._watching.start()
+        for loop in self._loops:
+            loop.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
         self._over = time.monotonic()
-        # What is under way was asked before the end, so it counts.
-        with self._idle:
-            self._idle.wait_for(lambda: self._in_flight == 0, timeout=self._timeout + 1.0)
+        try:
+            for loop in self._loops:
+                loop.stop()
+            for loop in self._loops:
+                loop.join()
+            if self._watching is not None:
+                self._watching.stop()
+        finally:
+            if WRITE in self._kinds:
+                self._tidy_up()
+
+    def mark(self, name: str) -> None:
+        """From now on, until the next mark, a section ``name`` of the report begins."""
+        self._marks.append((time.monotonic() - self._recorder.began, name))
+
+    def glance(self) -> tuple[int, int, float]:
+        """So far: requests, failures, and the longest gap in seconds; costs nothing."""
+        return self._recorder.glance()
 
     def report(self) -> ProbeReport:
         """What was seen so far, or in all once the block has ended."""
-        with self._lock:
-            samples = sorted(self._samples, key=lambda sample: sample.at)
-        now = (self._over or time.monotonic()) - self._began
-        return summarise(samples, started=self._started, seconds=now)
+        now = self._over or time.monotonic()
+        return summarise(
+            self._recorder.samples(),
+            started=self._recorder.started,
+            seconds=now - self._recorder.began,
+            marks=list(self._marks),
+            watch=self._watching.report(now) if self._watching else None,
+            endpoints_empty=self._endpoints.seconds(now) if self._endpoints else None,
+            left_out=self._left_out,
+        )
 
-    def _run(self) -> None:
-        number = 0
-        while True:
-            due = self._began + number * self._interval
-            if self._stop.wait(max(0.0, due - time.monotonic())):
-                return
-            with self._lock:
-                self._in_flight += 1
-            threading.Thread(target=self._probe, daemon=True).start()
-            number += 1
-
-    def _probe(self) -> None:
-        began = time.monotonic()
+    def _look_at_permissions(self) -> None:
+        """Leaves out what we may not do; an API that doesn't answer is what we are here to see."""
+        needed = {kind: _NEEDS[kind] for kind in self._kinds if kind in _NEEDS}
+        every = list(dict.fromkeys([_READ_ACCESS, *(one for n in needed.values() for one in n)]))
         try:
-            outcome = self._outcome()
-        except ApiError as error:
-            outcome = error.reason or "network"
+            refused = {one.access for one in denied(self._cluster.with_patience(0.0), every)}
+        except ApiError:
+            return
+        if _READ_ACCESS in refused:
+            self._path = FOR_ALL
+        for kind, accesses in needed.items():
+            missing = [str(one) for one in accesses if one in refused]
+            if missing:
+                self._left_out[kind] = f"you may not {missing[0]}"
+        self._kinds -= set(self._left_out)
+
+    def _make(self) -> None:
+        transport, recorder, limit = self._cluster.transport, self._recorder, self._timeout
+        if CONNECT in self._kinds:
+            self._loops.append(
+                Side(CONNECT, self._connect, recorder, rate=self._rate, timeout=limit)
+            )
+        if WATCH in self._kinds:
+            self._watching = Watching(transport.apart(), self._name, recorder)
+        if ENDPOINTS in self._kinds:
+            self._endpoints = Endpoints()
+        for kind, rate in _RATES.items():
+            if kind in self._kinds:
+                self._loops.append(
+                    Kept(
+                        kind,
+                        Question(transport.apart(), kind, path=self._path, name=self._name),
+                        recorder,
+                        rate=rate,
+                        timeout=limit,
+                        answered=self._answered,
+                    )
+                )
+
+    def _answered(self, kind: str, number: int, answer: Answer) -> None:
+        if kind == WRITE and self._watching is not None:
+            self._watching.written(number)
+        if kind == ENDPOINTS and self._endpoints is not None:
+            self._endpoints.seen(answer)
+
+    def _connect(self, timeout: float) -> Answer:
+        return self._cluster.transport.once("GET", self._path, timeout=timeout, fresh=True)
+
+    def _tidy_up(self) -> None:
+        self.leftover = self._name
+        try:
+            self._cluster.with_patience(_TIDY_UP_LIMIT).delete(CONFIGMAPS, self._name, NAMESPACE)
+            self.leftover = ""
         except SelfhostError:
-            outcome = "credentials"
-        ended = time.monotonic()
-        with self._idle:
-            self._samples.append(Sample(began - self._began, ended - began, outcome))
-            self._in_flight -= 1
-            self._idle.notify_all()
-
-    def _outcome(self) -> str:
-        answer = self._transport.once("GET", self._path, timeout=self._timeout, fresh=True)
-        if answer.status in _GOOD:
-            return OK
-        if answer.status in (429, 503) and answer.retry_after is not None:
-            return "retry-after"
-        return f"http-{answer.status}"
-
-
-def summarise(samples: list[Sample], *, started: float, seconds: float) -> ProbeReport:
-    """The report on ``samples``, taken in ``seconds`` seconds from ``started`` on."""
-    arrivals = sorted(s.at + s.seconds for s in samples if s.outcome == OK)
-    marks = [0.0, *arrivals, max(seconds, arrivals[-1] if arrivals else 0.0)]
-    gap = max(later - earlier for earlier, later in pairwise(marks))
-    return ProbeReport(
-        requests=len(samples),
-        failures=dict(Counter(s.outcome for s in samples if s.outcome != OK)),
-        longest_gap=gap,
-        started=started,
-        ended=started + seconds,
-        samples=samples,
-    )
+            return

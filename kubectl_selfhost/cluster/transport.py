@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kubectl_selfhost.cluster.failures import as_unreachable
+from kubectl_selfhost.cluster.stream import Stream
 from kubectl_selfhost.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, Timeout
 
     from kubectl_selfhost.cluster.login import Login
 
@@ -139,16 +140,8 @@ class Transport:
         began = time.monotonic()
         try:
             pool = _make_pool(self.login) if fresh else self._kept_pool()
-            response = pool.request(
-                method,
-                self.server + path,
-                body=body,
-                headers=every,
-                timeout=Timeout(connect=timeout, read=timeout, total=timeout),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
+            limit = Timeout(connect=timeout, read=timeout, total=timeout)
+            response = _send(pool, method, self.server + path, every, limit, body)
             data = _read(response, began + timeout)
             if fresh:
                 pool.clear()
@@ -161,6 +154,31 @@ class Transport:
         return Answer(
             response.status, {key.lower(): value for key, value in response.headers.items()}, data
         )
+
+    def stream(self, path: str, *, silence: float) -> Stream:
+        """An answer that goes on and on, on a connection of its own.
+
+        ``silence``: seconds without a byte after which it counts as torn. Raises Unreachable.
+        """
+        from urllib3 import HTTPHeaderDict, Timeout
+
+        every = HTTPHeaderDict()
+        for name, value in [("Accept", "application/json"), *self.headers()]:
+            every.add(name, value)
+        began = time.monotonic()
+        try:
+            limit = Timeout(connect=silence, read=silence)
+            response = _send(_make_pool(self.login), "GET", self.server + path, every, limit)
+        except (OSError, ValueError, _http_error()) as error:
+            failure = as_unreachable(error, server=self.server)
+            self.note("GET", path, failure.reason, time.monotonic() - began)
+            raise failure from error
+        self.note("GET", path, str(response.status), time.monotonic() - began)
+        return Stream(response, self.server)
+
+    def apart(self) -> Transport:
+        """The same login, on kept connections of its own."""
+        return Transport(self.login, impersonate=self.impersonate, log=self._log)
 
     def note(self, method: str, path: str, outcome: str, seconds: float) -> None:
         """Writes the line that ``-v=6`` shows: never a header or a body."""
@@ -201,6 +219,26 @@ def _make_pool(login: Login) -> PoolManager:
     # It warns, on our stderr, of a connection more than it can keep.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     return pool
+
+
+def _send(
+    pool: PoolManager,
+    method: str,
+    url: str,
+    headers: HTTPHeaderDict,
+    limit: Timeout,
+    body: bytes | None = None,
+) -> BaseHTTPResponse:
+    return pool.request(
+        method,
+        url,
+        body=body,
+        headers=headers,
+        timeout=limit,
+        retries=False,
+        redirect=False,
+        preload_content=False,
+    )
 
 
 def _http_error() -> type[Exception]:

@@ -19,6 +19,10 @@ class Store:
             return self._create(request.json)
         name = request.path.partition("?")[0].rpartition("/")[2]
         current = self.objects.get(name)
+        if request.method == "PATCH":  # server-side apply of whole objects
+            return Reply(200 if current else 201, self.put(request.json))
+        if request.method == "DELETE" and current is not None:
+            return Reply(200, self.objects.pop(name))
         if current is None:
             return status(404, "NotFound", f'"{name}" not found')
         if request.method == "GET":

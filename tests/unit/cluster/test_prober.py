@@ -6,7 +6,8 @@ import pytest
 from bad_server import Reply, Request, Server, status
 
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.cluster.prober import OK, Prober, ProbeReport, Sample, summarise
+from kubectl_selfhost.cluster.prober import Prober
+from kubectl_selfhost.cluster.sightings import OK, ProbeReport, Sample, summarise
 
 
 def test_each_probe_is_a_new_connection_with_our_credentials(

@@ -1,0 +1,126 @@
+"""A probe as a document for programs: ``kubectl selfhost probe -o json`` (or yaml).
+
+Its schema, kubectl-selfhost/v1alpha1, kind Probe. Fields are only ever added; a program should pass
+over what it doesn't know. Times are RFC 3339 in UTC, lengths of time in seconds, latencies (p50,
+p90, p99, max; of good answers) in milliseconds; what is unknown is null.
+
+- ``cluster``: context, server
+- ``started``, ``seconds``
+- ``spotless``: whether no client could have noticed anything (true: exit status 0)
+- ``total``: requests, failed, retryAfter, failures (by kind), longestGap, latency; of all kinds
+- ``kinds[]``: name (connect, read, write, watch, ready, endpoints), and the same of each
+- ``watch``: events, lost, unseen (by the end), ended (how often, by how), longestSilence; or null
+- ``endpoints``: empty (for how long no address was ready); or null
+- ``inCluster``: seconds, requests, failed, failures, longestGap, latency, slots, and ``runs[]`` of
+  failures without a good answer in between: from, to, kind, count; or null
+- ``slotSeconds``, ``slots[]``: the time-line, the worst of each slot: none, fine, slow, retry-after,
+  failed
+- ``leftOut``: kinds that were not tried, and why · ``remarks[]``: sentences
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from kubectl_selfhost.output.document import API_VERSION
+from kubectl_selfhost.output.probe import RETRY_AFTER, SLOT, Pod, Probe, Tally
+
+
+class PodWithRuns(Pod, Protocol):
+    """How the Service looked to a pod, with its failures."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def runs(self) -> Sequence[tuple[float, float, str, int]]: ...
+
+
+class ProbeWithAll(Probe, Tally, Protocol):
+    """How the API looked to clients, with what was left out."""
+
+    @property
+    def longest_gap(self) -> float: ...
+    @property
+    def spotless(self) -> bool: ...
+    @property
+    def left_out(self) -> Mapping[str, str]: ...
+
+
+def document(
+    probe: ProbeWithAll,
+    pod: PodWithRuns | None = None,
+    *,
+    context: str,
+    server: str,
+    spotless: bool,
+    remarks: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The Probe document as plain data."""
+    started = datetime.fromtimestamp(probe.started, timezone.utc)
+    watch = probe.watch
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Probe",
+        "cluster": {"context": context, "server": server},
+        "started": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "seconds": _rounded(probe.ended - probe.started),
+        "spotless": spotless,
+        "total": _tally(probe),
+        "kinds": [{"name": kind, **_tally(tally)} for kind, tally in probe.kinds.items()],
+        "watch": watch
+        and {
+            "events": watch.events,
+            "lost": watch.lost,
+            "unseen": watch.unseen,
+            "ended": dict(watch.ended),
+            "longestSilence": _rounded(watch.longest_silence),
+        },
+        "endpoints": None
+        if probe.endpoints_empty is None
+        else {"empty": _rounded(probe.endpoints_empty)},
+        "inCluster": pod and _pod(pod),
+        "slotSeconds": SLOT,
+        "slots": list(probe.slots),
+        "leftOut": dict(probe.left_out),
+        "remarks": list(remarks),
+    }
+
+
+def _tally(tally: Tally) -> dict[str, Any]:
+    latency = tally.latency
+    names = ("p50", "p90", "p99", "max")
+    return {
+        **_counts(tally.requests, tally.failures),
+        "longestGap": None if tally.longest_gap is None else _rounded(tally.longest_gap),
+        "latency": latency and {name: _rounded(getattr(latency, name)) for name in names},
+    }
+
+
+def _pod(pod: PodWithRuns) -> dict[str, Any]:
+    return {
+        "seconds": _rounded(pod.seconds),
+        **_counts(pod.requests, pod.failures),
+        "longestGap": _rounded(pod.longest_gap),
+        "latency": pod.latency and {name: _rounded(took) for name, took in pod.latency.items()},
+        "runs": [
+            {"from": _rounded(first), "to": _rounded(last), "kind": kind, "count": count}
+            for first, last, kind, count in pod.runs
+        ],
+        "slots": list(pod.slots),
+    }
+
+
+def _counts(requests: int, failures: Mapping[str, int]) -> dict[str, Any]:
+    later = failures.get(RETRY_AFTER, 0)
+    return {
+        "requests": requests,
+        "failed": sum(failures.values()) - later,
+        "retryAfter": later,
+        "failures": dict(failures),
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(value, 3)
