@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bed import cluster
+from bed import cache, cluster
 from bed.command import output, say
 from bed.harness import Bed
 
@@ -64,11 +64,12 @@ def _delete(kind: Any) -> None:
 
 def delete_orphans(kit: cluster.Kit) -> None:
     """Delete the clusters of test runs that were killed before they could."""
-    for name in output([kit.kind, "get", "clusters"]).split():
-        process = name.removeprefix(PREFIX).partition("-")[0]
-        if name.startswith(PREFIX) and process.isdigit() and not _alive(int(process)):
-            say(f"deleting {name}, left by a test run that was killed")
-            cluster.delete(name)
+    with cache.lock("orphans"):  # each xdist worker comes here
+        for name in output([kit.kind, "get", "clusters"]).split():
+            process = name.removeprefix(PREFIX).partition("-")[0]
+            if name.startswith(PREFIX) and process.isdigit() and not _alive(int(process)):
+                say(f"deleting {name}, left by a test run that was killed")
+                cluster.delete(name)
 
 
 def _alive(process: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from bed import cluster, pytestkind
 from bed.command import BedError, say
+from bed.harness import Bed
 
 
 def main() -> int:
@@ -44,7 +46,15 @@ def _round(kit: cluster.Kit, number: int) -> bool:
             if run.returncode:
                 print(run)
                 return False
+        print(f"round {number}: clients saw {json.dumps(runs(bed)[-1]['probe'])}", flush=True)
     return True
+
+
+def runs(bed: Bed) -> list[dict]:
+    """What the cluster's journal has of its runs."""
+    journal = bed.get("configmap", "kubectl-selfhost-journal", "--namespace=kube-system")
+    found: list[dict] = json.loads(journal["data"]["journal.json"])["runs"]
+    return found
 
 
 if __name__ == "__main__":

@@ -1,0 +1,133 @@
+"""For how long nobody led: the leases of the controller-manager and the scheduler, ten times a second.
+
+Leaderless is the time from the last renewal of the old holder that was seen (or its giving the lease
+back) to the moment when the new holder acquired it, both as the lease says. A leader renews every
+2 s, so up to 2 s of it the old one may still have led (10 s where it could not reach the API). The
+clocks are the nodes', and in a kind cluster that is ours.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import LEASES
+from kubectl_selfhost.controlplane.component import CONTROLLER_MANAGER, SCHEDULER
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NAMESPACE
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+EVERY = 0.1  # seconds between two looks
+ANSWER = 1.0  # seconds for each answer
+LEASE = 15.0  # seconds without a renewal after which a holder counts as dead (kubeadm's default)
+COMPONENTS = (CONTROLLER_MANAGER.name, SCHEDULER.name)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A lease as it was seen: who holds it (empty: nobody), since when, renewed when (epoch)."""
+
+    holder: str
+    acquired: float
+    renewed: float
+
+
+def leaderless(sightings: Sequence[Sighting], until: float) -> float:
+    """For how many seconds nobody led, by all that was seen of a lease up to ``until`` (epoch)."""
+    total, holder, last = 0.0, "", 0.0
+    for seen in sightings:
+        if seen.holder and holder and seen.holder != holder:
+            total += max(0.0, seen.acquired - last)
+        if seen.holder:
+            holder = seen.holder
+        last = max(last, seen.renewed)
+    if sightings and (not sightings[-1].holder or until - last > LEASE):
+        total += max(0.0, until - last)
+    return total
+
+
+class Leaders:
+    """Looks from ``__enter__`` to ``__exit__``."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = Cluster(cluster.transport.apart(), timeout=ANSWER)
+        self._sightings: dict[str, list[Sighting]] = {name: [] for name in COMPONENTS}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="leaders", daemon=True)
+        self._until = 0.0
+
+    def __enter__(self) -> Leaders:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(2 * ANSWER)
+        self._until = time.time()
+
+    def wait(self, *, limit: float) -> bool:
+        """Wait until all have a leader that renews its lease from now on; False after ``limit`` s."""
+        began = time.time()
+        while time.time() - began < limit:
+            latest = [seen[-1] for seen in self._sightings.values() if seen]
+            if len(latest) == len(COMPONENTS) and all(
+                seen.holder and seen.renewed > began for seen in latest
+            ):
+                return True
+            time.sleep(EVERY)
+        return False
+
+    def seconds(self) -> dict[str, float]:
+        """By component, for how long nobody led."""
+        until = self._until or time.time()
+        return {name: leaderless(seen, until) for name, seen in self._sightings.items()}
+
+    def changes(self) -> dict[str, int]:
+        """By component, how often another process became the leader."""
+        found = {}
+        for name, seen in self._sightings.items():
+            holders = [one.holder for one in seen if one.holder]
+            found[name] = sum(a != b for a, b in pairwise(holders))
+        return found
+
+    def _run(self) -> None:
+        began, number = time.monotonic(), 0
+        while not self._stop.wait(max(0.0, began + number * EVERY - time.monotonic())):
+            self._look()
+            number = max(number + 1, int((time.monotonic() - began) / EVERY))
+
+    def _look(self) -> None:
+        try:
+            leases = self._cluster.list(LEASES, NAMESPACE)
+        except SelfhostError:
+            return  # the API is away: a lease can't change meanwhile
+        for lease in leases:
+            seen = self._sightings.get(lease["metadata"]["name"])
+            if seen is None:
+                continue
+            now = _sighting(lease.get("spec") or {})
+            if not seen or seen[-1] != now:
+                seen.append(now)
+
+
+def _sighting(spec: dict) -> Sighting:
+    return Sighting(
+        spec.get("holderIdentity") or "", _epoch(spec["acquireTime"]), _epoch(spec["renewTime"])
+    )
+
+
+def _epoch(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
