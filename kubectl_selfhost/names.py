@@ -21,6 +21,25 @@ AGENT_LABELS = {
     "app.kubernetes.io/managed-by": FIELD_MANAGER,
 }
 
+#: The static pod that looks after a rebooted node, and the copies that it starts there. The label says
+#: which component a copy stands in for.
+GUARDIAN = "kubectl-selfhost-guardian"
+RECOVERY = "kubectl-selfhost-recovery"
+RECOVERS_LABEL = "kubectl-selfhost/recovers"
+
+
+def guardian_pod(node: str) -> str:
+    """The name of the guardian's mirror pod: the kubelet appends the node's, in lower case."""
+    return f"{GUARDIAN}-{node.lower()}"
+
+
+#: What a probe makes, for as long as it runs.
+PROBE = "kubectl-selfhost-probe"
+PROBE_LABELS = {
+    "app.kubernetes.io/name": PROBE,
+    "app.kubernetes.io/managed-by": FIELD_MANAGER,
+}
+
 #: Our directory on a node lies beside the kubelet's staticPodPath, so that a manifest can be renamed
 #: into it: a rename is atomic only inside one file system.
 NODE_DIRECTORY = "kubectl-selfhost"

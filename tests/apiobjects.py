@@ -191,6 +191,24 @@ def agent_pod(on: str = NODE) -> dict:
     return pod
 
 
+def guardian_pod(on: str = NODE) -> dict:
+    return _ours(f"kubectl-selfhost-guardian-{on}", on)
+
+
+def standing_in(component: Component, *, on: str = NODE) -> dict:
+    """A recovery copy that runs."""
+    pod = _ours(f"{component}-recovery-{on}", on)
+    pod["metadata"]["labels"]["kubectl-selfhost/recovers"] = component.name
+    return pod
+
+
+def _ours(name: str, on: str) -> dict:
+    pod = _pod(COMPONENTS[0], name, on=on, ready=True)
+    pod["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "3f2a"}
+    pod["metadata"]["labels"] = {"tier": "control-plane"}
+    return pod
+
+
 def run(*, ended: bool = True, outcome: str | None = "done", message: str = "") -> dict:
     return {
         "id": "pivot-1",
@@ -244,7 +262,7 @@ def self_hosted_plane() -> dict:
     """What a pivot leaves behind."""
     return {
         "nodes": [pivoted()],
-        "pods": [our_pod(c) for c in COMPONENTS],
+        "pods": [*(our_pod(c) for c in COMPONENTS), guardian_pod()],
         "daemonsets": [daemonset(c) for c in COMPONENTS],
         "leases": leases(),
         "configmaps": [journal(run())],

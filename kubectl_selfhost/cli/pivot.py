@@ -6,23 +6,14 @@ import os
 import sys
 import uuid
 from collections.abc import Callable
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
-from kubectl_selfhost.cli import suggestions
+from kubectl_selfhost.cli import pages, suggestions
 from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 from kubectl_selfhost.controlplane.component import COMPONENTS
-from kubectl_selfhost.errors import SelfhostError
-
-_NAMES = tuple(component.name for component in COMPONENTS)
-
-
-def _components(name: str) -> str:
-    if name not in _NAMES:
-        raise typer.BadParameter(f'"{name}" is none of {", ".join(_NAMES)}')
-    return name
 
 
 def pivot(
@@ -36,12 +27,20 @@ def pivot(
         list[str] | None,
         typer.Option(
             "--component",
-            parser=_components,
+            parser=pages.component_name,
             metavar="NAME",
             help="Only this component (repeatable).",
-            autocompletion=suggestions.among(_NAMES),
+            autocompletion=suggestions.among(pages.NAMES),
         ),
     ] = None,
+    handover: pages.HandOverWay = "auto",
+    no_reboot_recovery: Annotated[
+        bool,
+        typer.Option(
+            "--no-reboot-recovery",
+            help="Install no guardian: after a reboot the API then needs a hand to come back.",
+        ),
+    ] = False,
     ignore_preflight_errors: Annotated[
         str,
         typer.Option(
@@ -62,11 +61,13 @@ def pivot(
 
     if timeout <= 0:
         raise typer.BadParameter("must be more than 0", param_hint="--timeout")
-    chosen = component or _NAMES
+    chosen = component or pages.NAMES
     options = PivotOptions(
         components=tuple(c for c in COMPONENTS if c.name in chosen),
         timeout=timeout,
+        handover=handover,
         ignore=tuple(filter(None, ignore_preflight_errors.split(","))),
+        reboot_recovery=not no_reboot_recovery,
     )
     cluster = connect(connection)
     if dry_run == "none":
@@ -89,26 +90,22 @@ def _rehearse(cluster: Any, options: Any, *, on_server: bool, output: str) -> No
     if on_server:
         manifests = [cluster.apply(manifest, dry_run=True) for manifest in manifests]
     if output:
-        _print_manifests(manifests, output)
+        pages.print_manifests(manifests, output)
     else:
-        _print_plan(prepared.plan, file=sys.stdout)
+        pages.print_plan(prepared.plan, file=sys.stdout)
     how = "server" if on_server else "client"
-    _say(f"Nothing was changed (--dry-run={how}).")
+    pages.say(f"Nothing was changed (--dry-run={how}).")
 
 
 def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
     from kubectl_selfhost.cluster.lease import RunLease
     from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow import pivoting
+    from kubectl_selfhost.workflow import carrying, pivoting
 
     if _is_done(cluster, options):
         return
-    if not yes and not sys.stdin.isatty():
-        raise SelfhostError(
-            "There is no terminal on which to ask you whether to begin. Nothing was changed.",
-            "Look at the plan with --dry-run=client, then run it with --yes.",
-        )
-    identity = f"{pivoting.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    pages.require_an_answer(yes=yes)
+    identity = f"{carrying.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     with (
         Progress() as progress,
         RunLease(
@@ -122,13 +119,26 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
         prepared = pivoting.prepare(
             cluster, options, observer=progress, show_findings=_shower(progress)
         )
-        _print_plan(prepared.plan, file=sys.stderr)
-        if not yes and not typer.confirm("Begin?", err=True):
-            raise SelfhostError("You said no. Nothing was changed.")
+        pages.print_plan(prepared.plan, file=sys.stderr)
+        pages.ask(yes=yes)
         result = pivoting.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
     if output:
-        _print_manifests(list(prepared.pivot.daemonsets().values()), output)
-    _print_summary(cluster, result, file=sys.stderr if output else sys.stdout)
+        pages.print_manifests(list(prepared.pivot.daemonsets().values()), output)
+    pages.print_summary(
+        cluster,
+        "The control plane is self-hosted.",
+        seconds=result.seconds,
+        probe=result.probe,
+        know=[
+            f"The static manifests are kept on {result.node} in {result.directory}.",
+            "`kubeadm upgrade` no longer applies to this control plane.",
+            "After a reboot of the node its guardian brings the API back by itself."
+            if options.reboot_recovery
+            else "After a reboot of the node the API does not come back by itself "
+            "(--no-reboot-recovery): see the README.",
+        ],
+        file=sys.stderr if output else sys.stdout,
+    )
 
 
 def _is_done(cluster: Any, options: Any) -> bool:
@@ -137,13 +147,9 @@ def _is_done(cluster: Any, options: Any) -> bool:
 
     if not pivoting.nothing_to_do(cluster, read_situation(cluster), options):
         return False
-    what = "The control plane is" if len(options.components) == len(_NAMES) else "That is"
-    _say(f"{what} already self-hosted; nothing was changed. See `kubectl selfhost status`.")
+    what = "The control plane is" if len(options.components) == len(pages.NAMES) else "That is"
+    pages.say(f"{what} already self-hosted; nothing was changed. See `kubectl selfhost status`.")
     return True
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 def _shower(progress: Any) -> Callable[[list[Any]], None]:
@@ -151,51 +157,6 @@ def _shower(progress: Any) -> Callable[[list[Any]], None]:
         from kubectl_selfhost.output import report
 
         progress.clear()
-        _print_lines(sys.stderr, lambda style: report.findings(findings, style=style))
+        pages.print_lines(sys.stderr, lambda style: report.findings(findings, style=style))
 
     return show
-
-
-def _print_plan(plan: Any, *, file: TextIO) -> None:
-    from kubectl_selfhost.output.plan import page
-
-    _print_lines(
-        file,
-        lambda style: page(
-            plan.title, plan.as_rows(), facts=plan.facts, know=plan.know, style=style
-        ),
-    )
-
-
-def _print_manifests(manifests: list[dict], how: str) -> None:
-    from kubectl_selfhost.output.manifests import as_text
-
-    sys.stdout.write(as_text(manifests, how))
-
-
-def _print_summary(cluster: Any, result: Any, *, file: TextIO) -> None:
-    from kubectl_selfhost.output import report
-    from kubectl_selfhost.workflow.pivoting import served
-
-    _print_lines(
-        file,
-        lambda style: report.summary(
-            "The control plane is self-hosted.",
-            served=served(cluster),
-            switched=result.seconds,
-            probe=result.probe,
-            know=[
-                f"The static manifests are kept on {result.node} in {result.directory}.",
-                "`kubeadm upgrade` no longer applies to this control plane.",
-                "After a reboot of the node the API does not come back by itself: see the README.",
-            ],
-            next_command="kubectl selfhost status",
-            style=style,
-        ),
-    )
-
-
-def _print_lines(file: TextIO, lines: Callable[[Any], list[str]]) -> None:
-    from kubectl_selfhost.output.text import Style
-
-    print("", *lines(Style.for_stream(file)), "", sep="\n", file=file)

@@ -21,6 +21,31 @@ VERBS = {
         "status",
         "Show who serves each component, and whether all is well",
     ),
+    "rollout": (
+        "kubectl_selfhost.cli.rollout",
+        "rollout",
+        "Replace the pods of self-hosted components, changed or not",
+    ),
+    "sync": (
+        "kubectl_selfhost.cli.sync",
+        "sync",
+        "Have a reboot bring back what runs now: the guardian and its copies",
+    ),
+    "recover": (
+        "kubectl_selfhost.cli.recover",
+        "recover",
+        "Print what brings the API back on a node, by hand and without any API",
+    ),
+    "revert": (
+        "kubectl_selfhost.cli.revert",
+        "revert",
+        "Move the control plane back into static pods, as kubeadm has it",
+    ),
+    "probe": (
+        "kubectl_selfhost.cli.probe",
+        "probe",
+        "Ask the API all the time, and tell what clients would have seen",
+    ),
     "completion": (
         "kubectl_selfhost.cli.completion",
         "completion",
@@ -48,6 +73,9 @@ Examples:
 
   # Who serves what now?
   {program} status
+
+  # What do clients see, also those in the cluster, while something is done to it?
+  {program} probe --duration 5m --in-cluster
 
 Usage:
   {program} COMMAND [options]

@@ -18,13 +18,13 @@ Everything else of the static pod is taken over as it is, whoever put it there.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
 from kubectl_selfhost.controlplane import flags as component_flags
 from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane.addresses import same_address
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.defaults import actions, containers, tidy, with_defaults
 from kubectl_selfhost.controlplane.difference import compare
@@ -43,6 +43,11 @@ NODE_VOLUME = "kubectl-selfhost-node"
 AGENT_MOUNT = "/selfhost"
 NODE_MOUNT = "/selfhost-node"
 HOST_IP = "HOST_IP"
+
+#: Where an apiserver of ours is probed: on loopback, at an address that the one beside it isn't
+#: probed at, so that a hand-over can tell the two apart (each roll-out takes the other one); and not
+#: at 127.0.0.1, which programs on the node may use to call whoever serves.
+PROBE_ADDRESSES = ("127.0.0.2", "127.0.0.3")
 
 #: A new instance counts as available when it has been Ready for so long (seconds), so that a
 #: roll-out never takes the old one away for one that dies at once.
@@ -188,11 +193,14 @@ def _probe_itself(container: dict, port: int, bound: str) -> None:
     """Has the apiserver probed over loopback, or where it listens if that is one address.
 
     kubeadm writes the advertise address of the node where the manifest was made, which is wrong on
-    every other; and a hand-over steers loopback alone to the new instance.
+    every other; and a hand-over steers that address alone to the new instance. A static pod that is
+    left of a revert is probed at one of ours, too: the new instance takes the other.
     """
     if "$(" in bound:
         return  # the kubelet puts no variables into a probe
-    host = "127.0.0.1" if staticpod.is_wildcard(bound) else bound
+    taken = {handler.get("httpGet", {}).get("host") for _, handler in actions(container)}
+    free = next(one for one in PROBE_ADDRESSES if one not in taken)
+    host = free if staticpod.is_wildcard(bound) else bound
     for _, handler in actions(container):
         target = handler.get("httpGet", {})
         if target.get("port") in (port, str(port)):
@@ -229,16 +237,7 @@ def _advertise_node_address(container: dict, nodes: Sequence[NodeFacts]) -> None
 
 
 def _advertises_host_ip(node: NodeFacts) -> bool:
-    return node.advertise_address is not None and _same_address(
-        node.advertise_address, node.host_ip
-    )
-
-
-def _same_address(a: str, b: str) -> bool:
-    try:
-        return ipaddress.ip_address(a) == ipaddress.ip_address(b)
-    except ValueError:
-        return a == b
+    return node.advertise_address is not None and same_address(node.advertise_address, node.host_ip)
 
 
 def _place_like_a_static_pod(spec: dict, agent: AgentFacts) -> None:

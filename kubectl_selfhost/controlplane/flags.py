@@ -39,13 +39,42 @@ def with_flag(container: dict, name: str, value: str) -> None:
 
     Raises SelfhostError if the component is started in a way that can't be seen through (a shell).
     """
-    key, start = _program(container)
-    if key == "command" and container.get("args"):
-        key, start = "args", 0  # they come after the command's own words, and the last one wins
+    key, start = _flags_place(container)
     words = container[key]
+    kept, place = _without(words[start:], name)
+    kept.insert(len(kept) if place is None else place, f"--{name}={value}")
+    container[key] = [*words[:start], *kept]
+
+
+def without_flag(container: dict, name: str) -> bool:
+    """Takes ``--name`` off ``container`` (which is changed), wherever it is; False if it isn't there.
+
+    Raises as ``with_flag`` does.
+    """
+    key, start = _program(container)
+    found = False
+    for words_key, first in ((key, start), ("args", 0)):
+        words = container.get(words_key) or []
+        if words_key == key and first != start:
+            continue
+        kept, place = _without(words[first:], name)
+        if place is not None:
+            container[words_key] = [*words[:first], *kept]
+            found = True
+    return found
+
+
+def _flags_place(container: dict) -> tuple[str, int]:
+    """Where a flag is added: after the command's own words, for the last one wins."""
+    key, start = _program(container)
+    return ("args", 0) if key == "command" and container.get("args") else (key, start)
+
+
+def _without(words: list[str], name: str) -> tuple[list[str], int | None]:
+    """``words`` without the flag ``name``, and where it stood first (None: nowhere)."""
     kept: list[str] = []
     place = None
-    rest = list(words[start:])
+    rest = list(words)
     while rest:
         word = rest.pop(0)
         if not _is_flag(word, name):
@@ -54,8 +83,7 @@ def with_flag(container: dict, name: str, value: str) -> None:
         place = len(kept) if place is None else place
         if "=" not in word and rest and not rest[0].startswith("-"):
             rest.pop(0)
-    kept.insert(len(kept) if place is None else place, f"--{name}={value}")
-    container[key] = [*words[:start], *kept]
+    return kept, place
 
 
 def _is_flag(word: str, name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import WAIT_CONTAINER
-from kubectl_selfhost.names import MIRROR_ANNOTATION
+from kubectl_selfhost.names import CONFIG_HASH_ANNOTATION, MIRROR_ANNOTATION
 
 STATIC = "static"
 DAEMONSET = "daemonset"
@@ -34,7 +34,9 @@ class Instance:
     ``since`` is when its process started (when the pod was made, if it has none). ``restarts``
     counts as kubectl does. ``waiting_for_port``: our init container waits until the port is free.
     ``reason`` says why it isn't Ready, beginning with Kubernetes' own word where there is one;
-    empty for a Ready one. Text comes as the API gave it: not fit for a terminal yet.
+    empty for a Ready one. ``last_exit`` says how its process last ended, empty if it never did.
+    ``node_uid`` is the UID that its node knows it by: a static pod has another one than its mirror.
+    Text comes as the API gave it: not fit for a terminal yet.
     """
 
     kind: str
@@ -49,6 +51,8 @@ class Instance:
     waiting_for_port: bool = False
     reason: str = ""
     terminating: bool = False
+    last_exit: str = ""
+    node_uid: str = ""
 
 
 def instances_of(pods: Iterable[dict], component: Component) -> list[Instance]:
@@ -107,6 +111,10 @@ def _instance(pod: dict, component: Component, kind: str) -> Instance:
         waiting_for_port=_waits(status),
         reason="" if ready else _reason(status, main, phase),
         terminating=terminating,
+        last_exit=_last_exit(main),
+        node_uid=(metadata.get("annotations") or {}).get(
+            CONFIG_HASH_ANNOTATION, metadata.get("uid", "")
+        ),
     )
 
 
@@ -244,6 +252,11 @@ def _container_reason(one: dict) -> str:
     if waiting.get("reason") in (None, "", "PodInitializing", "ContainerCreating"):
         return ""
     return _line(waiting["reason"], waiting.get("message"))
+
+
+def _last_exit(one: dict) -> str:
+    ended = [(one.get(key) or {}).get("terminated") for key in ("state", "lastState")]
+    return next((_exit(state) for state in ended if state), "")
 
 
 def _exit(ended: dict) -> str:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.controlplane.instance import (
     DAEMONSET,
     STATIC,
@@ -27,6 +29,7 @@ from kubectl_selfhost.names import (
     JOURNAL,
     LEASE,
     NODE_LABEL,
+    guardian_pod,
 )
 
 __all__ = [
@@ -48,7 +51,9 @@ class NodeState:
     """A control-plane node; ``instances`` are its pods by the component's name.
 
     ``ready`` is None where the node's object could not be seen. ``labelled`` says whether it has
-    the control-plane role, ``pivoted`` whether it has our label.
+    the control-plane role, ``pivoted`` whether it has our label. ``guardian``: it brings the API
+    back after a reboot, by copies of the components; ``standing_in`` are those whose copy runs now,
+    ``outdated`` those whose copy is not what their DaemonSet says.
     """
 
     name: str
@@ -60,6 +65,9 @@ class NodeState:
     os: str = ""
     kubelet_version: str = ""
     hostname: str = ""
+    guardian: bool = False
+    standing_in: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
     instances: Mapping[str, list[Instance]] = field(default_factory=dict)
 
     @property
@@ -176,14 +184,16 @@ def observe(
     Objects that have nothing to do with it are passed over. A node counts by its role label; one
     that is not among ``nodes`` counts if it has an instance.
     """
-    pods, leases = list(pods), list(leases)
+    pods, leases, daemonsets = list(pods), list(leases), list(daemonsets)
     instances = {c.name: instances_of(pods, c) for c in COMPONENTS}
     newest = _newest_renewal(leases)
     by_name = {lease["metadata"]["name"]: lease for lease in leases}
     leaders = {c.name: _leader(by_name[c.lease], newest) for c in COMPONENTS if c.lease in by_name}
     content, damaged = _journal(configmaps)
     return ControlPlane(
-        nodes=_nodes(nodes, instances),
+        nodes=[
+            _with_recovery(node, pods, daemonsets, content) for node in _nodes(nodes, instances)
+        ],
         daemonsets=_rollouts(daemonsets),
         leaders={name: leader for name, leader in leaders.items() if leader is not None},
         agents=[_agent(pod) for pod in pods if _is_agent(pod)],
@@ -222,6 +232,19 @@ def _node(name: str, node: dict | None, here: Mapping[str, list[Instance]]) -> N
         kubelet_version=info.get("kubeletVersion", ""),
         hostname=addresses.get("Hostname", ""),
         instances=here,
+    )
+
+
+def _with_recovery(
+    node: NodeState, pods: list[dict], daemonsets: list[dict], journal: Mapping[str, Any]
+) -> NodeState:
+    here = [pod for pod in pods if pod["spec"].get("nodeName") == node.name]
+    facts = NodeFacts(node.name, node.host_ip, None, node.arch)
+    return replace(
+        node,
+        guardian=any(pod["metadata"]["name"] == guardian_pod(node.name) for pod in here),
+        standing_in=recovery.standing_in(here),
+        outdated=recovery.outdated(daemonsets, facts, journal),
     )
 
 

@@ -1,4 +1,4 @@
-"""Talks to the agent on a node: starts its pod, gives it orders, reads its answers, ends it.
+"""The agent on a node: starts its pod, carries orders to it and answers back, ends it.
 
 Orders are given by running the agent's program a second time in its container (``pods/exec``). An
 order's effect is in a state file on the node before the answer is sent, and every order may be
@@ -7,16 +7,15 @@ given twice: an answer that is lost because the API server is just being replace
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import pod as agent_pod
+from kubectl_selfhost.node.orders import Orders
 from kubectl_selfhost.node.pod import NodeTarget
 
 if TYPE_CHECKING:
@@ -43,36 +42,8 @@ class AgentGone(AgentError):
         )
 
 
-@dataclass(frozen=True)
-class ManifestFile:
-    """A file in the kubelet's directory; ``content`` is None where it is too large for one."""
-
-    name: str
-    mode: str
-    sha256: str
-    content: bytes | None
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the agent needs to know to give one component away, and to take it back by itself.
-
-    ``limit`` and ``listen_limit`` are in seconds: how long the new instance has until it must be
-    confirmed, and how long nothing may listen on ``port``.
-    """
-
-    component: str
-    file: str
-    sha256: str
-    port: int
-    static_uid: str
-    instance_uids: tuple[str, ...]
-    limit: int
-    listen_limit: int
-
-
-class NodeAgent:
-    """The agent of one node."""
+class NodeAgent(Orders):
+    """The agent of one node: its pod, and its ear for orders."""
 
     def __init__(self, cluster: Cluster, target: NodeTarget) -> None:
         self.cluster = cluster
@@ -117,51 +88,8 @@ class NodeAgent:
 
         wait_until(gone, what=f"the agent pod {self.pod} to go", timeout=timeout, tell=tell)
 
-    def check(self) -> dict:
-        """Whether our directory can be written; raises AgentError (code ``disk-full``, ``io``)."""
-        return self._order("check", *self.target.arguments)
-
-    def manifests(self) -> list[ManifestFile]:
-        """The files that the kubelet reads its static pods from."""
-        answer = self._order("list", "--manifests", agent_pod.HOST + self.target.static_pod_path)
-        return [_manifest_file(entry) for entry in answer["files"]]
-
-    def hold(self, component: str) -> None:
-        """Has the component's new instance wait until ``arm``, also while the port is free.
-
-        A static controller-manager that loses its lease exits and is started again; a new instance
-        that took the port meanwhile would keep it from coming back, with nobody watching.
-        """
-        self._order("hold", *self.target.directory_arguments, "--component", component)
-
-    def arm(self, order: Order) -> None:
-        """Takes the manifest away and starts the dead man's switch."""
-        uids = [word for uid in order.instance_uids for word in ("--instance-uid", uid)]
-        self._order(
-            "arm",
-            *self.target.arguments,
-            *("--component", order.component, "--container", order.component),
-            *("--file", order.file, "--sha256", order.sha256, "--port", str(order.port)),
-            *("--static-uid", order.static_uid, *uids),
-            *("--limit", str(order.limit), "--listen-limit", str(order.listen_limit)),
-            *("--log-dir", agent_pod.HOST + "/var/log/pods"),
-        )
-
-    def confirm(self, component: str) -> None:
-        """Tells the agent that the new instance serves: the switch is off."""
-        self._order("confirm", *self.target.directory_arguments, "--component", component)
-
-    def put_back(self, component: str, reason: str) -> None:
-        """Has the manifest put back and the new instance stopped, at once."""
-        self._order(
-            "put-back", *self.target.arguments, "--component", component, "--reason", reason
-        )
-
-    def status(self) -> dict:
-        """The agent's state, as its ``status`` command gives it."""
-        return self._order("status", *self.target.directory_arguments)
-
-    def _order(self, command: str, *arguments: str) -> dict:
+    def order(self, command: str, *arguments: str) -> dict:
+        """The agent's answer to one of its commands; raises AgentError with the agent's reason."""
         words = [self.target.program, command, *arguments]
         result = self._exec(words)
         try:
@@ -248,13 +176,3 @@ def _why(pod: dict) -> str:
     reason = pod["status"].get("reason") or pod["status"].get("phase") or "Pending"
     message = pod["status"].get("message", "")
     return f"{reason}: {message}" if message else reason
-
-
-def _manifest_file(entry: dict) -> ManifestFile:
-    content = entry.get("content")
-    return ManifestFile(
-        name=entry["name"],
-        mode=entry["mode"],
-        sha256=entry["sha256"],
-        content=None if content is None else base64.b64decode(content),
-    )

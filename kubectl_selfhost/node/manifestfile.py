@@ -60,6 +60,13 @@ def _is_of(content: bytes | None, component: Component) -> bool:
     )
 
 
+def content(manifest: dict) -> bytes:
+    """A static pod as a manifest file, written as kubeadm writes them: YAML with sorted keys."""
+    import yaml
+
+    return yaml.safe_dump(manifest, sort_keys=True, width=4096).encode()
+
+
 def document(content: bytes) -> dict:
     """The static pod in a manifest file that ``find`` has found."""
     import yaml

@@ -8,7 +8,9 @@ pass over what it doesn't know. Times are RFC 3339 in UTC; what is unknown is nu
 - ``verdict``: state (static, self-hosted, partly-pivoted, degraded, run-in-progress, unknown),
   healthy (true: exit status 0), message, next (a command, or null)
 - ``nodes[]``: name, controlPlane (has the role label), ready, pivoted (has our label), hostIP,
-  architecture, operatingSystem, kubeletVersion, and ``components[]``: name, servedBy (static,
+  architecture, operatingSystem, kubeletVersion, ``recovery`` (after a reboot): guardian (it is
+  there), standingIn (components whose copy runs now), outdated (components whose copy is not what
+  their DaemonSet says), and ``components[]``: name, servedBy (static,
   daemonset, both, none), leader (true, false; null without election), and ``instances[]``: kind
   (static, daemonset), pod, uid, image, phase (as kubectl's STATUS), ready, since, restarts,
   waitingForPort, terminating, reason
@@ -120,6 +122,11 @@ def _node(seen: ControlPlane, node: NodeState) -> dict[str, Any]:
         "architecture": node.arch or None,
         "operatingSystem": node.os or None,
         "kubeletVersion": node.kubelet_version or None,
+        "recovery": {
+            "guardian": node.guardian,
+            "standingIn": list(node.standing_in),
+            "outdated": list(node.outdated),
+        },
         "components": [_component(seen, component, node) for component in COMPONENTS],
     }
 

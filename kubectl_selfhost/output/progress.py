@@ -40,6 +40,11 @@ class Progress:
         self._stop = threading.Event()
         self._drawer: threading.Thread | None = None
 
+    @property
+    def live(self) -> bool:
+        """Whether what is told is drawn in its place, rather than line after line."""
+        return self._live
+
     def __enter__(self) -> Progress:
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from kubectl_selfhost.output.probe import Probe, in_summary
 from kubectl_selfhost.output.table import table
 from kubectl_selfhost.output.text import PLAIN, Style, clean, seconds, wrap
 
@@ -24,17 +25,6 @@ class Finding(Protocol):
     def cause(self) -> str: ...
     @property
     def hint(self) -> str: ...
-
-
-class Probe(Protocol):
-    """How the API looked to a client; times in seconds."""
-
-    @property
-    def requests(self) -> int: ...
-    @property
-    def failures(self) -> Mapping[str, int]: ...
-    @property
-    def longest_gap(self) -> float: ...
 
 
 def findings(
@@ -72,12 +62,13 @@ def summary(
     probe: Probe | None = None,
     know: Sequence[str] = (),
     next_command: str = "",
+    drawn: bool = False,
     style: Style = PLAIN,
 ) -> list[str]:
     """The report after a run.
 
     ``served`` is (component, by whom, on which node) as it is now; ``switched`` the seconds that
-    each component's switch took in this run.
+    each component's switch took in this run. ``drawn``: with the probe's time-line.
     """
     switched = switched or {}
     lines = [style.paint(clean(headline), "bold")]
@@ -88,7 +79,7 @@ def summary(
     if rows:
         lines += ["", *_without_lone_node(rows)]
     if probe is not None:
-        lines += ["", *wrap(as_seen(probe), first="API meanwhile: ", rest="  ")]
+        lines += ["", *in_summary(probe, drawn=drawn, style=style)]
     if know:
         lines += ["", "Good to know:"]
         lines += [line for text in know for line in wrap(clean(text), first="  - ")]
@@ -103,17 +94,3 @@ def _without_lone_node(rows: Sequence[Sequence[str]]) -> list[str]:
         return table(("COMPONENT", "SERVED BY", "NODE", "SWITCHED IN"), rows)
     headers = ("COMPONENT", "SERVED BY", "SWITCHED IN")
     return table(headers, [[component, by, took] for component, by, _, took in rows])
-
-
-def as_seen(probe: Probe) -> str:
-    """How the API looked to a client, in a sentence: what was measured, and nothing else."""
-    failures = {kind: count for kind, count in probe.failures.items() if count}
-    if not probe.requests:
-        return "not probed."
-    # An answer that says when to come again is no failure to a client: client-go obeys it.
-    later = failures.pop("retry-after", 0)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(failures.items()))
-    failed = f"{sum(failures.values())} failed ({kinds})" if failures else "none failed"
-    put_off = f", {later} told to come again" if later else ""
-    gap = f"longest time without an answer {probe.longest_gap:.1f}s"
-    return f"{probe.requests} requests, {failed}{put_off}; {gap}."

@@ -13,6 +13,7 @@ from kubectl_selfhost.controlplane.instance import STATIC, Instance, parse_time
 from kubectl_selfhost.controlplane.state import ControlPlane, NodeState
 from kubectl_selfhost.controlplane.verdict import Survey, Verdict, step_under_way
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
+from kubectl_selfhost.output import reboot
 from kubectl_selfhost.output.table import pairs, table
 from kubectl_selfhost.output.text import PLAIN, Style, age, clean, duration, utc, wrap
 
@@ -32,6 +33,7 @@ def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[st
         _rollouts(seen),
         *_backups(survey, wide=wide),
         _certificates(survey, style),
+        reboot.lines(seen.nodes),
         _history(survey),
         _notes(survey, style),
         _verdict(survey.verdict, style),
@@ -266,6 +268,7 @@ def last_run(run: Mapping[str, Any], now: datetime, *, going_on: bool = False) -
 def warnings(survey: Survey) -> list[str]:
     """What is well now and soon may not be, and what could not be read."""
     found = [_warning(one, survey.taken) for one in _ending(survey)]
+    found += reboot.warnings(survey.control_plane.nodes)
     if survey.control_plane.journal_damaged:
         found.append(f"The journal can't be understood (ConfigMap {JOURNAL} in {NAMESPACE}).")
     return found + [f"Not read: {what}: {why}" for what, why in survey.unread.items()]

@@ -9,10 +9,14 @@ _IN_KUBE_SYSTEM = (
     ("", "pods", ("get", "list", "create", "delete")),
     # A websocket's exec is authorised as get until Kubernetes 1.34, and as create from 1.35 on.
     ("", "pods/exec", ("get", "create")),
-    ("", "configmaps", ("get", "list", "create", "patch", "delete")),
+    ("", "configmaps", ("get", "list", "watch", "create", "patch", "delete")),
     ("", "events", ("list",)),
-    ("apps", "daemonsets", ("get", "list", "create", "patch", "delete")),
-    ("coordination.k8s.io", "leases", ("get", "list", "create", "update")),
+    ("apps", "daemonsets", ("get", "list", "create", "update", "patch", "delete")),
+    ("coordination.k8s.io", "leases", ("get", "list", "create", "update", "delete")),
+)
+#: The Service kubernetes is in the namespace default.
+_IN_DEFAULT = (
+    ("discovery.k8s.io", "endpointslices", ("get", "list", "create", "patch", "delete")),
 )
 _CLUSTER_WIDE = (
     ("", "nodes", ("get", "list", "patch")),
@@ -23,14 +27,11 @@ _CLUSTER_WIDE = (
 
 def for_pivot() -> list[Access]:
     """Everything that ``kubectl selfhost pivot`` does."""
-    scoped = [
-        _access(verb, group, resource, NAMESPACE)
-        for group, resource, verbs in _IN_KUBE_SYSTEM
-        for verb in verbs
-    ]
-    return scoped + [
-        _access(verb, group, resource, "")
-        for group, resource, verbs in _CLUSTER_WIDE
+    scopes = ((NAMESPACE, _IN_KUBE_SYSTEM), ("default", _IN_DEFAULT), ("", _CLUSTER_WIDE))
+    return [
+        _access(verb, group, resource, namespace)
+        for namespace, rules in scopes
+        for group, resource, verbs in rules
         for verb in verbs
     ]
 

@@ -85,6 +85,12 @@ class Journal:
         """What is kept of a component on a node; empty where nothing is."""
         return dict(self._content["nodes"].get(node, {}).get(component, {}))
 
+    def remove(self) -> None:
+        """Deletes it: there is nothing left that it could explain."""
+        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
+
+        self._cluster.delete(CONFIGMAPS, JOURNAL, NAMESPACE)
+
     def close(self, outcome: str, *, message: str = "", probe: dict | None = None) -> None:
         """Ends the run: ``outcome`` is done, failed or stopped."""
         self._run.update(ended=now(), outcome=outcome, message=message)

@@ -10,13 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, component_named
+from kubectl_selfhost.controlplane.instance import STATIC
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import binaries, manifestfile
 from kubectl_selfhost.node.agent import NodeAgent
-from kubectl_selfhost.workflow.handover import HandOver
+from kubectl_selfhost.workflow import service_address
+from kubectl_selfhost.workflow.conditions import instances_on
+from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
 from kubectl_selfhost.workflow.pivot import node_target
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation, static_pod_path
+from kubectl_selfhost.workflow.to_static_pod import ToStaticPod
+from kubectl_selfhost.workflow.ways import SHARED, WAITING, Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -30,6 +35,7 @@ def settle(
     observer: Observer,
 ) -> None:
     """Settles each node. ``timeout`` is each wait's limit in seconds."""
+    service_address.release(cluster)
     for node in situation.nodes:
         _settle_node(cluster, situation, node["metadata"]["name"], timeout, observer)
 
@@ -54,17 +60,64 @@ def _settle_node(
         agent.start(timeout=timeout, tell=observer.step_waiting)
     state = agent.status()
     if state["state"] == "armed":
-        handover = HandOver(
+        handover = FromStaticPod(
             cluster,
             agent,
             component_named(state["component"]),
+            choice=Choice(WAITING),
             timeout=min(timeout, max(1.0, float(state.get("remaining") or 1.0))),
             tell=observer.step_waiting,
         )
         _finish_or_undo(handover, observer)
+    if state["state"] in ("placed", "taken-away"):
+        _take_away(cluster, agent, situation, state, timeout, observer)
+    _wait_for_static_pods_that_end(cluster, agent, timeout, observer)
 
 
-def _finish_or_undo(handover: HandOver, observer: Observer) -> None:
+def _wait_for_static_pods_that_end(
+    cluster: Cluster, agent: NodeAgent, timeout: float, observer: Observer
+) -> None:
+    """A static pod whose manifest is away is on its way out, however Ready its mirror looks."""
+    from kubectl_selfhost.cluster.waits import Waiting, wait_until
+
+    files = {file.name: file.content for file in agent.manifests()}
+    gone = [c for c in COMPONENTS if not manifestfile.files_of(files, c)]
+
+    def ended() -> bool:
+        for component in gone:
+            for instance in instances_on(cluster, component, agent.target.node):
+                if instance.kind == STATIC:
+                    raise Waiting(f"the static {component} is ending")
+        return True
+
+    wait_until(ended, what="the static pods to end", timeout=timeout, tell=observer.step_waiting)
+
+
+def _take_away(
+    cluster: Cluster,
+    agent: NodeAgent,
+    situation: Situation,
+    state: dict,
+    timeout: float,
+    observer: Observer,
+) -> None:
+    """What a revert had placed goes again: the DaemonSet, or the static pod of before, serves on."""
+    component = component_named(state["component"])
+    if component.daemonset in situation.daemonsets:
+        returned = ToStaticPod(
+            cluster,
+            agent,
+            component,
+            choice=Choice(SHARED),
+            timeout=timeout,
+            tell=observer.step_waiting,
+        )
+        returned.take_back()
+    elif state["state"] == "placed":
+        agent.put_back(component.name, "the run that placed it was ended")
+
+
+def _finish_or_undo(handover: FromStaticPod, observer: Observer) -> None:
     try:
         handover.resume()
         observer.note(f"the self-hosted {handover.component} serves")

@@ -18,12 +18,14 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.node.pod import NodeTarget
-from kubectl_selfhost.workflow.handover import HandOver
+from kubectl_selfhost.workflow import ways
+from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.pivot_steps import PivotSteps
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation
 from kubectl_selfhost.workflow.step import Plan
+from kubectl_selfhost.workflow.ways import Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -32,19 +34,25 @@ _FALLS_BACK = (
     "If a new instance doesn't come to serve, the node puts the static pod back by itself, also "
     "without the API and without this machine."
 )
-_AFTERWARDS = (
-    "Afterwards `kubeadm upgrade` no longer knows this control plane, and after a reboot of the "
-    "node the API needs a hand to come back (see the README)."
-)
+_AFTERWARDS = "Afterwards `kubeadm upgrade` no longer knows this control plane."
+_AFTER_A_REBOOT = {
+    True: "After a reboot of the node, a static pod of ours (the guardian) starts a copy of the API "
+    "server, until the DaemonSet's own is up again.",
+    False: "--no-reboot-recovery: after a reboot of the node the API does not come back by itself; "
+    "somebody has to put the manifests back on the node (see the README).",
+}
 
 
 @dataclass(frozen=True)
 class PivotOptions:
-    """What a person may choose. ``timeout`` is the limit of each wait, in seconds."""
+    """What a person may choose. ``timeout`` is the limit of each wait, in seconds; ``handover`` the
+    way in which ports change hands (``ways``); ``reboot_recovery``: the node gets a guardian."""
 
     components: tuple[Component, ...] = COMPONENTS
     timeout: float = 300.0
+    handover: str = ways.AUTO
     ignore: tuple[str, ...] = ()
+    reboot_recovery: bool = True
 
     @property
     def allow_admission_changes(self) -> bool:
@@ -70,7 +78,7 @@ class Pivot:
         self.target = node_target(situation, node, static_pod_path)
         self.agent = NodeAgent(cluster, self.target)
         self.to_switch = tuple(c for c in options.components if not situation.self_hosted(c, node))
-        self.handovers: list[HandOver] = []
+        self.handovers: list[FromStaticPod] = []
 
     def daemonsets(self) -> dict[Component, dict]:
         """The DaemonSets of the components that are still to be switched."""
@@ -78,7 +86,7 @@ class Pivot:
             component: daemonset.build(
                 component,
                 self.static_pod(component),
-                nodes=[self._node_facts()],
+                nodes=[self.node_facts()],
                 agent=AgentFacts(
                     arch=self.target.arch,
                     configmap=binaries.config_map_name(self.target.arch),
@@ -102,7 +110,38 @@ class Pivot:
             )
         return staticpod.from_mirror_pod(mirror)
 
-    def _node_facts(self) -> NodeFacts:
+    def choices(self) -> dict[Component, Choice]:
+        """The way in which each component will change hands, as far as that is known from afar.
+
+        Raises SelfhostError where the way that was asked for can't be gone.
+        """
+        kernel = self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
+        return {
+            component: ways.choose(
+                component,
+                ways.best(
+                    component,
+                    kernel=kernel,
+                    bind_address=staticpod.bind_address(self.static_pod(component), component),
+                ),
+                self.options.handover,
+            )
+            for component in self.to_switch
+        }
+
+    def recoverable(self) -> dict[Component, dict]:
+        """The DaemonSets of all components that are or will be self-hosted."""
+        existing = self.situation.daemonsets
+        found = {c: existing[c.daemonset] for c in COMPONENTS if c.daemonset in existing}
+        return found | self.daemonsets()
+
+    def advertise_address(self) -> str:
+        """The address of the node's apiserver in the Service ``kubernetes``."""
+        facts = self.node_facts()
+        return facts.advertise_address or facts.host_ip
+
+    def node_facts(self) -> NodeFacts:
+        """The node, as its DaemonSets and recovery copies need to know it."""
         apiserver = self.situation.mirror_pod(APISERVER, self.node)
         return NodeFacts(
             name=self.node,
@@ -114,16 +153,23 @@ class Pivot:
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """The steps that turn the situation into a self-hosted control plane."""
         steps = PivotSteps(self, observer, journal)
-        self.handovers = [steps.handover(component) for component in self.to_switch]
+        self.handovers = [
+            steps.handover(component, choice) for component, choice in self.choices().items()
+        ]
+        bridge = APISERVER in self.to_switch
         return Plan(
             title=f"Pivot node {self.node} to a self-hosted control plane",
             steps=[
                 steps.program(),
                 steps.inspect(),
                 steps.label(),
+                *([steps.recovery()] if self.options.reboot_recovery else []),
                 *[steps.daemonset(c, m) for c, m in self.daemonsets().items()],
                 steps.standby(),
+                *([steps.keep_address()] if bridge else []),
                 *[steps.switch(handover) for handover in self.handovers],
+                steps.static_ended(),
+                *([steps.release_address()] if bridge else []),
                 steps.end_agent(),
             ],
             facts={
@@ -131,12 +177,13 @@ class Pivot:
                 "Kubernetes": self.situation.git_version,
                 "Manifests": self.target.static_pod_path,
                 "Kept in": self.target.directory,
-                "Way": "waiting (the new instance waits until the old one has let go of the port)",
+                **{str(h.component): str(h.choice) for h in self.handovers},
             },
             know=[
                 "The manifests are renamed, not deleted; nothing on the node is overwritten.",
                 _FALLS_BACK,
                 _AFTERWARDS,
+                _AFTER_A_REBOOT[self.options.reboot_recovery],
             ],
         )
 

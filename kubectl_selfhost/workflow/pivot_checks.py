@@ -54,6 +54,7 @@ class Preflight:
             Check("StaticPodPath", "the kubelet's staticPodPath", self.path),
             Check("Architecture", "the node's CPU", self.architecture),
             Check("AdvertiseAddress", "the API server's address", self.advertise_address),
+            Check("HandOver", "how the ports can change hands", self.handover),
             Check("HeadRoom", "room for the second instances", self.head_room),
             Check("ForeignDaemonSets", "DaemonSets of our names", self.foreign_daemonsets),
             Check("Admission", "what admission makes of our pods", self.admission),
@@ -194,6 +195,14 @@ class Preflight:
             "AdvertiseAddress",
             f"{address} is not the node's address {node_address}: it is kept as it is",
         )
+
+    def handover(self) -> Finding:
+        try:
+            choices = self.pivot().choices()
+        except SelfhostError as error:
+            return Finding("HandOver", FAILED, error.message, "it was asked for", error.hint)
+        found = ", ".join(f"{component} {choice.way}" for component, choice in choices.items())
+        return ok("HandOver", found or "nothing is left to change hands")
 
     def head_room(self) -> Finding:
         from kubectl_selfhost.cluster.kinds import PODS

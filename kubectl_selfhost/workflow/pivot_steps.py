@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import difference, staticpod
-from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.change import probe_address
+from kubectl_selfhost.controlplane.component import (
+    Component,
+)
+from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONFIG_HASH_ANNOTATION, NAMESPACE, NODE_LABEL
-from kubectl_selfhost.node import binaries, manifestfile
-from kubectl_selfhost.node.agent import AgentGone, ManifestFile
-from kubectl_selfhost.workflow.handover import HandOver, Subject, instances_on
+from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.node.agent import AgentGone
+from kubectl_selfhost.node.orders import ManifestFile
+from kubectl_selfhost.workflow import recovering, ways
+from kubectl_selfhost.workflow.conditions import instances_on
+from kubectl_selfhost.workflow.from_static_pod import FromStaticPod, StaticPod
 from kubectl_selfhost.workflow.journal import Journal, now
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.standby import wait_until_standing_by
 from kubectl_selfhost.workflow.step import Step
+from kubectl_selfhost.workflow.steps import CommonSteps, discard
+from kubectl_selfhost.workflow.ways import UNAVAILABLE, Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.workflow.pivot import Pivot
 
 
-class PivotSteps:
+class PivotSteps(CommonSteps):
     """Makes the pivot's steps; each method is one step."""
 
     def __init__(self, pivot: Pivot, observer: Observer, journal: Journal) -> None:
-        self._pivot = pivot
-        self._cluster = pivot.cluster
-        self._agent = pivot.agent
-        self._node = pivot.node
-        self._observer = observer
-        self._journal = journal
-        self._timeout = pivot.options.timeout
-        self._tell = observer.step_waiting
-
-    def program(self) -> Step:
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
-
-        arch = self._pivot.target.arch
-        name = binaries.config_map_name(arch)
-        return Step(
-            name="agent-program",
-            title=f"Store the node agent's program in ConfigMap {name}",
-            why="it runs in an image that the node has: nothing is pulled",
-            done=lambda: self._cluster.find(CONFIGMAPS, name, NAMESPACE) is not None,
-            do=lambda: _discard(self._cluster.apply(binaries.config_map(arch))),
-            undo=self._unless_self_hosted(
-                lambda: _discard(self._cluster.delete(CONFIGMAPS, name, NAMESPACE))
-            ),
+        super().__init__(
+            pivot.cluster,
+            pivot.agent,
+            address=pivot.advertise_address(),
+            timeout=pivot.options.timeout,
+            observer=observer,
         )
+        self._pivot = pivot
+        self._journal = journal
 
     def inspect(self) -> Step:
         return Step(
@@ -58,7 +51,7 @@ class PivotSteps:
             why="what can't be moved or kept must be known before anything is",
             done=lambda: all(handover.done() for handover in self._pivot.handovers),
             do=self._start_agent,
-            undo=self._stop_agent,
+            undo=self.stop_agent,
         )
 
     def label(self) -> Step:
@@ -76,7 +69,30 @@ class PivotSteps:
                 == "true"
             ),
             do=lambda: set_label("true"),
-            undo=self._unless_self_hosted(lambda: set_label(None)),
+            undo=self.unless_self_hosted(lambda: set_label(None)),
+        )
+
+    def recovery(self) -> Step:
+        def install() -> None:
+            daemonsets = self._pivot.recoverable()
+            recovering.store_copies(
+                self._agent,
+                daemonsets,
+                facts=self._pivot.node_facts(),
+                journal=self._journal,
+                observer=self._observer,
+            )
+            recovering.install_guardian(self._agent, daemonsets, journal=self._journal)
+
+        return Step(
+            name=f"guardian/{self._node}",
+            title=f"Install the guardian on {self._node}, and recovery copies of the components",
+            why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
+            # Before the DaemonSets: a power cut at any later moment finds it there, and what undoes
+            # this step finds them gone.
+            done=lambda: all(handover.done() for handover in self._pivot.handovers),
+            do=install,
+            undo=self.unless_self_hosted(self._agent.clear_recovery),
         )
 
     def daemonset(self, component: Component, manifest: dict) -> Step:
@@ -86,7 +102,7 @@ class PivotSteps:
             why="its pod waits beside the static one until it gets the port",
             # Applied each time: it is what repairs a DaemonSet that was changed since.
             done=lambda: False,
-            do=lambda: _discard(self._cluster.apply(manifest)),
+            do=lambda: discard(self._cluster.apply(manifest)),
             undo=lambda: self._delete_daemonset(component),
         )
 
@@ -110,16 +126,17 @@ class PivotSteps:
             do=wait,
         )
 
-    def handover(self, component: Component) -> HandOver:
-        return HandOver(
+    def handover(self, component: Component, choice: Choice) -> FromStaticPod:
+        return FromStaticPod(
             self._cluster,
             self._agent,
             component,
+            choice=choice,
             timeout=self._timeout,
             tell=self._tell,
         )
 
-    def switch(self, handover: HandOver) -> Step:
+    def switch(self, handover: FromStaticPod) -> Step:
         component = handover.component
 
         def do() -> None:
@@ -138,16 +155,31 @@ class PivotSteps:
             done=handover.done,
             do=do,
             undo=handover.undo,
-            unavailable=_UNAVAILABLE[component.name],
+            unavailable=UNAVAILABLE[handover.choice.way].get(component, ""),
         )
 
-    def end_agent(self) -> Step:
+    def static_ended(self) -> Step:
+        def left() -> list[str]:
+            return [
+                component.name
+                for component in self._pivot.to_switch
+                for instance in instances_on(self._cluster, component, self._node)
+                if instance.kind == STATIC
+            ]
+
+        def ended() -> bool:
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            for component in left():
+                raise Waiting(f"the static {component} lets its last requests finish")
+            return True
+
         return Step(
-            name=f"end-agent/{self._node}",
-            title=f"Remove the node agent's pod from {self._node}",
-            why="nothing privileged of ours stays",
-            done=lambda: self._agent.find() is None,
-            do=self._stop_agent,
+            name=f"static-pods/{self._node}",
+            title="Wait until the static pods have let their last requests finish",
+            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            done=lambda: not left(),
+            do=lambda: self.wait(ended, "the static pods to end"),
         )
 
     def _start_agent(self) -> None:
@@ -164,6 +196,28 @@ class PivotSteps:
             if self._pivot.situation.mirror_pod(component, self._node) is not None:
                 self._agent.hold(component.name)
                 self._note_manifest(component, self._manifest(files, component))
+        for handover in self._pivot.handovers:
+            self._look_at_way(handover)
+
+    def _look_at_way(self, handover: FromStaticPod) -> None:
+        """Takes the best way that the node itself allows, where it's worse than what was planned."""
+        component = handover.component
+        mirror = self._pivot.situation.mirror_pod(component, self._node)
+        if handover.choice.way == ways.WAITING or mirror is None:
+            return
+        seen = self._agent.can_share(
+            staticpod.secure_port(mirror, component),
+            mirror["metadata"]["annotations"][CONFIG_HASH_ANNOTATION],
+            [
+                instance.uid
+                for instance in instances_on(self._cluster, component, self._node)
+                if instance.kind == DAEMONSET
+            ],
+        )
+        possible = ways.Choice(seen.way, seen.why)
+        if ways.worse(possible, handover.choice):
+            handover.choice = ways.choose(component, possible, self._pivot.options.handover)
+            self._observer.note(f"{component} changes hands in this way: {handover.choice}")
 
     def _note_manifest(self, component: Component, file: ManifestFile) -> None:
         differences = difference.meaning(
@@ -180,6 +234,7 @@ class PivotSteps:
             file=f"{self._pivot.target.static_pod_path}/{file.name}",
             mode=file.mode,
             sha256=file.sha256,
+            manifest=(file.content or b"").decode(errors="replace"),
             backup=f"{self._pivot.target.directory}/{component}/{file.name}",
         )
 
@@ -191,21 +246,19 @@ class PivotSteps:
         )
         return next(file for file in files if file.name == name)
 
-    def _subject(self, component: Component) -> Subject:
+    def _subject(self, component: Component) -> StaticPod:
         file = self._manifest(self._agent.manifests(), component)
         mirror = self._pivot.situation.mirror_pod(component, self._node)
         if mirror is None:
             raise SelfhostError(f"The static pod of {component} is gone from node {self._node}.")
-        return Subject(
+        return StaticPod(
             file=file.name,
             sha256=file.sha256,
             port=staticpod.secure_port(mirror, component),
-            static_uid=mirror["metadata"]["annotations"][CONFIG_HASH_ANNOTATION],
-            elects=component.lease is not None and staticpod.leader_elects(mirror),
+            old_uid=mirror["metadata"]["annotations"][CONFIG_HASH_ANNOTATION],
+            retry_period=staticpod.retry_period(mirror),
+            probe_address=probe_address(self._pivot.daemonsets()[component]) or PROBE_ADDRESSES[0],
         )
-
-    def _stop_agent(self) -> None:
-        self._agent.stop(timeout=self._timeout, tell=self._tell)
 
     def _delete_daemonset(self, component: Component) -> None:
         from kubectl_selfhost.cluster.kinds import DAEMONSETS
@@ -215,38 +268,15 @@ class PivotSteps:
         static = any(i.kind == STATIC and i.ready for i in instances)
         # A static pod that was switched is called Ready until it has let its last request finish:
         # only one whose manifest is in its place stays. Where in doubt, the DaemonSet stays.
-        if serves or not static or not self._is_in_place(component):
+        in_place = self._is_in_place(component)
+        if not static or in_place is False or (in_place is None and serves):
             return
         self._cluster.delete(DAEMONSETS, component.daemonset, NAMESPACE)
 
-    def _is_in_place(self, component: Component) -> bool:
-        """Whether the component's manifest is in the kubelet's directory, or nobody can look."""
+    def _is_in_place(self, component: Component) -> bool | None:
+        """Whether the component's manifest is in the kubelet's directory; None: nobody can look."""
         try:
             files = self._agent.manifests()
         except AgentGone:
-            return True
+            return None
         return bool(manifestfile.files_of({f.name: f.content for f in files}, component))
-
-    def _unless_self_hosted(self, undo: Callable[[], None]) -> Callable[[], None]:
-        """``undo``, but only where no DaemonSet of ours is left that needs what it takes away."""
-
-        def run() -> None:
-            from kubectl_selfhost.cluster.kinds import DAEMONSETS
-
-            for component in COMPONENTS:
-                if self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE) is not None:
-                    return
-            undo()
-
-        return run
-
-
-_UNAVAILABLE = {
-    "kube-apiserver": "the API, for one start of the apiserver (1 to 2 s on a fast machine)",
-    "kube-controller-manager": "controllers, until the old one's lease has run out (up to 17 s)",
-    "kube-scheduler": "scheduling, for a few seconds",
-}
-
-
-def _discard(_: object) -> None:
-    """For a lambda whose result is of no interest."""

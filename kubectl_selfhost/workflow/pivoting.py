@@ -5,34 +5,27 @@ The verb in cli/ says what a person typed and prints what comes out; the order o
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
-from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.workflow import carrying, leftovers, preflight
 from kubectl_selfhost.workflow import journal as journals
-from kubectl_selfhost.workflow import leftovers, preflight
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
 from kubectl_selfhost.workflow.pivot_checks import Preflight
 from kubectl_selfhost.workflow.preflight import Finding
-from kubectl_selfhost.workflow.runner import Observer, Stopped, run
+from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation, read_situation
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.cluster.prober import ProbeReport
+    from kubectl_selfhost.cluster.sightings import ProbeReport
 
 
-_WHAT_NOW = (
-    "What was begun is undone as far as nothing uses it: `kubectl selfhost status` shows it. Mend "
-    "the cause, then run `kubectl selfhost pivot` again."
-)
 _BY = {STATIC: "static pod", DAEMONSET: "DaemonSet {component.daemonset}"}
 
 
@@ -96,25 +89,19 @@ def carry_out(
     observer: Observer,
     still_ours: Callable[[], None],
 ) -> PivotResult:
-    """Runs the plan while the API is probed, and writes the journal.
-
-    ``still_ours`` is asked before each step and raises when another run has taken over. Raises
-    the SelfhostError that ended the run, after everything was undone that could be.
+    """Runs the plan; ``still_ours`` is asked before each step and raises when another run has taken
+    over. Raises the SelfhostError that ended the run, after everything was undone that could be.
     """
-    from kubectl_selfhost.cluster.prober import Prober
-
-    pivot, journal = prepared.pivot, prepared.journal
-    journal.open(verb="pivot", by=identity())
-    with cluster.waiting(pivot.options.timeout, on_outage=observer.note), Prober(cluster) as prober:
-        try:
-            run(prepared.plan, observer=observer, recorder=journal, before_each=still_ours)
-        except SelfhostError as error:
-            outcome = "stopped" if isinstance(error, Stopped) else "failed"
-            _close(journal, outcome, error.message, prober.report())
-            error.hint = error.hint or _WHAT_NOW
-            raise
-        probe = prober.report()
-    _close(journal, "done", "", probe)
+    pivot = prepared.pivot
+    probe = carrying.carry_out(
+        cluster,
+        prepared.plan,
+        prepared.journal,
+        verb="pivot",
+        timeout=pivot.options.timeout,
+        observer=observer,
+        still_ours=still_ours,
+    )
     return PivotResult(
         node=pivot.node,
         directory=pivot.target.directory,
@@ -134,24 +121,6 @@ def served(cluster: Cluster) -> list[tuple[str, str, str]]:
             by = " and ".join(_BY[i.kind].format(component=component) for i in ready)
             rows.append((component.name, by or "none", name))
     return rows
-
-
-def identity() -> str:
-    """Who runs this, for the Lease and the journal: user and host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
-
-
-def _close(journal: Journal, outcome: str, message: str, probe: ProbeReport) -> None:
-    facts = {
-        "requests": probe.requests,
-        "failures": probe.failures,
-        "longest_gap_seconds": round(probe.longest_gap, 3),
-    }
-    journal.close(outcome, message=message, probe=facts)
 
 
 def _agent_pods(situation: Situation) -> list[dict]:

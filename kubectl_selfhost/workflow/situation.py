@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import CONTROL_PLANE_LABEL, MIRROR_ANNOTATION, NAMESPACE
+from kubectl_selfhost.names import (
+    CONTROL_PLANE_LABEL,
+    MIRROR_ANNOTATION,
+    NAMESPACE,
+    guardian_pod,
+)
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -49,6 +54,10 @@ class Situation:
             ):
                 return pod
         return None
+
+    def has_guardian(self, node: str) -> bool:
+        """Whether the guardian's static pod is on the node."""
+        return any(p["metadata"]["name"] == guardian_pod(node) for p in self._pods_on(node))
 
     def self_hosted(self, component: Component, node: str) -> bool:
         """Whether the DaemonSet's instance serves on the node, Ready, without a static one."""

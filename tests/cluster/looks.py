@@ -8,6 +8,8 @@ import time
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 MANIFESTS = "/etc/kubernetes/manifests"
 KEPT = "/etc/kubernetes/kubectl-selfhost"
+GUARDIAN = "kubectl-selfhost-guardian"
+OURS = {GUARDIAN, *(f"{c}-recovery" for c in COMPONENTS)}
 
 
 def objects(bed, kind: str, *selector: str) -> list[dict]:
@@ -26,7 +28,16 @@ def answers(bed) -> bool:
 
 
 def static_pods(bed) -> set[str]:
-    """The names of the static pods (without the node's), by their mirror pods."""
+    """The names of the static pods (without the node's), by their mirror pods; ours left out."""
+    return {name for name in _mirrored(bed) if name not in OURS}
+
+
+def recovery_pods(bed) -> set[str]:
+    """Of the static pods, those that are ours: the guardian, and copies that stand in."""
+    return _mirrored(bed) & OURS
+
+
+def _mirrored(bed) -> set[str]:
     return {
         pod["metadata"]["name"].removesuffix("-" + pod["spec"]["nodeName"])
         for pod in objects(bed, "pods")
@@ -44,7 +55,7 @@ def kept_files(bed) -> dict[str, str]:
     return {
         path.rpartition("/")[2]: digest
         for path, digest in _digests(bed, KEPT).items()
-        if path.endswith(".yaml")
+        if path.endswith(".yaml") and not path.startswith("recovery/")
     }
 
 

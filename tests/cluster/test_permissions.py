@@ -46,7 +46,7 @@ def test_a_permission_is_missing(bed):
     assert looks.manifest_files(bed) == manifests
 
 
-def test_the_clusterrole_is_enough_to_pivot_and_to_see_the_status(bed):
+def test_the_clusterrole_is_enough_for_every_verb(bed):
     for role in roles():
         bed.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(role))
     bound(bed)
@@ -55,6 +55,9 @@ def test_the_clusterrole_is_enough_to_pivot_and_to_see_the_status(bed):
     status = bed.selfhost("status", AS, check=False)
     assert status.returncode == 0, status
     assert "forbidden" not in status.stdout + status.stderr
+    probe = bed.selfhost("probe", "--duration=2s", "--in-cluster", AS, check=False)
+    assert probe.returncode == 0, probe
+    assert "Left out" not in probe.stdout
 
 
 def bound(bed: Bed) -> None:

@@ -42,8 +42,12 @@ def test_of_the_static_pods_only_etcd_is_left(bed):
     assert looks.static_pods(bed) == {"etcd"}
 
 
-def test_of_the_manifests_only_etcds_is_left(bed):
-    assert set(looks.manifest_files(bed)) == {"etcd.yaml"}
+def test_of_the_manifests_only_etcds_is_left_and_the_guardians_has_come(bed):
+    assert set(looks.manifest_files(bed)) == {"etcd.yaml", f"{looks.GUARDIAN}.yaml"}
+
+
+def test_no_recovery_copy_runs_while_all_is_well(bed):
+    assert looks.recovery_pods(bed) == {looks.GUARDIAN}
 
 
 def test_the_manifests_are_kept_byte_for_byte(bed, pivoted):

@@ -185,7 +185,7 @@ def test_a_variable_that_says_it_already_is_used(apiserver) -> None:
 
 def test_the_apiserver_is_probed_over_loopback(apiserver) -> None:
     container = main(built(APISERVER, apiserver))
-    assert {container[probe]["httpGet"]["host"] for probe in PROBES} == {"127.0.0.1"}
+    assert {container[probe]["httpGet"]["host"] for probe in PROBES} == {"127.0.0.2"}
 
 
 def test_an_apiserver_on_one_address_is_probed_there(apiserver) -> None:

@@ -93,3 +93,22 @@ def test_a_shell_is_refused_in_words() -> None:
     container = {"name": "kube-scheduler", "command": ["/bin/sh", "-c", "kube-scheduler --v=2"]}
     with pytest.raises(SelfhostError, match=r"not started as kubeadm starts it: .*/bin/sh -c"):
         flags.with_flag(container, "v", "3")
+
+
+@pytest.mark.parametrize("old", [["--a=1"], ["--a", "1"], ["--a"], ["--a=1", "--a=2"]])
+def test_a_flag_is_taken_off(old: list[str]) -> None:
+    container = {"command": ["kube-scheduler", "--b=1", *old, "--c"]}
+    assert flags.without_flag(container, "a")
+    assert container["command"] == ["kube-scheduler", "--b=1", "--c"]
+
+
+def test_a_flag_is_taken_off_command_and_args_alike() -> None:
+    container = {"command": ["kube-scheduler", "--a=1"], "args": ["--a=2", "--b"]}
+    assert flags.without_flag(container, "a")
+    assert container == {"command": ["kube-scheduler"], "args": ["--b"]}
+
+
+def test_a_flag_that_is_not_there_is_told() -> None:
+    container = {"command": ["kube-scheduler", "--b=1"]}
+    assert not flags.without_flag(container, "a")
+    assert container["command"] == ["kube-scheduler", "--b=1"]

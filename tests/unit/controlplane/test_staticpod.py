@@ -222,3 +222,22 @@ def test_kubeadms_components_elect_a_leader_save_the_apiserver(manifest, version
 )
 def test_leader_election(flags, elects) -> None:
     assert staticpod.leader_elects(with_command(*flags, component=SCHEDULER)) is elects
+
+
+@pytest.mark.parametrize(
+    ("flag", "seconds"),
+    [("", 2.0), ("2s", 2.0), ("500ms", 0.5), ("1m30s", 90.0), ("1.5s", 1.5), ("soon", 2.0)],
+)
+def test_the_retry_period_of_the_leader_election(manifest, flag, seconds) -> None:
+    pod = manifest("1.37", CONTROLLER_MANAGER)
+    if flag:
+        command = staticpod.component_container(pod)["command"]
+        command.append(f"--leader-elect-retry-period={flag}")
+    assert staticpod.retry_period(pod) == seconds
+
+
+def test_there_is_none_without_an_election(manifest) -> None:
+    pod = manifest("1.37", CONTROLLER_MANAGER)
+    staticpod.component_container(pod)["command"].append("--leader-elect=false")
+    assert staticpod.retry_period(pod) == 0.0
+    assert staticpod.retry_period(manifest("1.37", APISERVER)) == 0.0

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from kubectl_selfhost.output.report import as_seen, findings, summary
+from kubectl_selfhost.output.probe import as_seen
+from kubectl_selfhost.output.report import findings, summary
 from kubectl_selfhost.output.text import Style
 
 
@@ -22,6 +23,13 @@ class Probe:
     requests: int = 420
     failures: dict[str, int] = field(default_factory=dict)
     longest_gap: float = 0.12
+    started: float = 0.0
+    ended: float = 60.0
+    kinds: dict = field(default_factory=dict)
+    sections: tuple = ()
+    slots: tuple = ()
+    watch: None = None
+    endpoints_empty: None = None
 
 
 FOUND = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -77,6 +78,24 @@ def failed_before() -> dict:
     return {**plane, "configmaps": [api.journal(api.run(outcome="failed", message=why))]}
 
 
+def standing_in() -> dict:
+    """After a reboot: a copy serves, the DaemonSet's pod is not there yet."""
+    plane = api.self_hosted_plane()
+    plane["pods"][0] = api.our_pod(APISERVER, ready=False)
+    plane["pods"].append(api.standing_in(APISERVER))
+    plane["daemonsets"][0] = api.daemonset(APISERVER, ready=0)
+    return plane
+
+
+def outdated() -> dict:
+    """Somebody has changed a DaemonSet with kubectl: its copy is another one than would be made."""
+    plane = api.self_hosted_plane()
+    journal = json.loads(plane["configmaps"][0]["data"]["journal.json"])
+    journal["nodes"][api.NODE]["kube-scheduler"]["recovery"] = "0" * 64
+    plane["configmaps"][0]["data"]["journal.json"] = json.dumps(journal)
+    return plane
+
+
 PLANES = {
     "static": api.static_plane,
     "self-hosted": api.self_hosted_plane,
@@ -85,6 +104,8 @@ PLANES = {
     "crashing": crashing,
     "three-nodes": three_nodes,
     "failed-before": failed_before,
+    "standing-in": standing_in,
+    "outdated-copy": outdated,
 }
 
 

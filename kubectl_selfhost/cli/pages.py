@@ -1,0 +1,117 @@
+"""What the verbs that change something have in common: options, the question, and what they print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from kubectl_selfhost.cli import suggestions
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.errors import SelfhostError
+
+NAMES = tuple(component.name for component in COMPONENTS)
+_WAYS = ("auto", "seamless", "shared", "waiting")
+
+
+def component_name(name: str) -> str:
+    """The name of a component. Raises typer.BadParameter."""
+    if name not in NAMES:
+        raise typer.BadParameter(f'"{name}" is none of {", ".join(NAMES)}')
+    return name
+
+
+def _way(name: str) -> str:
+    if name not in _WAYS:
+        raise typer.BadParameter(f'"{name}" is none of {", ".join(_WAYS)}')
+    return name
+
+
+#: ``handover: HandOverWay = "auto"``
+HandOverWay = Annotated[
+    str,
+    typer.Option(
+        "--handover",
+        metavar="|".join(_WAYS),
+        help="The way in which a port changes hands.",
+        parser=_way,
+        autocompletion=suggestions.among(_WAYS),
+    ),
+]
+
+
+def require_an_answer(*, yes: bool) -> None:
+    """Refuses where nobody could say yes."""
+    if not yes and not sys.stdin.isatty():
+        raise SelfhostError(
+            "There is no terminal on which to ask you whether to begin. Nothing was changed.",
+            "Look at the plan with --dry-run=client, then run it with --yes.",
+        )
+
+
+def ask(*, yes: bool) -> None:
+    """Asks, unless that was answered beforehand."""
+    if not yes and not typer.confirm("Begin?", err=True):
+        raise SelfhostError("You said no. Nothing was changed.")
+
+
+def say(text: str) -> None:
+    """A word to the person."""
+    print(text, file=sys.stderr)
+
+
+def print_plan(plan: Any, *, file: TextIO) -> None:
+    """The plan's page."""
+    from kubectl_selfhost.output.plan import page
+
+    print_lines(
+        file,
+        lambda style: page(
+            plan.title, plan.as_rows(), facts=plan.facts, know=plan.know, style=style
+        ),
+    )
+
+
+def print_manifests(manifests: list[dict], how: str) -> None:
+    """Objects as data: ``how`` is yaml, json or name."""
+    from kubectl_selfhost.output.manifests import as_text
+
+    sys.stdout.write(as_text(manifests, how))
+
+
+def print_summary(
+    cluster: Any,
+    title: str,
+    *,
+    seconds: dict[str, float],
+    probe: Any,
+    know: list[str],
+    file: TextIO,
+) -> None:
+    """What runs where now, how long each switch took, and what a client saw of it."""
+    from kubectl_selfhost.output import report
+    from kubectl_selfhost.output.text import is_terminal
+    from kubectl_selfhost.workflow.pivoting import served
+
+    print_lines(
+        file,
+        lambda style: report.summary(
+            title,
+            served=served(cluster),
+            switched=seconds,
+            probe=probe,
+            know=know,
+            next_command="kubectl selfhost status",
+            drawn=is_terminal(file),
+            style=style,
+        ),
+    )
+
+
+def print_lines(file: TextIO, lines: Callable[[Any], list[str]]) -> None:
+    """Lines, styled for what ``file`` is, between two empty ones."""
+    from kubectl_selfhost.output.text import Style
+
+    print("", *lines(Style.for_stream(file)), "", sep="\n", file=file)

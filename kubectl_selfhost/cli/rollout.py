@@ -1,0 +1,152 @@
+"""``kubectl selfhost rollout``: change self-hosted components, or just start them anew."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from typing import Annotated, Any
+
+import typer
+
+from kubectl_selfhost.cli import pages, suggestions
+from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
+from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
+from kubectl_selfhost.controlplane.component import COMPONENTS
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.lstrip("-").partition("=")
+    if not name or not equals:
+        raise typer.BadParameter(f'"{text}" is not NAME=VALUE')
+    return name, value
+
+
+def _flag_name(text: str) -> str:
+    name = text.lstrip("-")
+    if not name or "=" in name:
+        raise typer.BadParameter(f'"{text}" is no flag\'s name')
+    return name
+
+
+def rollout(
+    connection: ConnectionOptions,
+    *,
+    component: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[COMPONENT]...",
+            help="What to roll out; all three without any.",
+            parser=pages.component_name,
+            autocompletion=suggestions.among(pages.NAMES),
+        ),
+    ] = None,
+    image: Annotated[
+        str, typer.Option("--image", metavar="IMAGE", help="The new image.", show_default=False)
+    ] = "",
+    set_flag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set-flag",
+            metavar="NAME=VALUE",
+            help="Set a flag of the component (repeatable).",
+            show_default=False,
+        ),
+    ] = None,
+    unset_flag: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unset-flag",
+            metavar="NAME",
+            help="Take a flag of the component off (repeatable).",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Yes = False,
+    dry_run: DryRun = "none",
+    output: Annotated[str, output_format("yaml", "json", "name")] = "",
+    timeout: Timeout = 300.0,
+    handover: pages.HandOverWay = "auto",
+) -> None:
+    """Replace the pods of self-hosted components, one component after the other.
+
+    With new image or flags, or unchanged (they read renewed certificates then). No client meets a
+    new API server before it is ready; one that does not get ready never costs the old one, and the
+    DaemonSet says again what it said.
+    """
+    from kubectl_selfhost.cluster.kubeconfig import connect
+    from kubectl_selfhost.controlplane.change import Change
+    from kubectl_selfhost.workflow.rollout import RolloutOptions
+
+    if timeout <= 0:
+        raise typer.BadParameter("must be more than 0", param_hint="--timeout")
+    chosen = component or list(pages.NAMES)
+    change = Change(
+        image=image,
+        flags=dict(_setting(text) for text in set_flag or []),
+        without=tuple(_flag_name(text) for text in unset_flag or []),
+    )
+    if change and len(chosen) != 1:
+        raise typer.BadParameter(
+            f"name the one component that is meant: {', '.join(pages.NAMES)}",
+            param_hint="COMPONENT",
+        )
+    options = RolloutOptions(
+        components=tuple(c for c in COMPONENTS if c.name in chosen),
+        change=change,
+        timeout=timeout,
+        handover=handover,
+    )
+    cluster = connect(connection)
+    if dry_run == "none":
+        _carry_out(cluster, options, yes=yes, output=output)
+    else:
+        _rehearse(cluster, options, how=dry_run, output=output)
+
+
+def _rehearse(cluster: Any, options: Any, *, how: str, output: str) -> None:
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow import rolling
+
+    with Progress() as progress:
+        prepared = rolling.prepare(cluster, options, observer=progress)
+    if output:
+        rollout = prepared.rollout
+        pages.print_manifests([rollout.after(c) for c in options.components], output)
+    else:
+        pages.print_plan(prepared.plan, file=sys.stdout)
+    pages.say(f"Nothing was changed (--dry-run={how}).")
+
+
+def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
+    from kubectl_selfhost.cluster.lease import RunLease
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow import carrying, rolling
+
+    pages.require_an_answer(yes=yes)
+    identity = f"{carrying.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    with (
+        Progress() as progress,
+        RunLease(
+            # Another run may be switching the API server just now.
+            cluster.with_patience(options.timeout),
+            identity=identity,
+            waiting=progress.step_waiting,
+        ) as lease,
+    ):
+        rolling.settle_leftovers(cluster, options, observer=progress)
+        prepared = rolling.prepare(cluster, options, observer=progress)
+        pages.print_plan(prepared.plan, file=sys.stderr)
+        pages.ask(yes=yes)
+        result = rolling.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
+    if output:
+        rollout = prepared.rollout
+        pages.print_manifests([rollout.after(c) for c in options.components], output)
+    pages.print_summary(
+        cluster,
+        "The roll-out is done.",
+        seconds=result.seconds,
+        probe=result.probe,
+        know=[],
+        file=sys.stderr if output else sys.stdout,
+    )

@@ -1,0 +1,104 @@
+"""The guardian: a static pod that brings a rebooted node's control plane back, without any API.
+
+It is the node agent's program again, this time unprivileged: it has no capability, sees no process
+but its own, and of the node's files only the kubelet's directory and ours. It runs as root since both
+belong to root, and on the node's network to see whether somebody listens on a port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kubectl_selfhost.names import FIELD_MANAGER, GUARDIAN, NAMESPACE
+from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node.pod import HOST, NodeTarget
+
+#: The program's name in our directory on the node (packaging/agent/recovery.h): a static pod may not
+#: have it from a ConfigMap.
+PROGRAM = "agent"
+#: The list of what is guarded, beside the copies (packaging/agent/recovery.h).
+LIST = "guarded"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A component: its port, and the file name of the static pod that it once was."""
+
+    component: str
+    port: int
+    file: str
+
+
+def guarded_list(guarded: Iterable[Guarded]) -> str:
+    """The content of the file that tells the guardian what to look after."""
+    lines = [
+        line
+        for one in guarded
+        for line in (f"component={one.component}", f"port={one.port}", f"file={one.file}")
+    ]
+    return "".join(f"{line}\n" for line in [*lines, "end=1"])
+
+
+def manifest(target: NodeTarget) -> dict:
+    """The manifest of the guardian's static pod for ``target``."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": GUARDIAN,
+            "namespace": NAMESPACE,
+            "labels": {
+                "app.kubernetes.io/name": GUARDIAN,
+                "app.kubernetes.io/managed-by": FIELD_MANAGER,
+                "tier": "control-plane",
+            },
+            "annotations": {
+                "kubectl-selfhost/purpose": (
+                    "After a reboot it starts copies of the control plane's pods, until the "
+                    "DaemonSets' own are up again."
+                ),
+                # Another program is another pod: the kubelet starts it anew.
+                "kubectl-selfhost/program": binaries.config_map_name(target.arch),
+            },
+        },
+        "spec": {
+            "hostNetwork": True,
+            "priorityClassName": "system-node-critical",
+            "priority": 2000001000,
+            "terminationGracePeriodSeconds": 5,
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [_container(target)],
+            "volumes": [
+                _volume("manifests", target.static_pod_path),
+                _volume("kubectl-selfhost", target.directory),
+            ],
+        },
+    }
+
+
+def _container(target: NodeTarget) -> dict:
+    return {
+        "name": "guardian",
+        "image": target.image,
+        "imagePullPolicy": "Never",
+        "command": [f"{HOST}{target.directory}/{PROGRAM}", "guard", *target.arguments],
+        "resources": {"requests": {"cpu": "5m", "memory": "8Mi"}},
+        "securityContext": {
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        # Where the agent has them too: the paths in its state file hold here as well.
+        "volumeMounts": [
+            {"name": "manifests", "mountPath": HOST + target.static_pod_path},
+            {"name": "kubectl-selfhost", "mountPath": HOST + target.directory},
+        ],
+    }
+
+
+def _volume(name: str, path: str) -> dict:
+    return {"name": name, "hostPath": {"path": path, "type": "Directory"}}

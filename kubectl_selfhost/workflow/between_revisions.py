@@ -1,0 +1,131 @@
+"""The hand-over of a roll-out: from a DaemonSet's pod to the one of its next revision, on its node.
+
+The DaemonSet controller does what it always does: it makes the new pod beside the old one (maxSurge)
+and takes the old one away once the new one has been Ready for ``minReadySeconds``. So whatever
+becomes of this run, a new instance that doesn't get Ready never costs the old one. What is added is
+what the controller can't see to: that no client meets an apiserver which isn't ready, and that the
+next one leads at once.
+
+Where there is a leader, the old process is killed, not its pod: the kubelet starts it again, as a
+standby, so that somebody leads even if the new one can't.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node.agent import AgentGone
+from kubectl_selfhost.workflow.handover import HandOver, Subject
+from kubectl_selfhost.workflow.ways import SEAMLESS
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+@dataclass(frozen=True)
+class Revision(Subject):
+    """The pod that is to go, and its DaemonSet before and after the change."""
+
+    before: dict
+    after: dict
+
+
+class BetweenRevisions(HandOver[Revision]):
+    """DaemonSet to DaemonSet."""
+
+    old_kind = "former"
+    _begun: Revision | None = None
+    _stood_in = False
+
+    def do(self, subject: Revision) -> None:
+        self._conditions.old_pod = subject.old_uid
+        super().do(subject)
+
+    def undo(self) -> None:
+        """Has the DaemonSet say again what it said, unless the new instance serves."""
+        if self.seconds is not None or self._begun is None:
+            return
+        with self._cluster.waiting(self._timeout):
+            self._resume()
+            put_back(self._cluster, self._begun.before)
+            # The steward keeps clients away from the new one until the DaemonSet has taken it away.
+            self._wait(
+                self._old_serves_alone, f"the former {self.component} to serve alone", self._timeout
+            )
+            self._stop_steering()
+
+    def _resume(self) -> None:
+        with suppress(AgentGone):  # an agent that ends lets everybody go on
+            self._agent.resume(self.component.name)
+
+    def _stop_steering(self) -> None:
+        with suppress(AgentGone):
+            if self._shared:
+                self._agent.unshare(self.component.name, ())
+
+    def _old_serves_alone(self) -> bool:
+        if self.component.lease is not None and self._conditions.old_pod_is_gone():
+            self._stand_in()
+        return self._conditions.old_serves()
+
+    def _stand_in(self) -> None:
+        """Makes a pod like the old one, bound to its node, which the DaemonSet then adopts.
+
+        Where the new instance is Ready and yet can't lead, nobody else would: it takes a
+        controller-manager to make a DaemonSet's pod, and a scheduler to bind it.
+        """
+        if self._begun is not None and not self._stood_in:
+            self._stood_in = True
+            from kubectl_selfhost.cluster.kinds import PODS
+
+            self._cluster.create(PODS, stand_in(self._begun.before, self.node))
+
+    def _share(self, subject: Revision) -> None:
+        """Instances of ours share their ports by themselves; only a steward must be asked for."""
+        self._begun = subject
+        if self.choice.way == SEAMLESS:
+            super()._share(subject)
+
+    def _let_new_start(self, subject: Revision) -> None:
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        self._cluster.replace(DAEMONSETS, subject.after)
+
+    def _stop_old(self, subject: Revision) -> None:
+        if self.component.lease is not None:
+            self._agent.kill(subject.old_uid)
+
+    def _wait_until_old_is_gone(self) -> None:
+        """It was seen to be; what runs by now is a standby that the kubelet has started."""
+
+    def _settle(self) -> None:
+        self._wait(self._conditions.old_pod_ends, f"the former {self.component} to be told to end")
+
+
+def stand_in(daemonset: dict, node: str) -> dict:
+    """The manifest of a pod as the DaemonSet's template says it, bound to ``node``."""
+    template = deepcopy(daemonset["spec"]["template"])
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": daemonset["metadata"]["name"] + "-",
+            "namespace": NAMESPACE,
+            "labels": template["metadata"].get("labels", {}),
+            "annotations": template["metadata"].get("annotations", {}),
+        },
+        "spec": {**template["spec"], "nodeName": node},
+    }
+
+
+def put_back(cluster: Cluster, before: dict) -> None:
+    """Has the DaemonSet say again what it said ``before``, whatever became of it since."""
+    from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+    current = cluster.get(DAEMONSETS, before["metadata"]["name"], NAMESPACE)
+    current["spec"]["template"] = before["spec"]["template"]
+    cluster.replace(DAEMONSETS, current)

@@ -1,0 +1,95 @@
+"""Carries a plan out: it is written down, the API is looked at meanwhile, and what ends it is told."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import PROBE
+from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.runner import Observer, Stopped, run
+from kubectl_selfhost.workflow.step import Plan
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.prober import Prober
+    from kubectl_selfhost.cluster.sightings import ProbeReport
+
+
+def carry_out(
+    cluster: Cluster,
+    plan: Plan,
+    journal: Journal,
+    *,
+    verb: str,
+    timeout: float,
+    observer: Observer,
+    still_ours: Callable[[], None],
+) -> ProbeReport:
+    """Runs the plan of ``verb`` while the API is probed, and writes the journal.
+
+    ``timeout`` is for how many seconds the API may be away, ``still_ours`` is asked before each
+    step and raises when another run has taken over. Raises the SelfhostError that ended the run,
+    after everything was undone that could be.
+    """
+    from kubectl_selfhost.cluster import prober as probers
+
+    journal.open(verb=verb, by=identity())
+    with (
+        cluster.waiting(timeout, on_outage=observer.note),
+        # Only one run goes on at a time: what one that was killed has left is the next one's.
+        probers.Prober(cluster, kinds=probers.WHILE_RUNNING, name=f"{PROBE}-run") as prober,
+    ):
+        try:
+            recorder = _Marking(journal, prober)
+            run(plan, observer=observer, recorder=recorder, before_each=still_ours)
+        except SelfhostError as error:
+            outcome = "stopped" if isinstance(error, Stopped) else "failed"
+            _close(journal, outcome, error.message, prober.report())
+            error.hint = error.hint or (
+                "What was begun is undone as far as nothing uses it: `kubectl selfhost status` "
+                f"shows it. Mend the cause, then run `kubectl selfhost {verb}` again."
+            )
+            raise
+        probe = prober.report()
+    _close(journal, "done", "", probe)
+    return probe
+
+
+class _Marking:
+    """The journal, with the prober told of each hand-over: what clients saw before, while and after
+    it can be told apart then."""
+
+    def __init__(self, journal: Journal, prober: Prober) -> None:
+        self._journal = journal
+        self._prober = prober
+
+    def step_began(self, name: str) -> None:
+        if name.startswith(_CHANGING_HANDS):
+            self._prober.mark(name.partition("/")[2])
+        self._journal.step_began(name)
+
+    def step_ended(self, name: str, outcome: str, message: str = "") -> None:
+        self._journal.step_ended(name, outcome, message)
+        if name.startswith(_CHANGING_HANDS):
+            self._prober.mark("after")
+
+
+#: How the names of the steps begin in which a component changes hands.
+_CHANGING_HANDS = ("hand-over/", "roll-out/")
+
+
+def identity() -> str:
+    """Who runs this, for the Lease and the journal: user and host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _close(journal: Journal, outcome: str, message: str, probe: ProbeReport) -> None:
+    journal.close(outcome, message=message, probe=probe.facts())

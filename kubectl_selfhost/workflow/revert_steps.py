@@ -1,0 +1,274 @@
+"""The revert's steps: each method makes one, with its reason, its check and its undo."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.instance import DAEMONSET
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
+from kubectl_selfhost.node import binaries, manifestfile
+from kubectl_selfhost.node.orders import KeptFile
+from kubectl_selfhost.workflow import recovering, ways
+from kubectl_selfhost.workflow.conditions import instances_on
+from kubectl_selfhost.workflow.journal import Journal, now
+from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.step import Step
+from kubectl_selfhost.workflow.steps import CommonSteps, discard
+from kubectl_selfhost.workflow.to_former_file import ToFormerFile
+from kubectl_selfhost.workflow.to_static_pod import ToStaticPod
+from kubectl_selfhost.workflow.ways import SHARED, UNAVAILABLE, Choice
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.workflow.revert import Revert
+
+#: The name of a kept manifest that another one has taken the place of.
+_OLDER = re.compile(r"\.\d+$")
+
+
+class RevertSteps(CommonSteps):
+    """Makes the revert's steps; each method is one step."""
+
+    def __init__(self, revert: Revert, observer: Observer, journal: Journal) -> None:
+        super().__init__(
+            revert.cluster,
+            revert.agent,
+            address=revert.advertise_address(),
+            timeout=revert.options.timeout,
+            observer=observer,
+        )
+        self._revert = revert
+        self._journal = journal
+        self._kept: dict[Component, KeptFile] = {}
+
+    def inspect(self) -> Step:
+        return Step(
+            name=f"node-agent/{self._node}",
+            title=f"Start the node agent on {self._node}, read the manifests that are kept there",
+            why="it places the manifests, and takes them away again unless told in time",
+            done=lambda: False,
+            do=self._start_agent,
+            undo=self.stop_agent,
+        )
+
+    def recovery_off(self) -> Step:
+        return Step(
+            name=f"guardian-off/{self._node}",
+            title=f"Switch the guardian on {self._node} off",
+            why="a copy of a component that is handed over would be in its way",
+            done=lambda: False,
+            do=self._agent.disable_guardian,
+            undo=self._guard_what_is_left,
+        )
+
+    def recovery_on(self) -> Step:
+        return Step(
+            name=f"guardian-on/{self._node}",
+            title=f"Switch the guardian on {self._node} on again",
+            why="what stays self-hosted needs it after a reboot",
+            done=lambda: False,
+            do=self._guard_what_is_left,
+        )
+
+    def recovery_gone(self) -> Step:
+        return Step(
+            name=f"recovery-gone/{self._node}",
+            title=f"Remove the guardian and the recovery copies from {self._node}",
+            why="static pods come back after a reboot by themselves",
+            done=lambda: False,
+            do=self._agent.clear_recovery,
+        )
+
+    def handover(self, component: Component, choice: Choice | None) -> ToStaticPod:
+        return ToStaticPod(
+            self._cluster,
+            self._agent,
+            component,
+            choice=choice or Choice(SHARED),
+            timeout=self._timeout,
+            tell=self._tell,
+        )
+
+    def switch(self, handover: ToStaticPod) -> Step:
+        component = handover.component
+        static = self._revert.is_static(component)
+
+        def do() -> None:
+            if handover.stands():
+                handover.remove()
+            else:
+                kept = self._kept.get(component)
+                file = kept.name if kept else f"{component}.yaml"
+                handover.do(self._revert.subject(component, file=file))
+            # It is no back-up any more: what is on the node is what runs.
+            self._journal.component(self._node, component.name, switched_at=None, reverted_at=now())
+
+        return Step(
+            name=f"hand-over/{component}",
+            title=(
+                f"Delete DaemonSet {component.daemonset}: {component} is static already"
+                if static
+                else f"Hand {component} over from the DaemonSet to a static pod"
+            ),
+            why="the DaemonSet is deleted when the static pod serves, and not before",
+            done=handover.done,
+            do=do,
+            undo=handover.undo,
+            unavailable="" if static else UNAVAILABLE[handover.choice.way].get(component, ""),
+        )
+
+    def exchange(self, component: Component) -> Step:
+        handover = ToFormerFile(
+            self._cluster,
+            self._agent,
+            component,
+            kept=lambda: self._kept[component],
+            timeout=self._timeout,
+            tell=self._tell,
+        )
+        port = self._revert.port(component)
+        return Step(
+            name=f"exchange/{component}",
+            title=f"Put the manifest of {component} back as it was before the pivot",
+            why="asked for with --from-backup; the agent takes it away again unless told in time",
+            done=lambda: component not in self._kept or handover.done(),
+            do=lambda: handover.do(port),
+            undo=handover.undo,
+            unavailable=UNAVAILABLE[ways.WAITING].get(component, ""),
+        )
+
+    def pods_ended(self) -> Step:
+        def left() -> list[str]:
+            return [
+                instance.pod
+                for component in self._revert.to_revert
+                for instance in instances_on(self._cluster, component, self._node)
+                if instance.kind == DAEMONSET
+            ]
+
+        def ended() -> bool:
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            for pod in left():
+                raise Waiting(f"{pod} lets its last requests finish")
+            return True
+
+        return Step(
+            name=f"former-pods/{self._node}",
+            title="Wait until the DaemonSets' pods have let their last requests finish",
+            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            done=lambda: not left(),
+            do=lambda: self.wait(ended, "the DaemonSets' pods to end"),
+        )
+
+    def unlabel(self) -> Step:
+        from kubectl_selfhost.cluster.kinds import NODES
+
+        def labels() -> dict:
+            return self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
+
+        return Step(
+            name=f"unlabel/{self._node}",
+            title=f"Take the label {NODE_LABEL} off node {self._node}",
+            why="no DaemonSet of ours is left that would look for it",
+            done=lambda: NODE_LABEL not in labels(),
+            do=lambda: discard(
+                self._cluster.patch(NODES, self._node, {"metadata": {"labels": {NODE_LABEL: None}}})
+            ),
+        )
+
+    def tidy(self) -> Step:
+        directory, keep = self._revert.target.directory, self._revert.options.keep_backups
+
+        def tidy() -> None:
+            if not self._agent.tidy(keep_backups=keep) and not keep:
+                self._observer.warning(
+                    f"{directory} on {self._node} holds files that aren't ours; they stay"
+                )
+
+        return Step(
+            name=f"tidy/{self._node}",
+            title=(
+                f"Take everything but the kept manifests out of {directory}"
+                if keep
+                else f"Remove {directory} from {self._node}"
+            ),
+            why="the static pods' manifests are where kubeadm has them",
+            done=lambda: False,
+            do=tidy,
+        )
+
+    def remove_program(self) -> Step:
+        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
+
+        name = binaries.config_map_name(self._agent.target.arch)
+        return Step(
+            name="remove-program",
+            title=f"Delete ConfigMap {name}",
+            why="no pod of ours is left that would run it",
+            done=lambda: self._cluster.find(CONFIGMAPS, name, NAMESPACE) is None,
+            do=lambda: discard(self._cluster.delete(CONFIGMAPS, name, NAMESPACE)),
+        )
+
+    def _guard_what_is_left(self) -> None:
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        left = {
+            component: daemonset
+            for component in COMPONENTS
+            if (daemonset := self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE))
+        }
+        recovering.install_guardian(self._agent, left, journal=self._journal)
+
+    def _start_agent(self) -> None:
+        if not self._agent.runs():
+            self._agent.start(timeout=self._timeout, tell=self._tell)
+        self._agent.check()
+        kept = self._agent.kept()
+        for component in {*self._revert.to_revert, *self._revert.to_exchange}:
+            self._take_backup(component, [k for k in kept if k.component == component.name])
+        for handover in self._revert.handovers:
+            if not self._revert.is_static(handover.component):
+                self._look_at_way(handover)
+
+    def _take_backup(self, component: Component, kept: list[KeptFile]) -> None:
+        """Renders the manifest with what is kept on the node: that is where the truth is."""
+        contents = {file.name: file.content for file in kept}
+        names = [n for n in manifestfile.files_of(contents, component) if not _OLDER.search(n)]
+        if len(names) != 1:
+            self._observer.note(
+                f"{component}: no manifest of before the pivot is kept on {self._node}"
+                if not names
+                else f"{component}: {', '.join(names)} are kept on {self._node}, so none is used"
+            )
+            if self._revert.options.from_backup and component in self._revert.to_revert:
+                raise SelfhostError(
+                    f"The manifest of {component} as it was is not to be found on {self._node}.",
+                    "Without --from-backup it is made of the DaemonSet.",
+                )
+            return
+        self._kept[component] = next(file for file in kept if file.name == names[0])
+        if component not in self._revert.to_revert or self._revert.is_static(component):
+            return
+        before = self._revert.manifest(component)
+        self._revert.backups[component] = manifestfile.document(contents[names[0]] or b"")
+        if self._revert.manifest(component) != before:
+            self._observer.note(f"{component}: {self._revert.differences(component)}")
+
+    def _look_at_way(self, handover: ToStaticPod) -> None:
+        """Takes the best way that the node itself allows, where it's worse than what was planned."""
+        component = handover.component
+        subject = self._revert.subject(component, file="")
+        seen = self._agent.can_share(subject.port, subject.old_uid, ())
+        possible = Choice(seen.way, seen.why)
+        if not ways.worse(possible, handover.choice):
+            return
+        if possible.way == ways.WAITING:
+            raise SelfhostError(
+                f"The port of {component} can't be shared on node {self._node}: {seen.why}.",
+                "Mend that, or go back as the README says for a node without the API.",
+            )
+        handover.choice = ways.choose(component, possible, self._revert.options.handover)
+        self._observer.note(f"{component} changes hands in this way: {handover.choice}")

@@ -1,0 +1,165 @@
+"""A revert from beginning to end: what has to be settled, checked, planned, and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL, JOURNAL, NAMESPACE, NODE_LABEL
+from kubectl_selfhost.node import binaries
+from kubectl_selfhost.workflow import access, carrying, leftovers
+from kubectl_selfhost.workflow import journal as journals
+from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.revert import Revert, RevertOptions
+from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
+from kubectl_selfhost.workflow.step import Plan
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.sightings import ProbeReport
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A revert that was looked at and may begin."""
+
+    revert: Revert
+    plan: Plan
+    journal: Journal
+
+
+@dataclass(frozen=True)
+class RevertResult:
+    """What a finished revert did. ``seconds`` is each component's switch, by its name; ``whole``:
+    no component is self-hosted any more."""
+
+    whole: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+    probe: ProbeReport | None = None
+
+
+def nothing_to_do(cluster: Cluster, options: RevertOptions) -> bool:
+    """Whether none of the components is self-hosted, and nothing of ours is left over."""
+    from kubectl_selfhost.cluster.kinds import CONFIGMAPS
+
+    situation = read_situation(cluster)
+    if any(component.daemonset in situation.daemonsets for component in options.components):
+        return False
+    if any(component.daemonset in situation.daemonsets for component in COMPONENTS):
+        return True
+    labelled = any(NODE_LABEL in (n["metadata"].get("labels") or {}) for n in situation.nodes)
+    programs = {binaries.config_map_name(arch) for arch in binaries.ARCHITECTURES}
+    names = {one["metadata"]["name"] for one in cluster.list(CONFIGMAPS, NAMESPACE)}
+    return not labelled and not names & {*programs, JOURNAL}
+
+
+def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> Prepared:
+    """Looks at the control plane and makes the plan; changes nothing.
+
+    Raises SelfhostError where a revert can't begin, with what to do.
+    """
+    _require_permissions(cluster)
+    situation = read_situation(cluster)
+    node = _only_node(situation)
+    revert = Revert(
+        cluster,
+        situation,
+        node=node,
+        static_pod_path=static_pod_path(cluster, node),
+        options=options,
+        backups=_backups(journals.read(cluster), node),
+    )
+    for component in revert.to_revert:
+        if not revert.is_static(component):
+            _require_settled(situation, component)
+            revert.instance(component)
+    journal = Journal(cluster)
+    return Prepared(revert, revert.plan(observer=observer, journal=journal), journal)
+
+
+def settle_leftovers(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> None:
+    """Finishes what a killed run had begun; needs the run's Lease."""
+    leftovers.settle(cluster, read_situation(cluster), timeout=options.timeout, observer=observer)
+
+
+def carry_out(
+    cluster: Cluster,
+    prepared: Prepared,
+    *,
+    observer: Observer,
+    still_ours: Callable[[], None],
+) -> RevertResult:
+    """Runs the plan; see ``carrying.carry_out``. A journal of what is undone whole goes, too."""
+    revert = prepared.revert
+    probe = carrying.carry_out(
+        cluster,
+        prepared.plan,
+        prepared.journal,
+        verb="revert",
+        timeout=revert.options.timeout,
+        observer=observer,
+        still_ours=still_ours,
+    )
+    if revert.whole:
+        with cluster.waiting(revert.options.timeout):
+            prepared.journal.remove()
+    return RevertResult(
+        whole=revert.whole,
+        seconds={h.component.name: h.seconds for h in revert.handovers if h.seconds is not None},
+        probe=probe,
+    )
+
+
+def _backups(journal: dict, node: str) -> dict[Component, dict]:
+    """The manifests of before the pivot, as far as the journal has them."""
+    import yaml
+
+    found: dict[Component, dict] = {}
+    for component in COMPONENTS:
+        text = journal.get("nodes", {}).get(node, {}).get(component.name, {}).get("manifest")
+        try:
+            document = yaml.safe_load(text or "")
+        except yaml.YAMLError:
+            continue
+        if isinstance(document, dict) and document.get("kind") == "Pod":
+            found[component] = document
+    return found
+
+
+def _only_node(situation: Situation) -> str:
+    if len(situation.nodes) != 1:
+        raise SelfhostError(
+            f"{len(situation.nodes)} nodes have the label {CONTROL_PLANE_LABEL}, not one.",
+            "This version reverts control planes with one control-plane node.",
+        )
+    return situation.nodes[0]["metadata"]["name"]
+
+
+def _require_permissions(cluster: Cluster) -> None:
+    from kubectl_selfhost.cluster.access import denied
+
+    refused = denied(cluster, access.for_pivot())
+    if refused:
+        raise SelfhostError(
+            "You may not " + "; ".join(str(d) for d in refused) + ".",
+            "Ask for the ClusterRole in the README, or use another --user or --context.",
+        )
+
+
+def _require_settled(situation: Situation, component: Component) -> None:
+    """What is being rolled out has two instances, and nobody could say which of them is meant."""
+    daemonset = situation.daemonsets[component.daemonset]
+    status = daemonset.get("status", {})
+    seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
+    wanted = status.get("desiredNumberScheduled", 0)
+    if not seen or status.get("updatedNumberScheduled", 0) != wanted:
+        raise SelfhostError(
+            f"DaemonSet {component.daemonset} is being rolled out, or can't be.",
+            f"Look at `kubectl -n {NAMESPACE} rollout status daemonset/{component.daemonset}`; "
+            f"`kubectl -n {NAMESPACE} rollout undo daemonset/{component.daemonset}` takes a change "
+            "back that can't be rolled out.",
+        )

@@ -1,0 +1,140 @@
+"""A roll-out from beginning to end: what has to be settled, checked, planned, and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import recovery
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL
+from kubectl_selfhost.workflow import access, carrying, leftovers
+from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
+from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
+from kubectl_selfhost.workflow.step import Plan
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.sightings import ProbeReport
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A roll-out that was looked at and may begin."""
+
+    rollout: Rollout
+    plan: Plan
+    journal: Journal
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """What a finished roll-out did. ``seconds`` is each component's switch, by its name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    probe: ProbeReport | None = None
+
+
+def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Prepared:
+    """Looks at the control plane and makes the plan; changes nothing.
+
+    Raises SelfhostError where a roll-out can't begin, with what to do.
+    """
+    from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+    rollout = look(cluster, read_situation(cluster), options)
+    for component in options.components:
+        # The API server judges it now, not half-way.
+        cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
+    journal = Journal(cluster)
+    return Prepared(rollout, rollout.plan(observer=observer, journal=journal), journal)
+
+
+def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rollout:
+    """The roll-out of a control plane that stands still. Raises SelfhostError where it doesn't."""
+    _require_permissions(cluster)
+    if len(situation.nodes) != 1:
+        raise SelfhostError(
+            f"{len(situation.nodes)} nodes have the label {CONTROL_PLANE_LABEL}, not one.",
+            "This version rolls out control planes with one control-plane node.",
+        )
+    standing_in = recovery.standing_in(situation.pods)
+    if standing_in:
+        raise SelfhostError(
+            f"Recovery copies stand in for {', '.join(standing_in)}.",
+            "Wait until the guardian has taken them away: `kubectl selfhost status --watch`.",
+        )
+    for component in options.components:
+        _require_settled(situation, component)
+    node = situation.nodes[0]["metadata"]["name"]
+    return Rollout(
+        cluster,
+        situation,
+        node=node,
+        static_pod_path=static_pod_path(cluster, node),
+        options=options,
+    )
+
+
+def settle_leftovers(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> None:
+    """Finishes what a killed run had begun; needs the run's Lease."""
+    leftovers.settle(cluster, read_situation(cluster), timeout=options.timeout, observer=observer)
+
+
+def carry_out(
+    cluster: Cluster,
+    prepared: Prepared,
+    *,
+    observer: Observer,
+    still_ours: Callable[[], None],
+) -> RolloutResult:
+    """Runs the plan; see ``carrying.carry_out``."""
+    rollout = prepared.rollout
+    probe = carrying.carry_out(
+        cluster,
+        prepared.plan,
+        prepared.journal,
+        verb="rollout",
+        timeout=rollout.options.timeout,
+        observer=observer,
+        still_ours=still_ours,
+    )
+    return RolloutResult(
+        seconds={h.component.name: h.seconds for h in rollout.handovers if h.seconds is not None},
+        probe=probe,
+    )
+
+
+def _require_permissions(cluster: Cluster) -> None:
+    from kubectl_selfhost.cluster.access import denied
+
+    refused = denied(cluster, access.for_pivot())
+    if refused:
+        raise SelfhostError(
+            "You may not " + "; ".join(str(d) for d in refused) + ".",
+            "Ask for the ClusterRole in the README, or use another --user or --context.",
+        )
+
+
+def _require_settled(situation: Situation, component: Component) -> None:
+    """Only what stands still is changed."""
+    daemonset = situation.daemonsets.get(component.daemonset)
+    if daemonset is None:
+        raise SelfhostError(
+            f"{component} is not self-hosted: there is no DaemonSet {component.daemonset}.",
+            "`kubectl selfhost pivot` makes it so; `kubectl selfhost status` shows where it stands.",
+        )
+    status = daemonset.get("status", {})
+    wanted = status.get("desiredNumberScheduled", 0)
+    seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
+    if not seen or status.get("updatedNumberScheduled", 0) != wanted:
+        raise SelfhostError(
+            f"DaemonSet {component.daemonset} is being rolled out already, or can't be.",
+            f"Look at `kubectl -n kube-system rollout status daemonset/{component.daemonset}`; "
+            f"`kubectl -n kube-system rollout undo daemonset/{component.daemonset}` takes a change "
+            "back that can't be rolled out.",
+        )

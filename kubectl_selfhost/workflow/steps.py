@@ -1,0 +1,125 @@
+"""Steps that every plan has which puts an agent on a node: its program, its pod, the address of the
+Service ``kubernetes`` meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node.agent import NodeAgent
+from kubectl_selfhost.workflow import service_address
+from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.step import Step
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+class CommonSteps:
+    """Makes these steps; each method is one step."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        agent: NodeAgent,
+        *,
+        address: str,
+        timeout: float,
+        observer: Observer,
+    ) -> None:
+        """``address`` is the node's in the Service ``kubernetes``, ``timeout`` each wait's limit."""
+        self._cluster = cluster
+        self._agent = agent
+        self._node = agent.target.node
+        self._address = address
+        self._timeout = timeout
+        self._observer = observer
+        self._tell = observer.step_waiting
+
+    def program(self) -> Step:
+        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
+
+        arch = self._agent.target.arch
+        name = binaries.config_map_name(arch)
+        return Step(
+            name="agent-program",
+            title=f"Store the node agent's program in ConfigMap {name}",
+            why="it runs in an image that the node has: nothing is pulled",
+            done=lambda: self._cluster.find(CONFIGMAPS, name, NAMESPACE) is not None,
+            do=lambda: discard(self._cluster.apply(binaries.config_map(arch))),
+            undo=self.unless_self_hosted(
+                lambda: discard(self._cluster.delete(CONFIGMAPS, name, NAMESPACE))
+            ),
+        )
+
+    def keep_address(self) -> Step:
+        address = self._address
+        return Step(
+            name=f"keep-address/{self._node}",
+            title=f"Keep {address} in the Service kubernetes, by an EndpointSlice of our own",
+            why="an apiserver that stops takes it out, and the next one is seconds late with it",
+            done=lambda: service_address.is_kept(self._cluster),
+            do=lambda: discard(service_address.keep(self._cluster, address)),
+            undo=lambda: service_address.release(self._cluster),
+        )
+
+    def release_address(self) -> Step:
+        address = self._address
+
+        def is_back() -> bool:
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            if not service_address.is_back(self._cluster, address):
+                raise Waiting(f"{address} is not back in the Service kubernetes yet")
+            return True
+
+        def release() -> None:
+            self.wait(is_back, f"{address} to be back in the Service kubernetes")
+            service_address.release(self._cluster)
+
+        return Step(
+            name=f"release-address/{self._node}",
+            title="Take that EndpointSlice away, once the new apiserver has its own",
+            why="from then on the apiserver keeps the Service's address by itself",
+            done=lambda: not service_address.is_kept(self._cluster),
+            do=release,
+        )
+
+    def end_agent(self) -> Step:
+        return Step(
+            name=f"end-agent/{self._node}",
+            title=f"Remove the node agent's pod from {self._node}",
+            why="nothing privileged of ours stays",
+            done=lambda: self._agent.find() is None,
+            do=self.stop_agent,
+        )
+
+    def wait(self, check: Callable[[], bool], what: str) -> None:
+        """Waits for ``check`` as ``wait_until`` does, and tells what for."""
+        from kubectl_selfhost.cluster.waits import wait_until
+
+        wait_until(check, what=what, timeout=self._timeout, tell=self._tell)
+
+    def stop_agent(self) -> None:
+        """Deletes the agent's pod and waits until it is gone."""
+        self._agent.stop(timeout=self._timeout, tell=self._tell)
+
+    def unless_self_hosted(self, undo: Callable[[], None]) -> Callable[[], None]:
+        """``undo``, but only where no DaemonSet of ours is left that needs what it takes away."""
+
+        def run() -> None:
+            from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+            for component in COMPONENTS:
+                if self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE) is not None:
+                    return
+            undo()
+
+        return run
+
+
+def discard(_: object) -> None:
+    """For a lambda whose result is of no interest."""

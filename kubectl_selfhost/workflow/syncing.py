@@ -1,0 +1,78 @@
+"""``sync``: the guardian and the recovery copies as they would be after a pivot of what runs now.
+
+For a control plane that was pivoted without a guardian or by an earlier version, whose DaemonSets
+somebody has changed with kubectl, or whose files were lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.workflow import carrying, rolling
+from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
+from kubectl_selfhost.workflow.rollout_steps import RolloutSteps
+from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.step import Plan
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sync that was looked at and may begin."""
+
+    plan: Plan
+    journal: Journal
+
+
+def prepare(
+    cluster: Cluster, situation: Situation, *, timeout: float, observer: Observer
+) -> Prepared:
+    """Makes the plan for all components that are self-hosted; changes nothing.
+
+    ``timeout`` is each wait's limit in seconds. Raises SelfhostError where one of them isn't settled:
+    a copy is of what was seen to serve.
+    """
+    options = RolloutOptions(
+        components=tuple(c for c in COMPONENTS if c.daemonset in situation.daemonsets),
+        timeout=timeout,
+    )
+    rollout = rolling.look(cluster, situation, options)
+    journal = Journal(cluster)
+    return Prepared(_plan(rollout, observer, journal), journal)
+
+
+def _plan(rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
+    steps = RolloutSteps(rollout, observer, journal)
+    return Plan(
+        title=f"Renew the guardian and the recovery copies on node {rollout.node}",
+        steps=[steps.program(), steps.inspect(), steps.guardian(), steps.end_agent()],
+        facts={"Node": rollout.node},
+        know=["What serves is not touched."],
+    )
+
+
+def carry_out(
+    cluster: Cluster,
+    prepared: Prepared,
+    *,
+    timeout: float,
+    observer: Observer,
+    still_ours: Callable[[], None],
+) -> None:
+    """Runs the plan; see ``carrying.carry_out``."""
+    carrying.carry_out(
+        cluster,
+        prepared.plan,
+        prepared.journal,
+        verb="sync",
+        timeout=timeout,
+        observer=observer,
+        still_ours=still_ours,
+    )

@@ -1,0 +1,148 @@
+"""The hand-over of a revert: from a DaemonSet's pod to a static pod.
+
+The static pod's manifest is put into the kubelet's directory, and starts beside the DaemonSet's pod.
+The agent on the node takes it away again by itself unless it is told in time that the static pod
+serves; only after that the DaemonSet is deleted. So whatever becomes of this run, one of them
+serves.
+
+Where there is a leader, the old process is killed, not its pod: the kubelet starts it again, as a
+standby, so that somebody leads even if the new one can't.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.node.agent import AgentError, AgentGone
+from kubectl_selfhost.node.orders import Placement
+from kubectl_selfhost.workflow.conditions import AGAIN, HandOverFailed
+from kubectl_selfhost.workflow.handover import HandOver, Subject
+from kubectl_selfhost.workflow.leadership import Leadership
+
+
+@dataclass(frozen=True)
+class Hosted(Subject):
+    """The DaemonSet's pod that is to go, and the static pod's manifest: its file's name, its text."""
+
+    file: str
+    content: bytes
+
+
+class ToStaticPod(HandOver[Hosted]):
+    """DaemonSet to static pod."""
+
+    old_kind = "self-hosted"
+    new_kind = "static"
+    _begun = False
+
+    def done(self) -> bool:
+        """Whether there is no DaemonSet any more."""
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        return self._cluster.find(DAEMONSETS, self.component.daemonset, NAMESPACE) is None
+
+    def do(self, subject: Hosted) -> None:
+        self._conditions.old_pod = subject.old_uid
+        self._conditions.new_kind = STATIC
+        self._begun = True
+        super().do(subject)
+
+    def remove(self) -> None:
+        """Takes the DaemonSet away beside a static pod that serves already."""
+        began = time.monotonic()
+        with self._cluster.waiting(self._limit):
+            self._wait(self._conditions.static_serves, f"the static {self.component} to serve")
+            self._delete_daemonset()
+        self.seconds = time.monotonic() - began
+
+    def stands(self) -> bool:
+        """Whether the static pod's manifest is in the kubelet's directory already."""
+        files = {file.name: file.content for file in self._agent.manifests()}
+        return bool(manifestfile.files_of(files, self.component))
+
+    def undo(self) -> None:
+        """Takes the static pod away unless it was confirmed; waits until the old one serves."""
+        if self.seconds is None and self._begun:
+            with self._cluster.waiting(self._timeout):
+                self._take_back()
+
+    def take_back(self) -> None:
+        """Does the same for a run that was killed."""
+        self._begun = self._shared = True
+        self.undo()
+
+    def _take_back(self) -> None:
+        with suppress(AgentGone):  # an agent that ends takes away what wasn't confirmed
+            self._agent.resume(self.component.name)
+            state = self._agent.status()
+            if state["component"] == self.component.name:
+                if state["state"] == "confirmed" and self.stands():
+                    return
+                if state["state"] == "placed":
+                    reason = "the run that placed it was ended"
+                    self._agent.put_back(self.component.name, reason)
+        # The steward keeps clients away from the static one until the kubelet has stopped it.
+        self._wait(
+            self._conditions.old_serves_alone,
+            f"the self-hosted {self.component} to serve alone",
+            self._timeout,
+        )
+        with suppress(AgentGone):
+            if self._shared:
+                self._agent.unshare(self.component.name, ())
+
+    def _let_new_start(self, subject: Hosted) -> None:
+        self._agent.place(
+            Placement(
+                component=self.component.name,
+                file=subject.file,
+                content=subject.content,
+                port=subject.port,
+                # It must outlast the wait for its readiness, and for the lease.
+                limit=int(3 * self._limit) or 1,
+            )
+        )
+
+    def _stop_old(self, subject: Hosted) -> None:
+        if self.component.lease is not None:
+            self._agent.kill(subject.old_uid)
+
+    def _wait_until_old_is_gone(self) -> None:
+        """It was seen to be; what runs by now is a standby that the kubelet has started."""
+
+    def _finish(self, leadership: Leadership | None, *, began: float) -> None:
+        self._wait(self._conditions.is_ready, f"the static {self.component} to serve")
+        if leadership is not None:
+            self._wait(
+                lambda: self._conditions.leads(leadership),
+                f"the static {self.component} to become the leader",
+            )
+        self._settle()
+        self.seconds = time.monotonic() - began
+        self._delete_daemonset()
+
+    def _settle(self) -> None:
+        try:
+            self._agent.confirm(self.component.name)
+        except AgentError as error:
+            raise HandOverFailed(
+                f"The agent on node {self.node} took the static {self.component} away just as it "
+                f"served: {error.message}",
+                AGAIN,
+            ) from error
+
+    def _delete_daemonset(self) -> None:
+        """The DaemonSet first, so that its pod isn't made again; both whoever leads just now."""
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
+
+        old = [i for i in self._conditions.instances() if i.kind == DAEMONSET]
+        self._cluster.delete(
+            DAEMONSETS, self.component.daemonset, NAMESPACE, propagation="Background"
+        )
+        for instance in old:
+            self._cluster.delete(PODS, instance.pod, NAMESPACE, uid=instance.uid)

@@ -1,0 +1,178 @@
+"""A pivoted node that is restarted, or loses what runs on it, mends itself: nobody touches it.
+
+Each test ends with the DaemonSets alone serving, and prints when the API first answered.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from bed.harness import Bed
+from cluster import looks, runs
+
+#: Until the copies have gone again: they stand for 30 s beside what the kubelet has brought back, and
+#: its own back-off for pods that were killed can be longer than that.
+HEALED = 300.0
+RECOVERED = 120.0
+
+
+@pytest.fixture(scope="module")
+def bed(cluster: Bed) -> Bed:
+    run = cluster.selfhost("pivot", "--yes", check=False)
+    assert run.returncode == 0, str(run)
+    return cluster
+
+
+@pytest.fixture
+def heals(bed: Bed, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Waits for the API, tells when it answered, and waits for the state after a pivot."""
+
+    def wait(what: str) -> None:
+        began = time.monotonic()
+        try:
+            looks.eventually(lambda: looks.answers(bed), seconds=RECOVERED, what="no API")
+            answered = time.monotonic() - began
+            looks.eventually(lambda: is_as_after_a_pivot(bed), seconds=HEALED, what="not healed")
+        except AssertionError as error:
+            pytest.fail(f"{what}: {error}\n{_state(bed)}")
+        with capsys.disabled():
+            whole = time.monotonic() - began
+            print(f"\n{what}: the API answered after {answered:.1f} s, healed after {whole:.0f} s")
+        assert looks.works(bed)
+
+    return wait
+
+
+def is_as_after_a_pivot(bed: Bed) -> bool:
+    return (
+        looks.self_hosted(bed) == set(looks.COMPONENTS)
+        and looks.recovery_pods(bed) == {looks.GUARDIAN}
+        and set(looks.manifest_files(bed)) == {"etcd.yaml", f"{looks.GUARDIAN}.yaml"}
+    )
+
+
+def docker(*words: str) -> None:
+    subprocess.run(["docker", *words], check=True, capture_output=True)
+
+
+def kill_components(bed: Bed) -> None:
+    """Their processes, all at once: what the kubelet sees of a container that is killed."""
+    words = "|".join(looks.COMPONENTS)
+    bed.node_exec("pkill", "-9", "-f", f"^({words}) ")
+
+
+def journal(bed: Bed) -> list[dict]:
+    lines = bed.node_exec("cat", f"{looks.KEPT}/journal").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_restart_of_the_node(bed, heals):
+    docker("restart", bed.node)
+    heals("restart")
+    events = [e["event"] for e in journal(bed) if e["component"] == "kube-apiserver"]
+    assert events[-2:] == ["recovery-placed", "recovery-taken"]
+
+
+def test_a_power_cut(bed, heals):
+    docker("kill", bed.node)
+    docker("start", bed.node)
+    heals("power cut")
+
+
+def test_a_second_restart_while_it_recovers_from_the_first(bed, heals):
+    docker("restart", bed.node)
+    looks.eventually(
+        lambda: "kubectl-selfhost-recovery-kube-apiserver.yaml" in looks.manifest_files(bed),
+        seconds=RECOVERED,
+        what="no copy came",
+    )
+    docker("kill", bed.node)
+    docker("start", bed.node)
+    heals("two restarts in a row")
+
+
+def test_all_components_are_killed_at_once(bed, heals):
+    kill_components(bed)
+    heals("components killed")
+
+
+def test_etcd_is_down_for_a_minute(bed, heals):
+    bed.node_exec("mv", f"{looks.MANIFESTS}/etcd.yaml", "/root/etcd.yaml")
+    time.sleep(60)
+    bed.node_exec("mv", "/root/etcd.yaml", f"{looks.MANIFESTS}/etcd.yaml")
+    heals("etcd down")
+
+
+def test_all_pods_of_the_control_plane_are_deleted(bed, heals):
+    pods = [looks.ready_pods(bed, f"self-hosted-{c}")[0] for c in looks.COMPONENTS]
+    bed.kubectl("-n", "kube-system", "delete", "pod", "--wait=false", *pods)
+    looks.eventually(lambda: not looks.answers(bed), seconds=60, what="the API did not go")
+    heals("pods deleted")
+
+
+@pytest.mark.parametrize("unit", ["kubelet", "containerd"])
+def test_a_service_is_restarted(bed, heals, unit):
+    before = [e["event"] for e in journal(bed)]
+    bed.node_exec("systemctl", "restart", unit)
+    heals(f"{unit} restarted")
+    assert [e["event"] for e in journal(bed)] == before
+
+
+def test_pods_that_a_graceful_shutdown_marked_failed_are_made_anew(bed, heals):
+    """The controller-manager and the scheduler are needed for that: their copies do it."""
+    failed = {"status": {"phase": "Failed", "reason": "Terminated", "message": "node shutdown"}}
+    pods = [looks.ready_pods(bed, f"self-hosted-{c}")[0] for c in looks.COMPONENTS]
+    bed.node_exec("systemctl", "stop", "kubelet")
+    for pod in pods:
+        bed.kubectl(
+            *("-n", "kube-system", "patch", "pod", pod, "--subresource=status", "--type=merge"),
+            *("-p", json.dumps(failed)),
+        )
+    docker("restart", bed.node)
+    heals("graceful shutdown")
+
+
+@pytest.mark.parametrize("component", ["kube-apiserver", "kube-scheduler"])
+def test_a_power_cut_in_the_middle_of_a_pivot(fresh_cluster, component):
+    """The manifest is away, nobody has confirmed anything, and who watched over it is gone."""
+    bed = fresh_cluster()
+    with bed.popen("pivot", "--yes") as pivot:
+        looks.eventually(lambda: _armed(bed) == component, seconds=180, what="it was never armed")
+        docker("kill", bed.node)
+        pivot.kill()
+        pivot.communicate()
+    docker("start", bed.node)
+    looks.eventually(lambda: looks.answers(bed), seconds=RECOVERED, what=_state(bed))
+    looks.eventually(
+        lambda: not looks.recovery_pods(bed) - {looks.GUARDIAN}, seconds=HEALED, what=_state(bed)
+    )
+    runs.completes(bed)
+    assert is_as_after_a_pivot(bed)
+
+
+def _armed(bed: Bed) -> str:
+    """The component that is just changing hands, empty for none."""
+    script = (
+        f"grep -q ^state=armed {looks.KEPT}/state && sed -n s/^component=//p {looks.KEPT}/state"
+    )
+    try:
+        return bed.node_exec("sh", "-c", script).strip()
+    except AssertionError:
+        return ""
+
+
+def _state(bed: Bed) -> str:
+    """What there is to look at when it doesn't heal."""
+    script = (
+        "ls /etc/kubernetes/manifests; "
+        f"tail -n 6 {looks.KEPT}/journal; "
+        "tail -n 20 /var/log/pods/kube-system_kubectl-selfhost-guardian*/guardian/*.log"
+    )
+    try:
+        return bed.node_exec("sh", "-c", script)
+    except AssertionError as error:
+        return str(error)
