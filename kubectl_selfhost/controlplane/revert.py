@@ -37,13 +37,21 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     ADVERTISE_ADDRESS_ANNOTATION,
     CONTROL_PLANE_LABEL,
+    FIELD_MANAGER,
     NAMESPACE,
     NODE_LABEL,
 )
 
 #: kubeadm's startup probe first asks after so many seconds, and then every so many.
 _KUBEADM_DELAY = _KUBEADM_PERIOD = 10
-_OUR_SELECTOR = (CONTROL_PLANE_LABEL, NODE_LABEL, "kubernetes.io/arch")
+_OUR_SELECTOR = (
+    CONTROL_PLANE_LABEL,
+    NODE_LABEL,
+    "kubernetes.io/arch",
+    "node-role.kubernetes.io/master",  # kubeadm's own pivot
+)
+#: What kubeadm's own pivot set, so that the pods found the cluster's DNS.
+_KUBEADM_DNS = "ClusterFirstWithHostNet"
 #: Annotations of a template that tell of its roll-outs.
 _OF_ROLL_OUTS = (ROLLED_OUT_ANNOTATION, "kubectl.kubernetes.io/restartedAt")
 #: What the DaemonSet needed, or could not have; it is as before, or isn't there.
@@ -83,6 +91,8 @@ def from_daemonset(
     spec = pod["spec"]
     _take_off_ours(spec)
     _refuse_what_only_the_api_has(component, spec)
+    if before is None and not is_ours(daemonset) and spec.get("dnsPolicy") == _KUBEADM_DNS:
+        del spec["dnsPolicy"]
     _place_as_before(spec, before)
     container = staticpod.component_container(pod)
     if component == APISERVER:
@@ -93,6 +103,12 @@ def from_daemonset(
     for one, former in _pairs(spec, before):
         _name_ports(one, former)
     return without_defaults(pod)
+
+
+def is_ours(daemonset: dict) -> bool:
+    """Whether kubectl selfhost made the DaemonSet; kubeadm did the same, until 1.20."""
+    labels = daemonset["metadata"].get("labels") or {}
+    return labels.get("app.kubernetes.io/managed-by") == FIELD_MANAGER
 
 
 def other_probe_address(daemonset: dict) -> str:
@@ -189,11 +205,12 @@ def _probe(
     container: dict, before: dict | None, pod: dict, *, address: str, probe_host: str
 ) -> None:
     known = dict(actions(_main_before(before)))
+    port = staticpod.secure_port(pod, APISERVER)
     bound = staticpod.bind_address(pod, APISERVER)
     for name, handler in actions(container):
         target = handler.get("httpGet", {})
         ours = target.get("host") in PROBE_ADDRESSES
-        if ours and probe_host:
+        if probe_host and (ours or target.get("port") in (port, str(port))):
             target["host"] = probe_host
         elif before is not None and (ours or target.get("host") == bound):
             target["host"] = known.get(name, {}).get("httpGet", {}).get("host")

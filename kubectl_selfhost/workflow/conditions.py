@@ -182,9 +182,8 @@ def instances_on(cluster: Cluster, component: Component, node: str) -> list[Inst
     """The instances of ``component`` on ``node``: one request."""
     from kubectl_selfhost.cluster.kinds import PODS
 
-    labels = ",".join(f"{key}={value}" for key, value in component.labels.items())
-    pods = cluster.list(PODS, NAMESPACE, labels=labels, fields=f"spec.nodeName={node}")
-    return instances_of(pods, component)
+    # Not by kubeadm's labels: the pods of its own pivot (until 1.20) had none of them.
+    return instances_of(cluster.list(PODS, NAMESPACE, fields=f"spec.nodeName={node}"), component)
 
 
 def _ready(instances: list[Instance]) -> bool:

@@ -193,8 +193,7 @@ def node_target(situation: Situation, node: str, static_pod_path: str) -> NodeTa
     pods = [
         pod
         for pod in situation.pods
-        if pod["spec"].get("nodeName") == node
-        and (pod["metadata"].get("labels") or {}).get("component") == APISERVER.name
+        if pod["spec"].get("nodeName") == node and staticpod.component_of(pod) == APISERVER
     ]
     if not pods:
         raise SelfhostError(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import change as changes
 from kubectl_selfhost.controlplane import difference, revert, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
@@ -24,7 +23,7 @@ from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation
 from kubectl_selfhost.workflow.step import Plan
 from kubectl_selfhost.workflow.to_static_pod import Hosted, ToStaticPod
-from kubectl_selfhost.workflow.ways import SEAMLESS, WAITING, Choice
+from kubectl_selfhost.workflow.ways import WAITING, Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -114,7 +113,10 @@ class Revert:
 
     def probe_host(self, component: Component) -> str:
         """Where the static apiserver is probed; empty: where it was before the pivot."""
-        if component != APISERVER or not changes.probe_address(self._daemonset(component)):
+        template = self._daemonset(component)["spec"]["template"]
+        if component != APISERVER or not staticpod.is_wildcard(
+            staticpod.bind_address(template, component)
+        ):
             return ""
         return revert.other_probe_address(self._daemonset(component))
 
@@ -136,8 +138,6 @@ class Revert:
         best = ways.best(component, kernel=kernel, bind_address=bound)
         if best.way == WAITING:  # instances of ours share their ports by themselves
             best = Choice(ways.SHARED, best.why)
-        if best.way == SEAMLESS and component == APISERVER and not self.probe_host(component):
-            best = Choice(ways.SHARED, "it is not probed at an address of its own")
         chosen = ways.choose(component, best, self.options.handover)
         if chosen.way == WAITING:
             raise SelfhostError(

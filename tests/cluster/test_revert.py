@@ -187,6 +187,60 @@ def test_from_the_backup_the_files_are_as_before_byte_for_byte(fresh_cluster):
     nothing_of_ours_is_left(bed)
 
 
+def test_what_kubeadm_had_pivoted_itself_is_mended(fresh_cluster):
+    """Its DaemonSets have no other label than k8s-app, don't share their ports, and nothing is kept."""
+    bed = fresh_cluster()
+    for component in looks.COMPONENTS:
+        by_kubeadm(bed, component)
+    run = bed.selfhost(*REVERT, check=False)
+    assert run.returncode == 0, str(run)
+    is_static(bed)
+    nothing_of_ours_is_left(bed)
+
+
+def by_kubeadm(bed: Bed, component: str) -> None:
+    """Does with one component what kubeadm did until 1.20 (selfhosting.go)."""
+    manifest = f"{looks.MANIFESTS}/{component}.yaml"
+    spec = yaml.safe_load(bed.node_exec("cat", manifest))["spec"]
+    for container in spec["containers"]:
+        for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+            container[probe]["httpGet"]["port"] = container["ports"][0]["containerPort"]
+        del container["ports"]
+    del spec["priority"]
+    spec["nodeSelector"] = {"node-role.kubernetes.io/control-plane": ""}
+    spec["tolerations"] = [{"operator": "Exists"}]
+    spec["dnsPolicy"] = "ClusterFirstWithHostNet"
+    labels = {"k8s-app": f"self-hosted-{component}"}
+    daemonset = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": f"self-hosted-{component}",
+            "labels": labels,
+            "namespace": "kube-system",
+        },
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+    bed.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(daemonset))
+    name = f"self-hosted-{component}"
+    looks.eventually(
+        lambda: any(
+            pod["status"].get("containerStatuses")
+            for pod in looks.objects(bed, "pods", "-l", f"k8s-app={name}")
+        ),
+        what=f"no pod of {name}",
+    )
+    bed.node_exec("rm", manifest)
+    looks.eventually(
+        lambda: len(looks.ready_pods(bed, name)) == 1 and component not in looks.static_pods(bed),
+        seconds=180,
+        what=f"{name} does not serve",
+    )
+
+
 @pytest.mark.soak
 def test_three_rounds(fresh_cluster):
     bed = fresh_cluster()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 from pods import for_any, static_pods
 
@@ -12,6 +14,7 @@ from kubectl_selfhost.controlplane.daemonset import AgentFacts, NodeFacts, build
 from kubectl_selfhost.controlplane.defaults import actions, with_defaults
 from kubectl_selfhost.controlplane.revert import from_daemonset, other_probe_address
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import ADVERTISE_ADDRESS_ANNOTATION
 
 AGENT = AgentFacts("amd64", "kubectl-selfhost-agent-0123456789", "/etc/kubernetes/kubectl-selfhost")
 SHARING = "spec.containers[{}].command --permit-port-sharing was added: true"
@@ -98,6 +101,36 @@ def test_it_can_be_probed_where_its_daemonset_is_not(manifest) -> None:
 
 def hosts(pod: dict) -> set[str]:
     return {handler["httpGet"]["host"] for _, handler in actions(pod["spec"]["containers"][0])}
+
+
+def by_kubeadm(component: Component, pod: dict) -> dict:
+    """The DaemonSet as kubeadm 1.20 made it (cmd/kubeadm/app/phases/selfhosting)."""
+    spec = deepcopy(pod["spec"])
+    container = spec["containers"][0]
+    if component == APISERVER:
+        flags.with_flag(container, "advertise-address", "$(HOST_IP)")
+        source = {"fieldRef": {"fieldPath": "status.hostIP"}}
+        container["env"] = [{"name": "HOST_IP", "valueFrom": source}]
+    spec["nodeSelector"] = {"node-role.kubernetes.io/control-plane": ""}
+    spec["tolerations"] = [{"key": "node-role.kubernetes.io/master", "effect": "NoSchedule"}]
+    spec["dnsPolicy"] = "ClusterFirstWithHostNet"
+    labels = {"k8s-app": component.daemonset}
+    return {
+        "metadata": {"name": component.daemonset, "labels": labels},
+        "spec": {"template": {"metadata": {"labels": labels}, "spec": spec}},
+    }
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=str)
+def test_what_kubeadm_pivoted_is_as_before(manifest, component) -> None:
+    pod = manifest("1.20", component)
+    back = from_daemonset(component, by_kubeadm(component, pod), address=address(pod))
+    found = [one for one in differences(pod, back) if ADVERTISE_ADDRESS_ANNOTATION not in one]
+    assert found == [SHARING.format(component)]
+    if component == APISERVER:
+        host = "127.0.0.2"
+        daemonset = by_kubeadm(component, pod)
+        assert hosts(from_daemonset(component, daemonset, probe_host=host)) == {host}
 
 
 def test_the_port_has_its_name_again(manifest) -> None:
