@@ -46,7 +46,7 @@ def test_sync_installs_the_guardian(synced):
 def test_the_guardian_has_no_privileges(synced):
     (pod,) = looks.objects(synced, "pods", "-l", f"app.kubernetes.io/name={looks.GUARDIAN}")
     capabilities = synced.node_exec(
-        "sh", "-c", "sed -n s/^CapEff:.//p /proc/$(pgrep -f 'agent guard ')/status"
+        "sh", "-c", "sed -n s/^CapEff:.//p /proc/$(pgrep -f '[a]gent guard ')/status"
     )
     assert int(capabilities, 16) == 0
     assert [volume["hostPath"]["path"] for volume in pod["spec"]["volumes"]] == [
