@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -40,6 +43,26 @@ HandOverWay = Annotated[
         autocompletion=suggestions.among(_WAYS),
     ),
 ]
+
+
+@contextmanager
+def only_run(cluster: Any, timeout: float) -> Iterator[tuple[Any, Any]]:
+    """The progress and the Lease of a run that changes something: no other one goes on meanwhile.
+
+    ``timeout``: for how many seconds the API may be away; another run may be switching it just now.
+    """
+    from kubectl_selfhost.cluster.lease import RunLease
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow.carrying import identity
+
+    who = f"{identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    with (
+        Progress() as progress,
+        RunLease(
+            cluster.with_patience(timeout), identity=who, waiting=progress.step_waiting
+        ) as lease,
+    ):
+        yield progress, lease
 
 
 def require_an_answer(*, yes: bool) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import uuid
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -98,23 +96,12 @@ def _rehearse(cluster: Any, options: Any, *, on_server: bool, output: str) -> No
 
 
 def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
-    from kubectl_selfhost.cluster.lease import RunLease
-    from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow import carrying, pivoting
+    from kubectl_selfhost.workflow import pivoting
 
     if _is_done(cluster, options):
         return
     pages.require_an_answer(yes=yes)
-    identity = f"{carrying.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    with (
-        Progress() as progress,
-        RunLease(
-            # Another run may be switching the API server just now.
-            cluster.with_patience(options.timeout),
-            identity=identity,
-            waiting=progress.step_waiting,
-        ) as lease,
-    ):
+    with pages.only_run(cluster, options.timeout) as (progress, lease):
         pivoting.settle_leftovers(cluster, options, observer=progress)
         prepared = pivoting.prepare(
             cluster, options, observer=progress, show_findings=_shower(progress)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import uuid
 from typing import Annotated, Any
 
 import typer
@@ -119,21 +117,10 @@ def _rehearse(cluster: Any, options: Any, *, how: str, output: str) -> None:
 
 
 def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
-    from kubectl_selfhost.cluster.lease import RunLease
-    from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow import carrying, rolling
+    from kubectl_selfhost.workflow import rolling
 
     pages.require_an_answer(yes=yes)
-    identity = f"{carrying.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    with (
-        Progress() as progress,
-        RunLease(
-            # Another run may be switching the API server just now.
-            cluster.with_patience(options.timeout),
-            identity=identity,
-            waiting=progress.step_waiting,
-        ) as lease,
-    ):
+    with pages.only_run(cluster, options.timeout) as (progress, lease):
         rolling.settle_leftovers(cluster, options, observer=progress)
         prepared = rolling.prepare(cluster, options, observer=progress)
         pages.print_plan(prepared.plan, file=sys.stderr)

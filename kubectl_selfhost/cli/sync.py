@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import uuid
 from typing import Any
 
 import typer
@@ -30,18 +28,10 @@ def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 
 
 
 def _carry_out(cluster: Any, *, yes: bool, timeout: float) -> None:
-    from kubectl_selfhost.cluster.lease import RunLease
-    from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow import carrying, leftovers, syncing
+    from kubectl_selfhost.workflow import leftovers, syncing
     from kubectl_selfhost.workflow.situation import read_situation
 
-    identity = f"{carrying.identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    with (
-        Progress() as progress,
-        RunLease(
-            cluster.with_patience(timeout), identity=identity, waiting=progress.step_waiting
-        ) as lease,
-    ):
+    with pages.only_run(cluster, timeout) as (progress, lease):
         leftovers.settle(cluster, read_situation(cluster), timeout=timeout, observer=progress)
         prepared = syncing.prepare(
             cluster, read_situation(cluster), timeout=timeout, observer=progress

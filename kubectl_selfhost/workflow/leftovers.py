@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, component_named
-from kubectl_selfhost.controlplane.instance import STATIC
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import binaries, manifestfile
 from kubectl_selfhost.node.agent import NodeAgent
@@ -35,9 +35,10 @@ def settle(
     observer: Observer,
 ) -> None:
     """Settles each node. ``timeout`` is each wait's limit in seconds."""
-    service_address.release(cluster)
     for node in situation.nodes:
         _settle_node(cluster, situation, node["metadata"]["name"], timeout, observer)
+    if service_address.is_spare(cluster):
+        service_address.release(cluster)
 
 
 def _settle_node(
@@ -52,7 +53,13 @@ def _settle_node(
         for c in COMPONENTS
         if c.daemonset in situation.daemonsets and not _is_served(situation, c, node)
     ]
-    if agent.find() is None and not in_mid_air:
+    # One of the two may be on its way out: its manifest tells, which only an agent can see.
+    doubled = [
+        c
+        for c in COMPONENTS
+        if {i.kind for i in situation.instances(c, node)} >= {STATIC, DAEMONSET}
+    ]
+    if agent.find() is None and not in_mid_air and not doubled:
         return
     observer.note(f"an earlier run was interrupted on node {node}: finishing what it had begun")
     if not agent.runs():

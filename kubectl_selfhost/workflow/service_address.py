@@ -45,6 +45,14 @@ def is_back(cluster: Cluster, address: str) -> bool:
     )
 
 
+def is_spare(cluster: Cluster) -> bool:
+    """Whether our EndpointSlice is there, and another one has an address, too."""
+    found = _slices(cluster)
+    return any(one["metadata"]["name"] == NAME for one in found) and any(
+        _addresses(one) for one in found if one["metadata"]["name"] != NAME
+    )
+
+
 def release(cluster: Cluster) -> None:
     """Takes our EndpointSlice away."""
     from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES

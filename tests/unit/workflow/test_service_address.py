@@ -60,6 +60,14 @@ def test_ours_does_not_count_as_back(cluster: Objects) -> None:
     assert service_address.is_back(cluster, "10.0.0.2")  # type: ignore[arg-type]
 
 
+def test_it_is_spare_once_another_one_has_an_address(cluster: Objects) -> None:
+    assert not service_address.is_spare(cluster)  # type: ignore[arg-type]
+    service_address.keep(cluster, "10.0.0.2")  # type: ignore[arg-type]
+    assert service_address.is_spare(cluster)  # type: ignore[arg-type]
+    cluster.put(theirs())
+    assert not service_address.is_spare(cluster)  # type: ignore[arg-type]
+
+
 def test_it_goes(cluster: Objects) -> None:
     service_address.keep(cluster, "10.0.0.2")  # type: ignore[arg-type]
     service_address.release(cluster)  # type: ignore[arg-type]
