@@ -136,7 +136,9 @@ def test_pods_that_a_graceful_shutdown_marked_failed_are_made_anew(bed, heals):
     heals("graceful shutdown")
 
 
-@pytest.mark.parametrize("component", ["kube-apiserver", "kube-scheduler"])
+@pytest.mark.parametrize(
+    "component", ["kube-apiserver", pytest.param("kube-scheduler", marks=pytest.mark.soak)]
+)
 def test_a_power_cut_in_the_middle_of_a_pivot(fresh_cluster, component):
     """The manifest is away, nobody has confirmed anything, and who watched over it is gone."""
     bed = fresh_cluster()
