@@ -20,6 +20,7 @@ def bed(fresh_cluster):
     return fresh_cluster()
 
 
+@pytest.mark.timeout(1800)
 def test_a_component_that_can_not_run_or_never_gets_ready(bed):
     """One after the other on one cluster: each run gets as far as its component."""
     for component in looks.COMPONENTS:

@@ -54,6 +54,7 @@ def killed_when(run, step: str, *, ended: bool) -> bool:
     return False
 
 
+@pytest.mark.timeout(1800)
 def test_killed_a_step_further_each_time(bed):
     killed = []
     for step in STEPS:

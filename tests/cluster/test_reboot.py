@@ -100,6 +100,7 @@ def test_all_components_are_killed_at_once(bed, heals):
     heals("components killed")
 
 
+@pytest.mark.soak
 def test_etcd_is_down_for_a_minute(bed, heals):
     bed.node_exec("mv", f"{looks.MANIFESTS}/etcd.yaml", "/root/etcd.yaml")
     time.sleep(60)
@@ -107,6 +108,7 @@ def test_etcd_is_down_for_a_minute(bed, heals):
     heals("etcd down")
 
 
+@pytest.mark.soak
 def test_all_pods_of_the_control_plane_are_deleted(bed, heals):
     pods = [looks.ready_pods(bed, f"self-hosted-{c}")[0] for c in looks.COMPONENTS]
     bed.kubectl("-n", "kube-system", "delete", "pod", "--wait=false", *pods)
@@ -114,6 +116,7 @@ def test_all_pods_of_the_control_plane_are_deleted(bed, heals):
     heals("pods deleted")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("unit", ["kubelet", "containerd"])
 def test_a_service_is_restarted(bed, heals, unit):
     before = [e["event"] for e in journal(bed)]
@@ -122,6 +125,7 @@ def test_a_service_is_restarted(bed, heals, unit):
     assert [e["event"] for e in journal(bed)] == before
 
 
+@pytest.mark.soak
 def test_pods_that_a_graceful_shutdown_marked_failed_are_made_anew(bed, heals):
     """The controller-manager and the scheduler are needed for that: their copies do it."""
     failed = {"status": {"phase": "Failed", "reason": "Terminated", "message": "node shutdown"}}
@@ -136,9 +140,8 @@ def test_pods_that_a_graceful_shutdown_marked_failed_are_made_anew(bed, heals):
     heals("graceful shutdown")
 
 
-@pytest.mark.parametrize(
-    "component", ["kube-apiserver", pytest.param("kube-scheduler", marks=pytest.mark.soak)]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("component", ["kube-apiserver", "kube-scheduler"])
 def test_a_power_cut_in_the_middle_of_a_pivot(fresh_cluster, component):
     """The manifest is away, nobody has confirmed anything, and who watched over it is gone."""
     bed = fresh_cluster()
