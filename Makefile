@@ -3,7 +3,7 @@
 NAME ?= selfhost
 CONFIG ?=
 # Workers for tests on clusters: each has clusters of its own, of 2 GB and about a core.
-WORKERS ?= 3
+WORKERS ?= 2
 # PYTEST_ARGS="-k name" runs a part of the tests.
 PYTEST_ARGS ?=
 

@@ -25,6 +25,7 @@ FreshCluster = Callable[..., Bed]
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here needs a cluster; what shares one goes to the same xdist worker."""
     for item in items:
