@@ -25,15 +25,12 @@ FreshCluster = Callable[..., Bed]
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs a cluster; what shares one goes to the same xdist worker."""
+    """Everything here needs a cluster. (A module's tests stay on one xdist worker: --dist loadfile;
+    most of them share a cluster, in their order.)"""
     for item in items:
-        if Path(__file__).parent not in item.path.parents:
-            continue
-        item.add_marker(pytest.mark.cluster)
-        if "cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
 
 
 @pytest.fixture(scope="session")
