@@ -122,7 +122,7 @@ def test_a_hand_over_that_a_reboot_cut_short_is_taken_back(node: Node) -> None:
 def test_a_damaged_list_is_told_once(pivoted: Node) -> None:
     store(pivoted, "guarded", b"component=kube-apiserver\nend=1\n")
     with guarding(pivoted):
-        time.sleep(3)
+        time.sleep(8)  # it looks every second, on a busy machine less often
     assert pivoted.log.count("damaged") == 1
 
 
