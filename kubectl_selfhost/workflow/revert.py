@@ -216,7 +216,8 @@ class Revert:
                 *([steps.pods_ended()] if self.to_revert else []),
                 *[steps.exchange(component) for component in self.to_exchange],
                 *([steps.release_address()] if bridge else []),
-                *([steps.recovery_gone()] if guarded and self.whole else []),
+                # Also where a run that was killed has switched the guardian off already.
+                *([steps.recovery_gone()] if self.whole else []),
                 *([steps.recovery_on()] if guarded and not self.whole else []),
                 *([steps.unlabel(), steps.tidy()] if self.whole else []),
                 steps.end_agent(),
