@@ -228,6 +228,7 @@ def test_with_dual_stack(fresh_cluster):
     pivots_seamlessly(fresh_cluster(DUAL_STACK))
 
 
+@pytest.mark.soak
 def test_with_another_user_and_anonymous_requests_for_health_alone(fresh_cluster, tmp_path):
     tmp_path.chmod(0o755)
     (tmp_path / "config.yaml").write_text(AUTHENTICATION)
@@ -278,11 +279,12 @@ def test_the_other_ways_can_be_asked_for(fresh_cluster):
 MOMENTS = (
     "... self-hosted kube-apiserver: Running",
     "the self-hosted kube-controller-manager prepares to lead",
-    pytest.param("... self-hosted kube-apiserver: Init", marks=pytest.mark.soak),
-    pytest.param("hand-over/kube-controller-manager:", marks=pytest.mark.soak),
+    "... self-hosted kube-apiserver: Init",
+    "hand-over/kube-controller-manager:",
 )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_an_agent_that_is_killed_is_started_again_and_goes_on(fresh_cluster, moment):
     """Its process, not its pod: nothing of the agent can tidy up."""

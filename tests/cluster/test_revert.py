@@ -165,6 +165,7 @@ def test_status_says_so(bed):
     assert status["verdict"]["healthy"], status["verdict"]
 
 
+@pytest.mark.soak
 def test_a_change_since_the_pivot_stays(bed):
     completes(bed, *PIVOT)
     bed.selfhost("rollout", "kube-scheduler", "--set-flag=v=3", "--yes")
@@ -175,6 +176,7 @@ def test_a_change_since_the_pivot_stays(bed):
     is_static(bed)
 
 
+@pytest.mark.soak
 def test_from_the_backup_the_files_are_as_before_byte_for_byte(fresh_cluster):
     bed = fresh_cluster()
     files = looks.manifest_files(bed)
@@ -187,6 +189,7 @@ def test_from_the_backup_the_files_are_as_before_byte_for_byte(fresh_cluster):
     nothing_of_ours_is_left(bed)
 
 
+@pytest.mark.soak
 def test_what_kubeadm_had_pivoted_itself_is_mended(fresh_cluster):
     """Its DaemonSets have no other label than k8s-app, don't share their ports, and nothing is kept."""
     bed = fresh_cluster()
