@@ -44,7 +44,7 @@ def carry_out(
         probers.Prober(cluster, kinds=probers.WHILE_RUNNING, name=f"{PROBE}-run") as prober,
     ):
         try:
-            recorder = _Marking(journal, prober)
+            recorder = _Marking(journal, prober, plan)
             run(plan, observer=observer, recorder=recorder, before_each=still_ours)
         except SelfhostError as error:
             outcome = "stopped" if isinstance(error, Stopped) else "failed"
@@ -63,9 +63,11 @@ class _Marking:
     """The journal, with the prober told of each hand-over: what clients saw before, while and after
     it can be told apart then."""
 
-    def __init__(self, journal: Journal, prober: Prober) -> None:
+    def __init__(self, journal: Journal, prober: Prober, plan: Plan) -> None:
         self._journal = journal
         self._prober = prober
+        changing = [step.name for step in plan.steps if step.name.startswith(_CHANGING_HANDS)]
+        self._last = changing[-1] if changing else ""
 
     def step_began(self, name: str) -> None:
         if name.startswith(_CHANGING_HANDS):
@@ -75,7 +77,7 @@ class _Marking:
     def step_ended(self, name: str, outcome: str, message: str = "") -> None:
         self._journal.step_ended(name, outcome, message)
         if name.startswith(_CHANGING_HANDS):
-            self._prober.mark("after")
+            self._prober.mark("after" if name == self._last else "in between")
 
 
 #: How the names of the steps begin in which a component changes hands.
