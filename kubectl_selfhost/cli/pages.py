@@ -47,12 +47,14 @@ HandOverWay = Annotated[
 
 @contextmanager
 def only_run(cluster: Any, timeout: float) -> Iterator[tuple[Any, Any]]:
-    """The progress and the Lease of a run that changes something: no other one goes on meanwhile.
+    """The progress and the Lease of a run that changes something: no other one goes on meanwhile, and
+    what one that was killed had begun is finished first.
 
     ``timeout``: for how many seconds the API may be away; another run may be switching it just now.
     """
     from kubectl_selfhost.cluster.lease import RunLease
     from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow import leftovers
     from kubectl_selfhost.workflow.carrying import identity
 
     who = f"{identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -62,6 +64,7 @@ def only_run(cluster: Any, timeout: float) -> Iterator[tuple[Any, Any]]:
             cluster.with_patience(timeout), identity=who, waiting=progress.step_waiting
         ) as lease,
     ):
+        leftovers.settle(cluster, timeout=timeout, observer=progress)
         yield progress, lease
 
 

@@ -102,7 +102,6 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
         return
     pages.require_an_answer(yes=yes)
     with pages.only_run(cluster, options.timeout) as (progress, lease):
-        pivoting.settle_leftovers(cluster, options, observer=progress)
         prepared = pivoting.prepare(
             cluster, options, observer=progress, show_findings=_shower(progress)
         )

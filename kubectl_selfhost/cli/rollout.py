@@ -121,7 +121,6 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
 
     pages.require_an_answer(yes=yes)
     with pages.only_run(cluster, options.timeout) as (progress, lease):
-        rolling.settle_leftovers(cluster, options, observer=progress)
         prepared = rolling.prepare(cluster, options, observer=progress)
         pages.print_plan(prepared.plan, file=sys.stderr)
         pages.ask(yes=yes)

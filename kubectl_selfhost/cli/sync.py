@@ -28,11 +28,10 @@ def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 
 
 
 def _carry_out(cluster: Any, *, yes: bool, timeout: float) -> None:
-    from kubectl_selfhost.workflow import leftovers, syncing
+    from kubectl_selfhost.workflow import syncing
     from kubectl_selfhost.workflow.situation import read_situation
 
     with pages.only_run(cluster, timeout) as (progress, lease):
-        leftovers.settle(cluster, read_situation(cluster), timeout=timeout, observer=progress)
         prepared = syncing.prepare(
             cluster, read_situation(cluster), timeout=timeout, observer=progress
         )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kubectl_selfhost.cluster.access import Access
+from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
 
 _IN_KUBE_SYSTEM = (
     ("", "pods", ("get", "list", "create", "delete")),
@@ -34,6 +40,18 @@ def for_pivot() -> list[Access]:
         for group, resource, verbs in rules
         for verb in verbs
     ]
+
+
+def require(cluster: Cluster) -> None:
+    """Raises SelfhostError where something of it is not allowed; for verbs without pre-flight checks."""
+    from kubectl_selfhost.cluster.access import denied
+
+    refused = denied(cluster, for_pivot())
+    if refused:
+        raise SelfhostError(
+            "You may not " + "; ".join(str(d) for d in refused) + ".",
+            "Ask for the ClusterRole in the README, or use another --user or --context.",
+        )
 
 
 def _access(verb: str, group: str, resource: str, namespace: str) -> Access:

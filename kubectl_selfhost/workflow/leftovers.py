@@ -19,7 +19,7 @@ from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
 from kubectl_selfhost.workflow.pivot import node_target
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, static_pod_path
+from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
 from kubectl_selfhost.workflow.to_static_pod import ToStaticPod
 from kubectl_selfhost.workflow.ways import SHARED, WAITING, Choice
 
@@ -27,14 +27,9 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
 
 
-def settle(
-    cluster: Cluster,
-    situation: Situation,
-    *,
-    timeout: float,
-    observer: Observer,
-) -> None:
-    """Settles each node. ``timeout`` is each wait's limit in seconds."""
+def settle(cluster: Cluster, *, timeout: float, observer: Observer) -> None:
+    """Settles each node; needs the run's Lease. ``timeout`` is each wait's limit in seconds."""
+    situation = read_situation(cluster)
     for node in situation.nodes:
         _settle_node(cluster, situation, node["metadata"]["name"], timeout, observer)
     if service_address.is_spare(cluster):

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import difference, staticpod
 from kubectl_selfhost.controlplane.change import probe_address
-from kubectl_selfhost.controlplane.component import (
-    Component,
-)
+from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.errors import SelfhostError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
-from kubectl_selfhost.workflow import carrying, leftovers, preflight
+from kubectl_selfhost.workflow import carrying, preflight
 from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
@@ -75,11 +75,6 @@ def prepare(
     pivot = looked.pivot()
     journal = Journal(cluster)
     return Prepared(pivot, findings, pivot.plan(observer=observer, journal=journal), journal)
-
-
-def settle_leftovers(cluster: Cluster, options: PivotOptions, *, observer: Observer) -> None:
-    """Finishes what a killed run had begun; needs the run's Lease."""
-    leftovers.settle(cluster, read_situation(cluster), timeout=options.timeout, observer=observer)
 
 
 def carry_out(

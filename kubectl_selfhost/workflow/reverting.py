@@ -10,10 +10,11 @@ from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, JOURNAL, NAMESPACE, NODE_LABEL
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.workflow import access, carrying, leftovers
+from kubectl_selfhost.workflow import access, carrying
 from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.revert import Revert, RevertOptions
+from kubectl_selfhost.workflow.rolling import require_rolled_out
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
 from kubectl_selfhost.workflow.step import Plan
@@ -62,7 +63,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
 
     Raises SelfhostError where a revert can't begin, with what to do.
     """
-    _require_permissions(cluster)
+    access.require(cluster)
     situation = read_situation(cluster)
     node = _only_node(situation)
     revert = Revert(
@@ -75,15 +76,10 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     )
     for component in revert.to_revert:
         if not revert.is_static(component):
-            _require_settled(situation, component)
+            require_rolled_out(situation.daemonsets[component.daemonset])
             revert.instance(component)
     journal = Journal(cluster)
     return Prepared(revert, revert.plan(observer=observer, journal=journal), journal)
-
-
-def settle_leftovers(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> None:
-    """Finishes what a killed run had begun; needs the run's Lease."""
-    leftovers.settle(cluster, read_situation(cluster), timeout=options.timeout, observer=observer)
 
 
 def carry_out(
@@ -137,29 +133,3 @@ def _only_node(situation: Situation) -> str:
             "This version reverts control planes with one control-plane node.",
         )
     return situation.nodes[0]["metadata"]["name"]
-
-
-def _require_permissions(cluster: Cluster) -> None:
-    from kubectl_selfhost.cluster.access import denied
-
-    refused = denied(cluster, access.for_pivot())
-    if refused:
-        raise SelfhostError(
-            "You may not " + "; ".join(str(d) for d in refused) + ".",
-            "Ask for the ClusterRole in the README, or use another --user or --context.",
-        )
-
-
-def _require_settled(situation: Situation, component: Component) -> None:
-    """What is being rolled out has two instances, and nobody could say which of them is meant."""
-    daemonset = situation.daemonsets[component.daemonset]
-    status = daemonset.get("status", {})
-    seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
-    wanted = status.get("desiredNumberScheduled", 0)
-    if not seen or status.get("updatedNumberScheduled", 0) != wanted:
-        raise SelfhostError(
-            f"DaemonSet {component.daemonset} is being rolled out, or can't be.",
-            f"Look at `kubectl -n {NAMESPACE} rollout status daemonset/{component.daemonset}`; "
-            f"`kubectl -n {NAMESPACE} rollout undo daemonset/{component.daemonset}` takes a change "
-            "back that can't be rolled out.",
-        )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import CONTROL_PLANE_LABEL
-from kubectl_selfhost.workflow import access, carrying, leftovers
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NAMESPACE
+from kubectl_selfhost.workflow import access, carrying
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
 from kubectl_selfhost.workflow.runner import Observer
@@ -56,7 +56,7 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
 
 def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rollout:
     """The roll-out of a control plane that stands still. Raises SelfhostError where it doesn't."""
-    _require_permissions(cluster)
+    access.require(cluster)
     if len(situation.nodes) != 1:
         raise SelfhostError(
             f"{len(situation.nodes)} nodes have the label {CONTROL_PLANE_LABEL}, not one.",
@@ -78,11 +78,6 @@ def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rol
         static_pod_path=static_pod_path(cluster, node),
         options=options,
     )
-
-
-def settle_leftovers(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> None:
-    """Finishes what a killed run had begun; needs the run's Lease."""
-    leftovers.settle(cluster, read_situation(cluster), timeout=options.timeout, observer=observer)
 
 
 def carry_out(
@@ -109,32 +104,27 @@ def carry_out(
     )
 
 
-def _require_permissions(cluster: Cluster) -> None:
-    from kubectl_selfhost.cluster.access import denied
-
-    refused = denied(cluster, access.for_pivot())
-    if refused:
-        raise SelfhostError(
-            "You may not " + "; ".join(str(d) for d in refused) + ".",
-            "Ask for the ClusterRole in the README, or use another --user or --context.",
-        )
-
-
 def _require_settled(situation: Situation, component: Component) -> None:
     """Only what stands still is changed."""
-    daemonset = situation.daemonsets.get(component.daemonset)
-    if daemonset is None:
+    if component.daemonset not in situation.daemonsets:
         raise SelfhostError(
             f"{component} is not self-hosted: there is no DaemonSet {component.daemonset}.",
             "`kubectl selfhost pivot` makes it so; `kubectl selfhost status` shows where it stands.",
         )
+    require_rolled_out(situation.daemonsets[component.daemonset])
+
+
+def require_rolled_out(daemonset: dict) -> None:
+    """Raises SelfhostError for a DaemonSet that is being rolled out: it has two instances, and nobody
+    could say which of them is meant."""
+    name = daemonset["metadata"]["name"]
     status = daemonset.get("status", {})
     wanted = status.get("desiredNumberScheduled", 0)
     seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
     if not seen or status.get("updatedNumberScheduled", 0) != wanted:
         raise SelfhostError(
-            f"DaemonSet {component.daemonset} is being rolled out already, or can't be.",
-            f"Look at `kubectl -n kube-system rollout status daemonset/{component.daemonset}`; "
-            f"`kubectl -n kube-system rollout undo daemonset/{component.daemonset}` takes a change "
+            f"DaemonSet {name} is being rolled out already, or can't be.",
+            f"Look at `kubectl -n {NAMESPACE} rollout status daemonset/{name}`; "
+            f"`kubectl -n {NAMESPACE} rollout undo daemonset/{name}` takes a change "
             "back that can't be rolled out.",
         )
