@@ -45,6 +45,17 @@ HandOverWay = Annotated[
 ]
 
 
+#: ``node: Nodes = None``
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node",
+        metavar="NAME",
+        help="Only this control-plane node (repeatable).",
+    ),
+]
+
+
 @contextmanager
 def only_run(cluster: Any, timeout: float) -> Iterator[tuple[Any, Any]]:
     """The progress and the Lease of a run that changes something: no other one goes on meanwhile, and
@@ -111,7 +122,7 @@ def print_summary(
     cluster: Any,
     title: str,
     *,
-    seconds: dict[str, float],
+    seconds: dict[tuple[str, str], float],
     probe: Any,
     know: list[str],
     file: TextIO,

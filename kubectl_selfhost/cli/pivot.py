@@ -31,6 +31,7 @@ def pivot(
             autocompletion=suggestions.among(pages.NAMES),
         ),
     ] = None,
+    node: pages.Nodes = None,
     handover: pages.HandOverWay = "auto",
     no_reboot_recovery: Annotated[
         bool,
@@ -51,6 +52,8 @@ def pivot(
 ) -> None:
     """Move the control plane from static pods into DaemonSets, one component after the other.
 
+    On all control-plane nodes, one after the other.
+
     Nothing is changed before the plan is shown and agreed to. If a component does not come up in
     its DaemonSet, the node puts its static pod back by itself.
     """
@@ -62,6 +65,7 @@ def pivot(
     chosen = component or pages.NAMES
     options = PivotOptions(
         components=tuple(c for c in COMPONENTS if c.name in chosen),
+        nodes=tuple(node or ()),
         timeout=timeout,
         handover=handover,
         ignore=tuple(filter(None, ignore_preflight_errors.split(","))),
@@ -112,11 +116,11 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
         pages.print_manifests(list(prepared.pivot.daemonsets().values()), output)
     pages.print_summary(
         cluster,
-        "The control plane is self-hosted.",
+        "The control plane is self-hosted." if result.whole else "That is self-hosted.",
         seconds=result.seconds,
         probe=result.probe,
         know=[
-            f"The static manifests are kept on {result.node} in {result.directory}.",
+            *[f"The static manifests are kept on {n} in {d}." for n, d in result.kept.items()],
             "`kubeadm upgrade` no longer applies to this control plane.",
             "After a reboot of the node its guardian brings the API back by itself."
             if options.reboot_recovery

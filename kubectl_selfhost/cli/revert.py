@@ -30,6 +30,7 @@ def revert(
             autocompletion=suggestions.among(pages.NAMES),
         ),
     ] = None,
+    node: pages.Nodes = None,
     keep_backups: Annotated[
         bool,
         typer.Option("--keep-backups", help="Leave the manifests of before the pivot on the node."),
@@ -57,6 +58,7 @@ def revert(
     chosen = component or pages.NAMES
     options = RevertOptions(
         components=tuple(c for c in COMPONENTS if c.name in chosen),
+        nodes=tuple(node or ()),
         timeout=timeout,
         handover=handover,
         keep_backups=keep_backups,

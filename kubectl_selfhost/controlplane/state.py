@@ -153,6 +153,11 @@ class ControlPlane:
         return self.serves(component, node) == DAEMONSET and not static
 
     @property
+    def running(self) -> list[NodeState]:
+        """The nodes that run a control plane: not those that only bear the role's label."""
+        return [node for node in self.nodes if not node.empty]
+
+    @property
     def run_going_on(self) -> Leader | None:
         """Who runs kubectl selfhost on this cluster just now, or None."""
         return self.run if self.run is not None and self.run.current else None

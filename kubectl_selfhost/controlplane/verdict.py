@@ -103,8 +103,8 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
         )
     if unread:
         return verdict(UNKNOWN, f"{' and '.join(unread)} could not be read, so this is only a part")
-    kinds = {seen.serves(component, node) for node in seen.nodes for component in COMPONENTS}
-    nodes = f"{len(seen.nodes)} node" + ("s" if len(seen.nodes) > 1 else "")
+    kinds = {seen.serves(component, node) for node in seen.running for component in COMPONENTS}
+    nodes = f"{len(seen.running)} node" + ("s" if len(seen.running) > 1 else "")
     if kinds == {DAEMONSET} and not left:
         return verdict(SELF_HOSTED, f"self-hosted on {nodes}, healthy", healthy=True)
     if kinds == {STATIC} and not left:
@@ -125,7 +125,7 @@ def _nothing_seen(seen: ControlPlane, unread: Sequence[str]) -> Verdict:
 
 
 def _how_far(seen: ControlPlane) -> str:
-    cells = [(component, node) for node in seen.nodes for component in COMPONENTS]
+    cells = [(component, node) for node in seen.running for component in COMPONENTS]
     done = sum(seen.self_hosted(component, node) for component, node in cells)
     if done == len(cells):
         return "self-hosted, but the last run didn't come to its end"
@@ -137,7 +137,7 @@ def _how_far(seen: ControlPlane) -> str:
 def troubles(seen: ControlPlane) -> list[Trouble]:
     """What keeps the control plane from being healthy, the worst first; empty if nothing does."""
     found: list[Trouble] = []
-    for node in seen.nodes:
+    for node in seen.running:
         found += _of_node(seen, node)
     for component in COMPONENTS:
         found += _of_rollout(seen, component)
@@ -149,8 +149,6 @@ def _of_node(seen: ControlPlane, node: NodeState) -> list[Trouble]:
     look = f"kubectl describe node {node.name}"
     if node.ready is False:
         return [Trouble(f"node {node.name} is not Ready", look)]
-    if node.empty:
-        return [Trouble(f"{node.name} is a control-plane node without a control plane", look)]
     found = []
     for component in COMPONENTS:
         if seen.serves(component, node) == "none":

@@ -19,23 +19,49 @@ def page(
 ) -> list[str]:
     """The lines of the plan.
 
-    ``rows`` are the steps, each with number, name, title, why, and unavailable (None or what
-    clients miss meanwhile). ``facts`` are what was found out beforehand, ``know`` what to bear in
-    mind.
+    ``rows`` are the steps, each with number, name, node, title, why, and unavailable (None or what
+    clients miss meanwhile). Nodes on which the same is done are told once. ``facts`` are what was
+    found out beforehand, ``know`` what to bear in mind.
     """
     lines = [style.paint(clean(title), "bold")]
     if facts:
         lines += ["", *pairs(list(facts.items()))]
     digits = len(str(len(rows)))
-    if rows:
-        lines += ["", "Steps:"]
-    for row in rows:
-        lines += _step(row, digits, style)
+    groups = _alike(rows)
+    for nodes, of_first in groups:
+        heading = _heading(nodes, len(of_first)) if len(groups) > 1 or len(nodes) > 1 else "Steps:"
+        lines += ["", *wrap(clean(heading))]
+        for row in of_first:
+            lines += _step(row, digits, style)
     lines += ["", *_unavailable(rows)]
     if know:
         lines += ["", "Good to know:"]
         lines += [line for text in know for line in wrap(clean(text), first="  - ")]
     return lines
+
+
+def _alike(
+    rows: Sequence[Mapping[str, Any]],
+) -> list[tuple[list[str], list[Mapping[str, Any]]]]:
+    """The rows of each node, those that say the same put together: the nodes, and the first's rows."""
+    by_node: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_node.setdefault(row.get("node") or "", []).append(row)
+    found: dict[tuple[str, ...], tuple[list[str], list[Mapping[str, Any]]]] = {}
+    for node, own in by_node.items():
+        says = tuple(_without(node, row["title"]) + str(row.get("unavailable")) for row in own)
+        found.setdefault(says, ([], own))[0].append(node)
+    return list(found.values())
+
+
+def _without(node: str, text: str) -> str:
+    return text.replace(node, "<node>") if node else text
+
+
+def _heading(nodes: Sequence[str], steps: int) -> str:
+    if len(nodes) < 2:
+        return f"Steps on {nodes[0] or 'the cluster'}:"
+    return f"Steps on {nodes[0]}, then the same {steps} on {', then on '.join(nodes[1:])}:"
 
 
 def _step(row: Mapping[str, Any], digits: int, style: Style) -> list[str]:

@@ -58,7 +58,7 @@ def summary(
     headline: str,
     *,
     served: Sequence[tuple[str, str, str]] = (),
-    switched: Mapping[str, float] | None = None,
+    switched: Mapping[tuple[str, str], float] | None = None,
     probe: Probe | None = None,
     know: Sequence[str] = (),
     next_command: str = "",
@@ -68,13 +68,14 @@ def summary(
     """The report after a run.
 
     ``served`` is (component, by whom, on which node) as it is now; ``switched`` the seconds that
-    each component's switch took in this run. ``drawn``: with the probe's time-line.
+    each switch took in this run, by component and node. ``drawn``: with the probe's time-line.
     """
     switched = switched or {}
     lines = [style.paint(clean(headline), "bold")]
     rows = [
-        [component, by, node, seconds(switched[component]) if component in switched else "-"]
+        [component, by, node, seconds(took) if took is not None else "-"]
         for component, by, node in served
+        for took in [switched.get((component, node))]
     ]
     if rows:
         lines += ["", *_without_lone_node(rows)]

@@ -60,23 +60,62 @@ def _header(survey: Survey) -> list[str]:
 
 
 def _node_facts(node: NodeState) -> str:
+    return _described(node, node.host_ip)
+
+
+def _kind_of_node(node: NodeState) -> str:
+    """What nodes that are alike have in common."""
+    return _described(node, "")
+
+
+def _described(node: NodeState, address: str) -> str:
     ready = {True: "Ready", False: "NotReady", None: "state unknown"}[node.ready]
-    facts = [ready, node.host_ip, node.arch, node.kubelet_version]
+    facts = [ready, address, node.arch, node.kubelet_version]
     if node.ready is not None and not node.labelled:
         facts.append("no control-plane label")
     return ", ".join(fact for fact in facts if fact)
 
 
 def _instances(survey: Survey, style: Style) -> list[list[str]]:
-    """A table for each node: with a NODE column they would not fit."""
-    nodes = survey.control_plane.nodes
-    blocks = []
+    """A table for each node, or for all nodes that are alike: with a NODE column it would not fit."""
+    nodes = survey.control_plane.running or survey.control_plane.nodes
+    groups: dict[tuple[object, ...], list[NodeState]] = {}
     for node in nodes:
-        title = [f"Node {clean(node.name)} ({clean(_node_facts(node))})"] if len(nodes) > 1 else []
-        rows = [_row(survey, component, node) for component in COMPONENTS]
+        says = tuple(tuple(_row(survey, c, node)[:_VARYING]) for c in COMPONENTS)
+        groups.setdefault((_kind_of_node(node), says), []).append(node)
+    blocks = []
+    for alike in groups.values():
+        title = wrap(clean(_title(alike)), rest="  ") if len(nodes) > 1 else []
+        rows = [_row_of_all(survey, component, alike) for component in COMPONENTS]
         headers = ("COMPONENT", "SERVED BY", "STATUS", "VERSION", "SINCE", "RESTARTS")
         blocks.append([*title, *table(headers, rows, paint=_painter(style))])
     return blocks
+
+
+#: The columns from here on (since, restarts) differ between nodes that are alike.
+_VARYING = 4
+
+
+def _title(alike: Sequence[NodeState]) -> str:
+    if len(alike) == 1:
+        return f"Node {alike[0].name} ({_node_facts(alike[0])})"
+    names = ", ".join(node.name for node in alike)
+    return f"Nodes {names} (each {_kind_of_node(alike[0])})"
+
+
+def _row_of_all(survey: Survey, component: Component, alike: Sequence[NodeState]) -> list[object]:
+    """What the nodes have in common; the youngest instance's age, and the restarts of all."""
+    shown = [_most_telling(node.instances.get(component.name, [])) for node in alike]
+    youngest = max(
+        (one.since for one in shown if one is not None and one.since is not None), default=None
+    )
+    row = _row(survey, component, alike[0])
+    if shown[0] is not None:
+        row[_VARYING:] = [
+            age(youngest, survey.taken),
+            sum(one.restarts for one in shown if one is not None),
+        ]
+    return row
 
 
 def _row(survey: Survey, component: Component, node: NodeState) -> list[object]:
@@ -269,6 +308,12 @@ def warnings(survey: Survey) -> list[str]:
     """What is well now and soon may not be, and what could not be read."""
     found = [_warning(one, survey.taken) for one in _ending(survey)]
     found += reboot.warnings(survey.control_plane.nodes)
+    if survey.control_plane.running:
+        found += [
+            f"Node {node.name} has the control-plane label, and no static pods: it is left alone."
+            for node in survey.control_plane.nodes
+            if node.empty
+        ]
     if survey.control_plane.journal_damaged:
         found.append(f"The journal can't be understood (ConfigMap {JOURNAL} in {NAMESPACE}).")
     return found + [f"Not read: {what}: {why}" for what, why in survey.unread.items()]

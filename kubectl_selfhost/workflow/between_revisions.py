@@ -41,26 +41,35 @@ class BetweenRevisions(HandOver[Revision]):
     _begun: Revision | None = None
     _stood_in = False
 
-    def do(self, subject: Revision) -> None:
+    def expect(self, subject: Revision) -> None:
+        """Has clients kept away from a new instance, which may come at any moment from now on."""
         self._conditions.old_pod = subject.old_uid
-        super().do(subject)
+        self._begun = subject
+        # Instances of ours share their ports by themselves; only a steward must be asked for.
+        if self.choice.way == SEAMLESS:
+            self._share(subject)
 
-    def undo(self) -> None:
-        """Has the DaemonSet say again what it said, unless the new instance serves."""
-        if self.seconds is not None or self._begun is None:
-            return
+    def has_come(self) -> bool:
+        """Whether there is a new instance; never raises."""
+        return bool(self._conditions.new_instances())
+
+    def stay(self) -> None:
+        """Waits until the old instance serves alone again, for a DaemonSet that says so again."""
         with self._cluster.waiting(self._timeout):
-            self._resume()
-            put_back(self._cluster, self._begun.before)
             # The steward keeps clients away from the new one until the DaemonSet has taken it away.
             self._wait(
                 self._old_serves_alone, f"the former {self.component} to serve alone", self._timeout
             )
             self._stop_steering()
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Lets a new instance go on that was stopped for the moment when it may lead."""
         with suppress(AgentGone):  # an agent that ends lets everybody go on
             self._agent.resume(self.component.name)
+
+    def serving(self) -> str:
+        """The UID of the pod that serves, after the switch."""
+        return next(i.uid for i in self._conditions.new_instances() if i.ready)
 
     def _stop_steering(self) -> None:
         with suppress(AgentGone):
@@ -85,15 +94,12 @@ class BetweenRevisions(HandOver[Revision]):
             self._cluster.create(PODS, stand_in(self._begun.before, self.node))
 
     def _share(self, subject: Revision) -> None:
-        """Instances of ours share their ports by themselves; only a steward must be asked for."""
-        self._begun = subject
-        if self.choice.way == SEAMLESS:
+        """Once: it was when the new instance was expected."""
+        if self.choice.way == SEAMLESS and not self._shared:
             super()._share(subject)
 
     def _let_new_start(self, subject: Revision) -> None:
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
-
-        self._cluster.replace(DAEMONSETS, subject.after)
+        """The DaemonSet controller has, or will."""
 
     def _stop_old(self, subject: Revision) -> None:
         if self.component.lease is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.errors import SelfhostError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.cluster.prober import Prober
     from kubectl_selfhost.cluster.sightings import ProbeReport
+    from kubectl_selfhost.workflow.handover import HandOver
 
 
 def carry_out(
@@ -78,6 +79,16 @@ class _Marking:
         self._journal.step_ended(name, outcome, message)
         if name.startswith(_CHANGING_HANDS):
             self._prober.mark("after" if name == self._last else "in between")
+
+
+def switched(handovers: Iterable[Iterable[HandOver]]) -> dict[tuple[str, str], float]:
+    """How many seconds each switch of this run took, by component and node."""
+    return {
+        (one.component.name, one.node): one.seconds
+        for on_node in handovers
+        for one in on_node
+        if one.seconds is not None
+    }
 
 
 #: How the names of the steps begin in which a component changes hands.

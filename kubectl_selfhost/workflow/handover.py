@@ -11,9 +11,9 @@ What A and B are, and so how B is let start and A is stopped, is the subclasses'
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.node.agent import NodeAgent
@@ -51,6 +51,7 @@ class Subject:
 
 
 S = TypeVar("S", bound=Subject)
+H = TypeVar("H", bound="HandOver[Any]")
 
 
 class HandOver(Generic[S]):
@@ -70,8 +71,10 @@ class HandOver(Generic[S]):
         choice: Choice,
         timeout: float,
         tell: Callable[[str], None],
+        hosts: Collection[str] = (),
     ) -> None:
-        """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for."""
+        """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for;
+        ``hosts`` are what the node's processes may call it, where the leader may be on another."""
         self._cluster = cluster
         self._agent = agent
         self.component = component
@@ -79,8 +82,21 @@ class HandOver(Generic[S]):
         self._conditions = Conditions(cluster, agent, component)
         self._timeout = timeout
         self._tell = tell
+        self._hosts = hosts
         self._shared = False
         self.seconds: float | None = None
+
+    def again(self: H) -> H:
+        """Another one of the same component on the same node, which hasn't begun."""
+        return type(self)(
+            self._cluster,
+            self._agent,
+            self.component,
+            choice=self.choice,
+            timeout=self._timeout,
+            tell=self._tell,
+            hosts=self._hosts,
+        )
 
     @property
     def node(self) -> str:
@@ -96,8 +112,10 @@ class HandOver(Generic[S]):
         Raises HandOverFailed with the reason; whoever runs it then calls ``undo``.
         """
         leadership = None
-        if subject.retry_period:  # while only the old one can hold the lease
-            leadership = Leadership(self._cluster, self.component)
+        if subject.retry_period:  # while the new one can't hold the lease yet
+            leadership = Leadership(self._cluster, self.component, hosts=self._hosts)
+            if not leadership.is_here():
+                leadership = None  # nobody is to lead but who does
         with self._cluster.waiting(self._limit):
             if self._shares:
                 self._start_beside(subject)

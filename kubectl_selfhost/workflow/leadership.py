@@ -7,6 +7,7 @@ taken off the lease, and the successor leads at its next try.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.cluster.errors import Conflict
@@ -20,13 +21,22 @@ if TYPE_CHECKING:
 class Leadership:
     """The lease of ``component``, compared with what it was when this was made.
 
-    Make it while only the old instance can hold the lease.
+    Make it while only the old instance can hold the lease, or one on another node: ``hosts`` are the
+    names that the old one's host may have (empty: there is no other node).
     """
 
-    def __init__(self, cluster: Cluster, component: Component) -> None:
+    def __init__(
+        self, cluster: Cluster, component: Component, *, hosts: Collection[str] = ()
+    ) -> None:
         self._cluster = cluster
+        self._hosts = {host.lower() for host in hosts}
         self._name = str(component.lease)
         self._before = self._spec(self._read())
+
+    def is_here(self) -> bool:
+        """Whether it was the old instance that led; a leader calls itself <host name>_<uuid>."""
+        host = (self._before.get("holderIdentity") or "").rpartition("_")[0].lower()
+        return not self._hosts or host in self._hosts
 
     def release(self) -> bool:
         """Takes the old holder's name off the lease; False where somebody else holds it by now.

@@ -14,10 +14,9 @@ from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import binaries, manifestfile
 from kubectl_selfhost.node.agent import NodeAgent
-from kubectl_selfhost.workflow import service_address
+from kubectl_selfhost.workflow import nodes, service_address
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
-from kubectl_selfhost.workflow.pivot import node_target
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
 from kubectl_selfhost.workflow.to_static_pod import ToStaticPod
@@ -41,7 +40,7 @@ def _settle_node(
 ) -> None:
     if not any(situation.instances(component, node) for component in COMPONENTS):
         return
-    target = node_target(situation, node, static_pod_path(cluster, node))
+    target = nodes.target(situation, node, static_pod_path(cluster, node))
     agent = NodeAgent(cluster, target)
     in_mid_air = [
         c

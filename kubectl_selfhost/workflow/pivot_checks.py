@@ -14,9 +14,10 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node import pod as agent_pod
-from kubectl_selfhost.workflow import access
-from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions, host_ip
-from kubectl_selfhost.workflow.preflight import FAILED, WARNING, Check, Finding, ok
+from kubectl_selfhost.workflow import access, nodes
+from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
+from kubectl_selfhost.workflow.pivot_node import NodePivot
+from kubectl_selfhost.workflow.preflight import FAILED, OK, WARNING, Check, Finding, ok
 from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Preflight:
             Check("ControlPlaneNodes", "the control-plane nodes", self.nodes),
             Check("Ownership", "who else manages the control plane", self.ownership),
             Check("StaticPods", "the static pods", self.static_pods),
+            Check("NodesAlike", "whether the nodes are alike", self.nodes_alike),
             Check("StaticPodPath", "the kubelet's staticPodPath", self.path),
             Check("Architecture", "the node's CPU", self.architecture),
             Check("AdvertiseAddress", "the API server's address", self.advertise_address),
@@ -61,13 +63,11 @@ class Preflight:
         ]
 
     def pivot(self) -> Pivot:
-        """The pivot of the cluster's one control-plane node; for after the checks."""
-        node = self._only_node()
+        """The pivot of the nodes that are meant; for after the checks."""
         return Pivot(
             self._cluster,
             self.situation,
-            node=node,
-            static_pod_path=static_pod_path(self._cluster, node),
+            paths={node: static_pod_path(self._cluster, node) for node in self._nodes()},
             options=self._options,
         )
 
@@ -117,24 +117,32 @@ class Preflight:
                 "the control plane doesn't run on nodes of this cluster, or isn't kubeadm's",
                 "kubectl selfhost is for control planes that kubeadm has made.",
             )
-        if len(names) > 1:
-            return Finding(
-                "ControlPlaneNodes",
-                FAILED,
-                f"{len(names)} control-plane nodes: {', '.join(names)}",
-                "this version pivots clusters with one control-plane node",
-                "Wait for a version that does several; nothing else helps yet.",
-            )
-        unready = [n["metadata"]["name"] for n in self.situation.nodes if not _node_ready(n)]
+        unready = [
+            n["metadata"]["name"]
+            for n in self.situation.nodes
+            if not nodes.is_ready(n) and n["metadata"]["name"] not in self._left_alone()
+        ]
         if unready:
             return Finding(
                 "ControlPlaneNodes",
                 FAILED,
                 f"node {unready[0]} is not Ready",
-                "its kubelet would not start the new pods",
+                "its kubelet would not start the new pods, and no other node is to be changed "
+                "while one is away",
                 f"`kubectl describe node {unready[0]}` says why.",
             )
-        return ok("ControlPlaneNodes", f"{names[0]} is Ready")
+        meant = self._nodes()
+        if self._left_alone():
+            alone = ", ".join(self._left_alone())
+            return Finding(
+                "ControlPlaneNodes",
+                WARNING,
+                f"{alone} has the label {CONTROL_PLANE_LABEL}, and no static pods",
+                "it is left alone",
+                f"If it is a worker: `kubectl label node {alone} {CONTROL_PLANE_LABEL}-`.",
+            )
+        are = "is" if len(meant) == 1 else "are"
+        return ok("ControlPlaneNodes", f"{', '.join(meant)} {are} Ready")
 
     def ownership(self) -> Finding:
         found = ownership.owner(
@@ -153,8 +161,12 @@ class Preflight:
         )
 
     def static_pods(self) -> Finding:
-        node = self._only_node()
-        problems = [p for c in self._options.components for p in _problems(self.situation, c, node)]
+        problems = [
+            problem
+            for node in self._nodes()
+            for component in self._options.components
+            for problem in _problems(self.situation, component, node)
+        ]
         if problems:
             return Finding(
                 "StaticPods",
@@ -166,56 +178,86 @@ class Preflight:
         self._cluster.raw("GET", "/readyz")
         return ok("StaticPods", "the components are Ready and the API server answers")
 
+    def nodes_alike(self) -> Finding:
+        if len(self._nodes()) == 1 and not nodes.are_several(self.situation):
+            return ok("NodesAlike", "there is just one")
+        found = self.pivot().differences()
+        if not found:
+            return ok("NodesAlike", "one DaemonSet for each component fits every node")
+        return Finding(
+            "NodesAlike",
+            FAILED,
+            "; ".join(found),
+            "one DaemonSet runs a component in the same way on all nodes",
+            "Make the manifests alike; or pivot the nodes that are (--node).",
+        )
+
     def path(self) -> Finding:
-        path = static_pod_path(self._cluster, self._only_node())
-        return ok("StaticPodPath", f"the kubelet reads static pods from {path}")
+        paths = [static_pod_path(self._cluster, node) for node in self._nodes()]
+        return ok(
+            "StaticPodPath", f"the kubelet reads static pods from {', '.join(dict.fromkeys(paths))}"
+        )
 
     def architecture(self) -> Finding:
-        arch = self.situation.node(self._only_node())["status"]["nodeInfo"]["architecture"]
-        if arch in binaries.ARCHITECTURES:
-            return ok("Architecture", f"there is a node agent for {arch}")
+        kinds = {
+            n: self.situation.node(n)["status"]["nodeInfo"]["architecture"] for n in self._nodes()
+        }
+        unknown = [node for node, arch in kinds.items() if arch not in binaries.ARCHITECTURES]
+        if not unknown:
+            known = ", ".join(dict.fromkeys(kinds.values()))
+            return ok("Architecture", f"there is a node agent for {known}")
         return Finding(
             "Architecture",
             FAILED,
-            f"the node's CPU is {arch}",
+            f"the CPU of node {unknown[0]} is {kinds[unknown[0]]}",
             f"there are node agents for {', '.join(binaries.ARCHITECTURES)} only",
             "Ask for one for this CPU.",
         )
 
     def advertise_address(self) -> Finding:
-        node = self._only_node()
+        found = [self._advertised(node) for node in self._nodes()]
+        return ok("AdvertiseAddress", "; ".join(found))
+
+    def _advertised(self, node: str) -> str:
         mirror = self.situation.mirror_pod(APISERVER, node)
         if mirror is None:
-            return ok("AdvertiseAddress", "kube-apiserver is self-hosted already")
+            return "kube-apiserver is self-hosted already"
         address = staticpod.advertise_address(mirror)
-        node_address = host_ip(self.situation.node(node))
+        node_address = nodes.host_ip(self.situation.node(node))
         if address in (None, node_address):
-            return ok("AdvertiseAddress", f"{address or node_address}, the node's own address")
-        return ok(
-            "AdvertiseAddress",
-            f"{address} is not the node's address {node_address}: it is kept as it is",
-        )
+            return f"{address or node_address}, the node's own address"
+        return f"{address} is not the node's address {node_address}: it is kept as it is"
 
     def handover(self) -> Finding:
         try:
-            choices = self.pivot().choices()
+            by_node = [one.choices() for one in self.pivot().nodes]
         except SelfhostError as error:
             return Finding("HandOver", FAILED, error.message, "it was asked for", error.hint)
-        found = ", ".join(f"{component} {choice.way}" for component, choice in choices.items())
-        return ok("HandOver", found or "nothing is left to change hands")
+        found = [
+            ", ".join(f"{component} {choice.way}" for component, choice in choices.items())
+            for choices in by_node
+            if choices
+        ]
+        return ok("HandOver", "; ".join(dict.fromkeys(found)) or "nothing is left to change hands")
 
     def head_room(self) -> Finding:
+        found = [self._room_on(one) for one in self.pivot().nodes]
+        return next((one for one in found if one.result != OK), found[0])
+
+    def _room_on(self, pivot: NodePivot) -> Finding:
         from kubectl_selfhost.cluster.kinds import PODS
 
-        node = self._only_node()
+        node = pivot.node
         pods = self._cluster.list(PODS, fields=f"spec.nodeName={node}")
         free_cpu, free_memory = resources.headroom(self.situation.node(node), pods)
-        cpu, memory = 0, 0
-        for manifest in self.pivot().daemonsets().values():
-            more_cpu, more_memory = resources.requests(manifest["spec"]["template"]["spec"])
-            cpu, memory = cpu + more_cpu, memory + more_memory
-        agent_cpu, agent_memory = resources.requests(self._agent_pod()["spec"])
-        cpu, memory = cpu + agent_cpu, memory + agent_memory
+        specs = [
+            pivot.whole.daemonset(component)["spec"]["template"]["spec"]
+            for component in pivot.to_switch
+        ]
+        needed = [
+            resources.requests(one) for one in (*specs, agent_pod.manifest(pivot.target)["spec"])
+        ]
+        cpu, memory = (sum(amounts) for amounts in zip(*needed, strict=True))
         wanted = f"{cpu}m CPU and {memory // 2**20}Mi memory"
         free = f"{free_cpu}m and {free_memory // 2**20}Mi"
         if cpu <= free_cpu and memory <= free_memory:
@@ -249,13 +291,15 @@ class Preflight:
     def admission(self) -> Finding:
         from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS
 
-        self._cluster.create(
-            CONFIGMAPS, _trial(binaries.config_map(self.pivot().target.arch)), dry_run=True
-        )
-        self._cluster.create(PODS, _trial(self._agent_pod()), dry_run=True)
+        pivot = self.pivot()
+        for one in pivot.nodes:
+            program = binaries.config_map(one.target.arch)
+            self._cluster.create(CONFIGMAPS, _trial(program), dry_run=True)
+            self._cluster.create(PODS, _trial(agent_pod.manifest(one.target)), dry_run=True)
         changes: list[str] = []
-        for manifest in self.pivot().daemonsets().values():
-            self._cluster.apply(manifest, dry_run=True)
+        for component, manifest in pivot.daemonsets().items():
+            if not pivot.in_use(component):
+                self._cluster.apply(manifest, dry_run=True)
             template = manifest["spec"]["template"]
             pod = self._cluster.create(PODS, _pod_of(template, manifest), dry_run=True)
             changes += [
@@ -271,14 +315,17 @@ class Preflight:
             "Exempt kube-system from it.",
         )
 
-    def _agent_pod(self) -> dict:
-        return agent_pod.manifest(self.pivot().target)
+    def _nodes(self) -> list[str]:
+        """The nodes that are meant, in their order; raises SelfhostError where there is none."""
+        found = nodes.chosen(self.situation, self._options.nodes, server=self._cluster.server)
+        if not found:
+            raise SelfhostError("there is no control-plane node that could be looked at")
+        return found
 
-    def _only_node(self) -> str:
-        """The one control-plane node; raises SelfhostError where there isn't just one."""
-        if len(self.situation.nodes) != 1:
-            raise SelfhostError("can only be looked at on a single control-plane node")
-        return self.situation.nodes[0]["metadata"]["name"]
+    def _left_alone(self) -> list[str]:
+        """Nodes without a component, where others have some: nobody means them."""
+        alone = nodes.left_alone(self.situation)
+        return alone if len(alone) < len(self.situation.nodes) else []
 
 
 def wait_for_static_pods(
@@ -295,10 +342,10 @@ def wait_for_static_pods(
     def healthy() -> Situation:
         situation = read_situation(cluster)
         latest[:] = [situation]
-        for node in situation.nodes:
+        for node in nodes.chosen(situation, options.nodes):
             for component in options.components:
-                problems = _problems(situation, component, node["metadata"]["name"])
-                if problems and _may_come(situation, node["metadata"]["name"]):
+                problems = _problems(situation, component, node)
+                if problems and nodes.runs(situation, node):
                     raise Waiting(problems[0])
         return situation
 
@@ -326,16 +373,6 @@ def _problems(situation: Situation, component: Component, node: str) -> list[str
     if not static[0].ready:
         return [f"{component} on {node} is not Ready: {static[0].phase}"]
     return []
-
-
-def _may_come(situation: Situation, node: str) -> bool:
-    """Whether waiting can help: a node that runs no component at all won't begin to."""
-    return any(situation.instances(component, node) for component in COMPONENTS)
-
-
-def _node_ready(node: dict) -> bool:
-    conditions = node["status"].get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def _is_ours(daemonset: dict) -> bool:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import difference, staticpod
 from kubectl_selfhost.controlplane.change import probe_address
-from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
-from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, instances_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONFIG_HASH_ANNOTATION, NAMESPACE, NODE_LABEL
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.node.orders import ManifestFile
-from kubectl_selfhost.workflow import recovering, ways
+from kubectl_selfhost.workflow import nodes, recovering, ways
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod, StaticPod
 from kubectl_selfhost.workflow.journal import Journal, now
@@ -25,19 +26,20 @@ from kubectl_selfhost.workflow.steps import CommonSteps, discard
 from kubectl_selfhost.workflow.ways import UNAVAILABLE, Choice
 
 if TYPE_CHECKING:
-    from kubectl_selfhost.workflow.pivot import Pivot
+    from kubectl_selfhost.workflow.pivot_node import NodePivot
 
 
 class PivotSteps(CommonSteps):
-    """Makes the pivot's steps; each method is one step."""
+    """Makes the pivot's steps on one node; each method is one step."""
 
-    def __init__(self, pivot: Pivot, observer: Observer, journal: Journal) -> None:
+    def __init__(self, pivot: NodePivot, observer: Observer, journal: Journal) -> None:
         super().__init__(
             pivot.cluster,
             pivot.agent,
             address=pivot.advertise_address(),
             timeout=pivot.options.timeout,
             observer=observer,
+            hosts=nodes.host_names(pivot.situation, pivot.node),
         )
         self._pivot = pivot
         self._journal = journal
@@ -67,7 +69,7 @@ class PivotSteps(CommonSteps):
                 == "true"
             ),
             do=lambda: set_label("true"),
-            undo=self.unless_self_hosted(lambda: set_label(None)),
+            undo=self._unless_it_serves_here(lambda: set_label(None)),
         )
 
     def recovery(self) -> Step:
@@ -76,7 +78,7 @@ class PivotSteps(CommonSteps):
             recovering.store_copies(
                 self._agent,
                 daemonsets,
-                facts=self._pivot.node_facts(),
+                facts=self._pivot.facts(),
                 journal=self._journal,
                 observer=self._observer,
             )
@@ -90,16 +92,17 @@ class PivotSteps(CommonSteps):
             # this step finds them gone.
             done=lambda: all(handover.done() for handover in self._pivot.handovers),
             do=install,
-            undo=self.unless_self_hosted(self._agent.clear_recovery),
+            undo=self._unless_it_serves_here(self._agent.clear_recovery),
         )
 
     def daemonset(self, component: Component, manifest: dict) -> Step:
         return Step(
-            name=f"daemonset/{component}",
+            name=self.named("daemonset", component),
             title=f"Create DaemonSet {component.daemonset}",
             why="its pod waits beside the static one until it gets the port",
-            # Applied each time: it is what repairs a DaemonSet that was changed since.
-            done=lambda: False,
+            # Applied each time: it is what repairs a DaemonSet that was changed since. Not where it
+            # serves on another node: what that one runs is not ours to change here.
+            done=lambda: self._pivot.whole.in_use(component),
             do=lambda: discard(self._cluster.apply(manifest)),
             undo=lambda: self._delete_daemonset(component),
         )
@@ -118,7 +121,7 @@ class PivotSteps(CommonSteps):
 
         return Step(
             name=f"standby/{self._node}",
-            title="Wait until every new pod stands by",
+            title=f"Wait until every new pod stands by{self._there}",
             why="no pod need be made or scheduled while a component changes hands",
             done=lambda: False,
             do=wait,
@@ -132,6 +135,7 @@ class PivotSteps(CommonSteps):
             choice=choice,
             timeout=self._timeout,
             tell=self._tell,
+            hosts=self._hosts,
         )
 
     def switch(self, handover: FromStaticPod) -> Step:
@@ -147,8 +151,8 @@ class PivotSteps(CommonSteps):
             )
 
         return Step(
-            name=f"hand-over/{component}",
-            title=f"Hand {component} over from the static pod to the DaemonSet",
+            name=self.named("hand-over", component),
+            title=f"Hand {component} over from the static pod to the DaemonSet{self._there}",
             why="its manifest is moved away; the agent puts it back unless told in time",
             done=handover.done,
             do=do,
@@ -255,7 +259,8 @@ class PivotSteps(CommonSteps):
             port=staticpod.secure_port(mirror, component),
             old_uid=mirror["metadata"]["annotations"][CONFIG_HASH_ANNOTATION],
             retry_period=staticpod.retry_period(mirror),
-            probe_address=probe_address(self._pivot.daemonsets()[component]) or PROBE_ADDRESSES[0],
+            probe_address=probe_address(self._pivot.whole.daemonset(component))
+            or PROBE_ADDRESSES[0],
         )
 
     def _delete_daemonset(self, component: Component) -> None:
@@ -269,7 +274,34 @@ class PivotSteps(CommonSteps):
         in_place = self._is_in_place(component)
         if not static or in_place is False or (in_place is None and serves):
             return
+        if self._runs_elsewhere(component):
+            return
         self._cluster.delete(DAEMONSETS, component.daemonset, NAMESPACE)
+
+    def _runs_elsewhere(self, component: Component) -> bool:
+        """Whether the component's DaemonSet has a pod on another node."""
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        pods = self._cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
+        return any(
+            instance.kind == DAEMONSET and instance.node != self._node
+            for instance in instances_of(pods, component)
+        )
+
+    def _unless_it_serves_here(self, undo: Callable[[], None]) -> Callable[[], None]:
+        """``undo``, but only where no DaemonSet's instance serves on this node."""
+
+        def run() -> None:
+            for component in COMPONENTS:
+                found = instances_on(self._cluster, component, self._node)
+                hosted = any(i.kind == DAEMONSET for i in found)
+                static = any(i.kind == STATIC and i.ready for i in found)
+                in_place = self._is_in_place(component)
+                if hosted and not (static and in_place):
+                    return
+            undo()
+
+        return run
 
     def _is_in_place(self, component: Component) -> bool | None:
         """Whether the component's manifest is in the kubelet's directory; None: nobody can look."""

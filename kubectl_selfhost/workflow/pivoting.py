@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
-from kubectl_selfhost.workflow import carrying, preflight
+from kubectl_selfhost.workflow import carrying, nodes, preflight
 from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
@@ -41,17 +41,19 @@ class Prepared:
 
 @dataclass(frozen=True)
 class PivotResult:
-    """What a finished pivot did. ``seconds`` is each component's switch, by its name."""
+    """What a finished pivot did. ``kept``: the directory of the former manifests, by node;
+    ``seconds``: each switch, by component and node. ``whole``: nothing is static any more."""
 
-    node: str
-    directory: str
-    seconds: dict[str, float] = field(default_factory=dict)
+    kept: dict[str, str]
+    whole: bool
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     probe: ProbeReport | None = None
 
 
 def nothing_to_do(cluster: Cluster, situation: Situation, options: PivotOptions) -> bool:
     """Whether all is self-hosted already and no earlier run has left anything unfinished."""
-    if not situation.all_self_hosted(options.components):
+    meant = nodes.chosen(situation, options.nodes)
+    if not all(situation.self_hosted(c, node) for node in meant for c in options.components):
         return False
     runs = journals.read(cluster).get("runs", [])
     return not _agent_pods(situation) and all(r.get("ended") for r in runs)
@@ -98,10 +100,19 @@ def carry_out(
         still_ours=still_ours,
     )
     return PivotResult(
-        node=pivot.node,
-        directory=pivot.target.directory,
-        seconds={h.component.name: h.seconds for h in pivot.handovers if h.seconds is not None},
+        kept={one.node: one.target.directory for one in pivot.nodes},
+        whole=_is_whole(read_situation(cluster)),
+        seconds=carrying.switched(one.handovers for one in pivot.nodes),
         probe=probe,
+    )
+
+
+def _is_whole(situation: Situation) -> bool:
+    return all(
+        situation.self_hosted(component, node["metadata"]["name"])
+        for node in situation.nodes
+        if nodes.runs(situation, node["metadata"]["name"])
+        for component in COMPONENTS
     )
 
 
@@ -111,7 +122,7 @@ def served(cluster: Cluster) -> list[tuple[str, str, str]]:
     rows = []
     for node in situation.nodes:
         name = node["metadata"]["name"]
-        for component in COMPONENTS:
+        for component in COMPONENTS if nodes.runs(situation, name) else ():
             ready = [i for i in situation.instances(component, name) if i.ready]
             by = " and ".join(_BY[i.kind].format(component=component) for i in ready)
             rows.append((component.name, by or "none", name))

@@ -1,29 +1,27 @@
-"""The revert's plan: DaemonSets back to static pods, on one node.
+"""The revert's plan: DaemonSets back to static pods, on one node after the other.
 
-Component by component, and each DaemonSet goes only when its static pod serves. What the pivot has
-made goes last: the node's label, the directory on the node, the agent and its program.
+Where there are several nodes, the DaemonSets stay until the last one is static again: the label that
+a node loses takes their pods away there. A lone node's DaemonSets go one by one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import difference, revert, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.node import manifestfile
-from kubectl_selfhost.node.agent import NodeAgent
-from kubectl_selfhost.workflow import ways
+from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
+from kubectl_selfhost.node import binaries
+from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
-from kubectl_selfhost.workflow.pivot import host_ip, node_target
-from kubectl_selfhost.workflow.revert_steps import RevertSteps
+from kubectl_selfhost.workflow.revert_node import NodeRevert
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation
-from kubectl_selfhost.workflow.step import Plan
-from kubectl_selfhost.workflow.to_static_pod import Hosted, ToStaticPod
-from kubectl_selfhost.workflow.ways import WAITING, Choice
+from kubectl_selfhost.workflow.step import Plan, Step
+from kubectl_selfhost.workflow.steps import discard
+from kubectl_selfhost.workflow.ways import Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -48,10 +46,12 @@ _FALLS_BACK = (
 
 @dataclass(frozen=True)
 class RevertOptions:
-    """What a person may choose. ``timeout`` is the limit of each wait, in seconds; ``from_backup``: the
-    files as they were before the pivot, byte for byte."""
+    """What a person may choose. ``nodes`` are the names of those that are meant (none: all).
+    ``timeout`` is the limit of each wait, in seconds; ``from_backup``: the files as they were before
+    the pivot, byte for byte."""
 
     components: tuple[Component, ...] = COMPONENTS
+    nodes: tuple[str, ...] = ()
     timeout: float = 300.0
     handover: str = ways.AUTO
     keep_backups: bool = False
@@ -59,10 +59,10 @@ class RevertOptions:
 
 
 class Revert:
-    """A revert of one node, from a situation that was read before.
+    """A revert, from a situation that was read before; ``paths`` are the kubelets' staticPodPaths by
+    node, in the order in which the nodes are done.
 
-    ``backups`` are the manifests as they were before the pivot, by what the journal has; what is on
-    the node itself takes their place as soon as it was read.
+    ``backups`` are the manifests as they were before the pivot, by node, as the journal has them.
     """
 
     def __init__(
@@ -70,177 +70,117 @@ class Revert:
         cluster: Cluster,
         situation: Situation,
         *,
-        node: str,
-        static_pod_path: str,
+        paths: Mapping[str, str],
         options: RevertOptions,
-        backups: dict[Component, dict],
+        backups: Mapping[str, dict[Component, dict]],
     ) -> None:
         self.cluster = cluster
         self.situation = situation
-        self.node = node
         self.options = options
-        self.backups = backups
-        self.target = node_target(situation, node, static_pod_path)
-        self.agent = NodeAgent(cluster, self.target)
-        self.to_revert = tuple(c for c in options.components if c.daemonset in situation.daemonsets)
-        #: Also one that an earlier run has made static, and didn't come to give its file back.
-        self.to_exchange = options.components if options.from_backup else ()
-        self.handovers: list[ToStaticPod] = []
+        self.several = nodes.are_several(situation)
+        if self.several and options.components != COMPONENTS:
+            raise SelfhostError(
+                "With several control-plane nodes, only whole nodes go back to static pods.",
+                "Leave --component out, or name the nodes that are meant with --node.",
+            )
+        self.nodes = [
+            NodeRevert(self, node, path, backups=backups.get(node, {}))
+            for node, path in paths.items()
+        ]
 
     @property
     def whole(self) -> bool:
-        """Whether no component stays self-hosted, so that nothing of ours is needed any more."""
-        hosted = {c for c in COMPONENTS if c.daemonset in self.situation.daemonsets}
-        return hosted <= set(self.to_revert)
-
-    def is_static(self, component: Component) -> bool:
-        """Whether a static pod of the component is there already (half a pivot, half a revert)."""
-        return any(i.kind == STATIC for i in self.situation.instances(component, self.node))
-
-    def manifest(self, component: Component) -> dict:
-        """The static pod's manifest that the component gets."""
-        return revert.from_daemonset(
-            component,
-            self._daemonset(component),
-            self.backups.get(component),
-            address=self.advertise_address(),
-            probe_host=self.probe_host(component),
-        )
+        """Whether nothing is self-hosted afterwards, so that nothing of ours is needed any more."""
+        meant = {one.node for one in self.nodes}
+        left = [n for n in hosted_nodes(self.situation) if n not in meant]
+        return not left and all(one.whole for one in self.nodes)
 
     def manifests(self) -> list[dict]:
-        """The manifests of all components that change hands."""
-        return [self.manifest(c) for c in self.to_revert if not self.is_static(c)]
-
-    def probe_host(self, component: Component) -> str:
-        """Where the static apiserver is probed; empty: where it was before the pivot."""
-        template = self._daemonset(component)["spec"]["template"]
-        if component != APISERVER or not staticpod.is_wildcard(
-            staticpod.bind_address(template, component)
-        ):
-            return ""
-        return revert.other_probe_address(self._daemonset(component))
-
-    def differences(self, component: Component) -> str:
-        """What will be different from the manifest before the pivot, in words."""
-        backup = self.backups.get(component)
-        if backup is None:
-            return "no manifest of before the pivot is known; it is made of the DaemonSet"
-        found = [str(one) for one in difference.meaning(backup, self.manifest(component))]
-        return "; ".join(found) or "as before the pivot"
-
-    def choices(self) -> dict[Component, Choice]:
-        """The way in which each component will change hands, as far as that is known from afar."""
-        kernel = self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
-        return {c: self._choice(c, kernel) for c in self.to_revert if not self.is_static(c)}
-
-    def _choice(self, component: Component, kernel: str) -> Choice:
-        bound = staticpod.bind_address(self._pod(component), component)
-        best = ways.best(component, kernel=kernel, bind_address=bound)
-        if best.way == WAITING:  # instances of ours share their ports by themselves
-            best = Choice(ways.SHARED, best.why)
-        chosen = ways.choose(component, best, self.options.handover)
-        if chosen.way == WAITING:
-            raise SelfhostError(
-                "On the way back no instance waits for a port.",
-                "Leave --handover out: --handover=auto chooses what is possible.",
-            )
-        return chosen
-
-    def advertise_address(self) -> str:
-        """The address of the node's apiserver in the Service ``kubernetes``."""
-        pods = [
-            pod
-            for pod in self.situation.pods
-            if pod["spec"].get("nodeName") == self.node and staticpod.component_of(pod) == APISERVER
-        ]
-        told = staticpod.advertise_address(pods[0]) if pods else None
-        return told or host_ip(self.situation.node(self.node))
-
-    def subject(self, component: Component, *, file: str) -> Hosted:
-        """What the hand-over needs to know of the component; ``file`` is its manifest's name."""
-        pod = self._pod(component)
-        return Hosted(
-            port=staticpod.secure_port(pod, component),
-            old_uid=self.instance(component).uid,
-            retry_period=staticpod.retry_period(pod),
-            probe_address=self.probe_host(component) or "127.0.0.1",
-            file=file,
-            content=manifestfile.content(self.manifest(component)),
-        )
-
-    def port(self, component: Component) -> int:
-        """The port on which the component serves."""
-        found = self.situation.daemonsets.get(component.daemonset)
-        pod = found["spec"]["template"] if found else None
-        pod = pod or self.situation.mirror_pod(component, self.node)
-        return staticpod.secure_port(pod, component) if pod else component.default_port
-
-    def instance(self, component: Component) -> Instance:
-        """The component's instance that is to go."""
-        found = [
-            i
-            for i in self.situation.instances(component, self.node)
-            if i.kind == DAEMONSET and i.ready
-        ]
-        if len(found) != 1:
-            raise SelfhostError(
-                f"The self-hosted {component} has {len(found)} Ready pods on node {self.node}, "
-                "not one, and no static one.",
-                "Wait until it is healthy: `kubectl selfhost status`.",
-            )
-        return found[0]
-
-    def _daemonset(self, component: Component) -> dict:
-        return self.situation.daemonsets[component.daemonset]
-
-    def _pod(self, component: Component) -> dict:
-        """The pod that runs now: its fields are filled in."""
-        name = self.instance(component).pod
-        return next(pod for pod in self.situation.pods if pod["metadata"]["name"] == name)
+        """The static pods' manifests, of all nodes."""
+        return [manifest for one in self.nodes for manifest in one.manifests()]
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """The steps that turn the situation into a static control plane again."""
-        steps = RevertSteps(self, observer, journal)
-        choices = self.choices()
-        self.handovers = [steps.handover(c, choices.get(c)) for c in self.to_revert]
-        bridge = APISERVER in {*choices, *self.to_exchange}
-        guarded = self.situation.has_guardian(self.node)
+        steps = [
+            replace(step, node=one.node)
+            for one in self.nodes
+            for step in one.steps(observer=observer, journal=journal)
+        ]
+        names = ", ".join(one.node for one in self.nodes)
+        by_node = {one.node: one.choices() for one in self.nodes}
         return Plan(
-            title=f"Revert node {self.node} to static pods",
-            steps=[
-                steps.program(),
-                steps.inspect(),
-                *([steps.recovery_off()] if guarded else []),
-                *([steps.keep_address()] if bridge else []),
-                *[steps.switch(handover) for handover in self.handovers],
-                *([steps.pods_ended()] if self.to_revert else []),
-                *[steps.exchange(component) for component in self.to_exchange],
-                *([steps.release_address()] if bridge else []),
-                # Also where a run that was killed has switched the guardian off already.
-                *([steps.recovery_gone()] if self.whole else []),
-                *([steps.recovery_on()] if guarded and not self.whole else []),
-                *([steps.unlabel(), steps.tidy()] if self.whole else []),
-                steps.end_agent(),
-                *([steps.remove_program()] if self.whole else []),
-            ],
+            title=f"Revert node{'s' if len(self.nodes) > 1 else ''} {names} to static pods",
+            steps=[*steps, *(self._last_steps() if self.whole else [])],
             facts={
-                "Node": f"{self.node} ({self.target.arch})",
+                "Nodes" if len(self.nodes) > 1 else "Node": ", ".join(
+                    f"{one.node} ({one.target.arch})" for one in self.nodes
+                ),
                 "Kubernetes": self.situation.git_version,
-                "Manifests": self.target.static_pod_path,
-                **{str(component): str(choice) for component, choice in choices.items()},
+                "Manifests": self.nodes[0].target.static_pod_path,
+                **ways.told(by_node),
             },
-            know=self._know(choices),
+            know=self._know(by_node),
         )
 
-    def _know(self, choices: dict[Component, Choice]) -> list[str]:
-        if not choices:
+    def _last_steps(self) -> list[Step]:
+        """What goes when no node needs it any more."""
+        found = [self._remove_daemonset(c) for c in COMPONENTS] if self.several else []
+        arches = dict.fromkeys(one.target.arch for one in self.nodes)
+        return [*found, *[self._remove_program(arch) for arch in arches]]
+
+    def _remove_daemonset(self, component: Component) -> Step:
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        name = component.daemonset
+        return Step(
+            name=f"remove-daemonset/{component}",
+            title=f"Delete DaemonSet {name}",
+            why="static pods serve on every node, and no node has its label any more",
+            done=lambda: self.cluster.find(DAEMONSETS, name, NAMESPACE) is None,
+            do=lambda: discard(self.cluster.delete(DAEMONSETS, name, NAMESPACE)),
+        )
+
+    def _remove_program(self, arch: str) -> Step:
+        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
+
+        name = binaries.config_map_name(arch)
+        return Step(
+            name="remove-program",
+            title=f"Delete ConfigMap {name}",
+            why="no pod of ours is left that would run it",
+            done=lambda: self.cluster.find(CONFIGMAPS, name, NAMESPACE) is None,
+            do=lambda: discard(self.cluster.delete(CONFIGMAPS, name, NAMESPACE)),
+        )
+
+    def _know(self, by_node: Mapping[str, Mapping[Component, Choice]]) -> list[str]:
+        if not any(by_node.values()):
             return []
         if self.options.from_backup:
             return [_EXACT, _FALLS_BACK]
-        host = self.probe_host(APISERVER) if APISERVER in choices else ""
+        first = next(one for one in self.nodes if by_node[one.node])
+        choices = by_node[first.node]
+        host = first.probe_host(APISERVER) if APISERVER in choices else ""
         return [
-            *[f"{component}: {self.differences(component)}" for component in choices],
+            *[self._differences(component) for component in choices],
             _SHARING,
             *([_PROBED.format(host=host)] if host else []),
             _FALLS_BACK,
         ]
+
+    def _differences(self, component: Component) -> str:
+        """What will be different from before the pivot, in words."""
+        by_node = {one.node: one.differences(component) for one in self.nodes}
+        if len(set(by_node.values())) == 1:
+            return f"{component}: {next(iter(by_node.values()))}"
+        return f"{component}: " + "; ".join(f"on {node}: {said}" for node, said in by_node.items())
+
+
+def hosted_nodes(situation: Situation) -> list[str]:
+    """The nodes that have something of ours: our label, or a DaemonSet's pod."""
+    return [
+        node["metadata"]["name"]
+        for node in situation.nodes
+        if NODE_LABEL in (node["metadata"].get("labels") or {})
+        or situation.has_guardian(node["metadata"]["name"])
+        or situation.hosts(node["metadata"]["name"])
+    ]

@@ -9,9 +9,9 @@ from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
-from kubectl_selfhost.node import binaries, manifestfile
+from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.orders import KeptFile
-from kubectl_selfhost.workflow import recovering, ways
+from kubectl_selfhost.workflow import nodes, recovering, ways
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.journal import Journal, now
 from kubectl_selfhost.workflow.runner import Observer
@@ -22,22 +22,23 @@ from kubectl_selfhost.workflow.to_static_pod import ToStaticPod
 from kubectl_selfhost.workflow.ways import SHARED, UNAVAILABLE, Choice
 
 if TYPE_CHECKING:
-    from kubectl_selfhost.workflow.revert import Revert
+    from kubectl_selfhost.workflow.revert_node import NodeRevert
 
 #: The name of a kept manifest that another one has taken the place of.
 _OLDER = re.compile(r"\.\d+$")
 
 
 class RevertSteps(CommonSteps):
-    """Makes the revert's steps; each method is one step."""
+    """Makes the revert's steps on one node; each method is one step."""
 
-    def __init__(self, revert: Revert, observer: Observer, journal: Journal) -> None:
+    def __init__(self, revert: NodeRevert, observer: Observer, journal: Journal) -> None:
         super().__init__(
             revert.cluster,
             revert.agent,
             address=revert.advertise_address(),
             timeout=revert.options.timeout,
             observer=observer,
+            hosts=nodes.host_names(revert.situation, revert.node),
         )
         self._revert = revert
         self._journal = journal
@@ -89,6 +90,7 @@ class RevertSteps(CommonSteps):
             choice=choice or Choice(SHARED),
             timeout=self._timeout,
             tell=self._tell,
+            hosts=self._hosts,
         )
 
     def switch(self, handover: ToStaticPod) -> Step:
@@ -106,18 +108,25 @@ class RevertSteps(CommonSteps):
             self._journal.component(self._node, component.name, switched_at=None, reverted_at=now())
 
         return Step(
-            name=f"hand-over/{component}",
-            title=(
-                f"Delete DaemonSet {component.daemonset}: {component} is static already"
-                if static
-                else f"Hand {component} over from the DaemonSet to a static pod"
+            name=self.named("hand-over", component),
+            title=self._title(component),
+            why=(
+                "the DaemonSet's pod stays until the node's label goes"
+                if self._hosts
+                else "the DaemonSet is deleted when the static pod serves, and not before"
             ),
-            why="the DaemonSet is deleted when the static pod serves, and not before",
             done=handover.done,
             do=do,
             undo=handover.undo,
             unavailable="" if static else UNAVAILABLE[handover.choice.way].get(component, ""),
         )
+
+    def _title(self, component: Component) -> str:
+        if not self._revert.is_static(component):
+            return f"Hand {component} over from the DaemonSet to a static pod{self._there}"
+        if self._hosts:
+            return f"See that the static {component} serves{self._there}: it is there already"
+        return f"Delete DaemonSet {component.daemonset}: {component} is static already"
 
     def exchange(self, component: Component) -> Step:
         handover = ToFormerFile(
@@ -130,8 +139,8 @@ class RevertSteps(CommonSteps):
         )
         port = self._revert.port(component)
         return Step(
-            name=f"exchange/{component}",
-            title=f"Put the manifest of {component} back as it was before the pivot",
+            name=self.named("exchange", component),
+            title=f"Put the manifest of {component} back as it was before the pivot{self._there}",
             why="asked for with --from-backup; the agent takes it away again unless told in time",
             done=lambda: component not in self._kept or handover.done(),
             do=lambda: handover.do(port),
@@ -172,7 +181,11 @@ class RevertSteps(CommonSteps):
         return Step(
             name=f"unlabel/{self._node}",
             title=f"Take the label {NODE_LABEL} off node {self._node}",
-            why="no DaemonSet of ours is left that would look for it",
+            why=(
+                "their pods on this node go with it, and static ones serve"
+                if self._hosts
+                else "no DaemonSet of ours is left that would look for it"
+            ),
             done=lambda: NODE_LABEL not in labels(),
             do=lambda: discard(
                 self._cluster.patch(NODES, self._node, {"metadata": {"labels": {NODE_LABEL: None}}})
@@ -198,18 +211,6 @@ class RevertSteps(CommonSteps):
             why="the static pods' manifests are where kubeadm has them",
             done=lambda: False,
             do=tidy,
-        )
-
-    def remove_program(self) -> Step:
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
-
-        name = binaries.config_map_name(self._agent.target.arch)
-        return Step(
-            name="remove-program",
-            title=f"Delete ConfigMap {name}",
-            why="no pod of ours is left that would run it",
-            done=lambda: self._cluster.find(CONFIGMAPS, name, NAMESPACE) is None,
-            do=lambda: discard(self._cluster.delete(CONFIGMAPS, name, NAMESPACE)),
         )
 
     def _guard_what_is_left(self) -> None:

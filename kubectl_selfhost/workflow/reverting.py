@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import CONTROL_PLANE_LABEL, JOURNAL, NAMESPACE, NODE_LABEL
+from kubectl_selfhost.names import JOURNAL, NAMESPACE, NODE_LABEL
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.workflow import access, carrying
+from kubectl_selfhost.workflow import access, carrying, nodes
 from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow.journal import Journal
-from kubectl_selfhost.workflow.revert import Revert, RevertOptions
+from kubectl_selfhost.workflow.revert import Revert, RevertOptions, hosted_nodes
 from kubectl_selfhost.workflow.rolling import require_rolled_out
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
+from kubectl_selfhost.workflow.situation import read_situation, static_pod_path
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ class Prepared:
 
 @dataclass(frozen=True)
 class RevertResult:
-    """What a finished revert did. ``seconds`` is each component's switch, by its name; ``whole``:
+    """What a finished revert did. ``seconds`` is each switch, by component and node; ``whole``:
     no component is self-hosted any more."""
 
     whole: bool
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     probe: ProbeReport | None = None
 
 
@@ -65,19 +65,29 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     """
     access.require(cluster)
     situation = read_situation(cluster)
-    node = _only_node(situation)
+    hosted = hosted_nodes(situation)
+    meant = nodes.chosen(situation, options.nodes, server=cluster.server)
     revert = Revert(
         cluster,
         situation,
-        node=node,
-        static_pod_path=static_pod_path(cluster, node),
+        # A lone node also where just something of ours is left over.
+        paths={
+            node: static_pod_path(cluster, node)
+            for node in meant
+            if node in hosted or not nodes.are_several(situation)
+        },
         options=options,
-        backups=_backups(journals.read(cluster), node),
+        backups={node: _backups(journals.read(cluster), node) for node in meant},
     )
-    for component in revert.to_revert:
-        if not revert.is_static(component):
-            require_rolled_out(situation.daemonsets[component.daemonset])
-            revert.instance(component)
+    if not revert.nodes:
+        raise SelfhostError(
+            f"Nothing of ours is on {', '.join(meant)}.", "See `kubectl selfhost status`."
+        )
+    for one in revert.nodes:
+        for component in one.to_revert:
+            if not one.is_static(component):
+                require_rolled_out(situation.daemonsets[component.daemonset])
+                one.instance(component)
     journal = Journal(cluster)
     return Prepared(revert, revert.plan(observer=observer, journal=journal), journal)
 
@@ -105,7 +115,7 @@ def carry_out(
             prepared.journal.remove()
     return RevertResult(
         whole=revert.whole,
-        seconds={h.component.name: h.seconds for h in revert.handovers if h.seconds is not None},
+        seconds=carrying.switched(one.handovers for one in revert.nodes),
         probe=probe,
     )
 
@@ -124,12 +134,3 @@ def _backups(journal: dict, node: str) -> dict[Component, dict]:
         if isinstance(document, dict) and document.get("kind") == "Pod":
             found[component] = document
     return found
-
-
-def _only_node(situation: Situation) -> str:
-    if len(situation.nodes) != 1:
-        raise SelfhostError(
-            f"{len(situation.nodes)} nodes have the label {CONTROL_PLANE_LABEL}, not one.",
-            "This version reverts control planes with one control-plane node.",
-        )
-    return situation.nodes[0]["metadata"]["name"]

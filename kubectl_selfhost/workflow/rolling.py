@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NAMESPACE
-from kubectl_selfhost.workflow import access, carrying
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.workflow import access, carrying, nodes
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
 from kubectl_selfhost.workflow.runner import Observer
@@ -33,9 +33,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class RolloutResult:
-    """What a finished roll-out did. ``seconds`` is each component's switch, by its name."""
+    """What a finished roll-out did. ``seconds`` is each switch, by component and node."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     probe: ProbeReport | None = None
 
 
@@ -57,11 +57,6 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
 def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rollout:
     """The roll-out of a control plane that stands still. Raises SelfhostError where it doesn't."""
     access.require(cluster)
-    if len(situation.nodes) != 1:
-        raise SelfhostError(
-            f"{len(situation.nodes)} nodes have the label {CONTROL_PLANE_LABEL}, not one.",
-            "This version rolls out control planes with one control-plane node.",
-        )
     standing_in = recovery.standing_in(situation.pods)
     if standing_in:
         raise SelfhostError(
@@ -70,12 +65,15 @@ def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rol
         )
     for component in options.components:
         _require_settled(situation, component)
-    node = situation.nodes[0]["metadata"]["name"]
+    hosted = [name for name in nodes.chosen(situation) if situation.hosts(name)]
+    if not hosted:
+        raise SelfhostError(
+            "No node has a pod of that.", "`kubectl selfhost status` shows where it stands."
+        )
     return Rollout(
         cluster,
         situation,
-        node=node,
-        static_pod_path=static_pod_path(cluster, node),
+        paths={node: static_pod_path(cluster, node) for node in hosted},
         options=options,
     )
 
@@ -99,7 +97,7 @@ def carry_out(
         still_ours=still_ours,
     )
     return RolloutResult(
-        seconds={h.component.name: h.seconds for h in rollout.handovers if h.seconds is not None},
+        seconds=carrying.switched([rollout.handovers]),
         probe=probe,
     )
 

@@ -1,30 +1,40 @@
-"""The plan of a roll-out: each self-hosted component goes from one revision to the next."""
+"""The plan of a roll-out: each self-hosted component goes from one revision to the next.
+
+A DaemonSet is the whole control plane's: all its nodes are rolled out, one after the other, in the
+order that the DaemonSet controller chooses.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import change as changes
-from kubectl_selfhost.controlplane import difference, staticpod
+from kubectl_selfhost.controlplane import difference
 from kubectl_selfhost.controlplane.change import Change
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset import NodeFacts
-from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.workflow import ways
-from kubectl_selfhost.workflow.between_revisions import BetweenRevisions, Revision
+from kubectl_selfhost.workflow.across_nodes import AcrossNodes
+from kubectl_selfhost.workflow.between_revisions import BetweenRevisions
+from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.journal import Journal, now
-from kubectl_selfhost.workflow.pivot import host_ip, node_target
+from kubectl_selfhost.workflow.rollout_node import NodeRollout
 from kubectl_selfhost.workflow.rollout_steps import RolloutSteps
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation
-from kubectl_selfhost.workflow.step import Plan
-from kubectl_selfhost.workflow.ways import SHARED, WAITING, Choice
+from kubectl_selfhost.workflow.step import Plan, Step
+from kubectl_selfhost.workflow.ways import UNAVAILABLE
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
+
+
+_ONE_AFTER_THE_OTHER = (
+    "A DaemonSet is for all nodes: each component is rolled out on one after the other, in the order "
+    "that the DaemonSet controller chooses. If one fails, all go back."
+)
 
 
 @dataclass(frozen=True)
@@ -38,22 +48,21 @@ class RolloutOptions:
 
 
 class Rollout:
-    """A roll-out on one node, from a situation that was read before."""
+    """A roll-out, from a situation that was read before; ``paths`` are the kubelets' staticPodPaths
+    by node."""
 
     def __init__(
         self,
         cluster: Cluster,
         situation: Situation,
         *,
-        node: str,
-        static_pod_path: str,
+        paths: Mapping[str, str],
         options: RolloutOptions,
     ) -> None:
         self.cluster = cluster
         self.situation = situation
-        self.node = node
         self.options = options
-        self.agent = NodeAgent(cluster, node_target(situation, node, static_pod_path))
+        self.nodes = [NodeRollout(self, node, path) for node, path in paths.items()]
         self.stamp = now()
         self.handovers: list[BetweenRevisions] = []
 
@@ -86,95 +95,90 @@ class Rollout:
             for component in self.options.components
         }
 
-    def choices(self) -> dict[Component, Choice]:
-        """The way in which each component will change hands, as far as that is known from afar."""
-        kernel = self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
-        return {c: self._choice(c, kernel) for c in self.options.components}
-
-    def _choice(self, component: Component, kernel: str) -> Choice:
-        bound = staticpod.bind_address(self._pod(component), component)
-        best = ways.best(component, kernel=kernel, bind_address=bound)
-        if best.way == WAITING:  # instances of ours share their ports by themselves
-            best = Choice(SHARED, best.why)
-        return ways.choose(component, best, self.options.handover)
-
-    def advertise_address(self) -> str:
-        """The address of the node's apiserver in the Service ``kubernetes``."""
-        told = staticpod.advertise_address(self._pod(APISERVER))
-        return told or host_ip(self.situation.node(self.node))
-
-    def node_facts(self) -> NodeFacts:
-        """The node, as its recovery copies need to know it."""
-        return NodeFacts(
-            name=self.node,
-            host_ip=host_ip(self.situation.node(self.node)),
-            advertise_address=None,
-            arch=self.agent.target.arch,
-        )
-
-    def instance(self, component: Component) -> Instance:
-        """The component's instance that is to go."""
-        found = [
-            i
-            for i in self.situation.instances(component, self.node)
-            if i.kind == DAEMONSET and i.ready
-        ]
-        if len(found) != 1:
-            raise SelfhostError(
-                f"The self-hosted {component} has {len(found)} Ready pods on node {self.node}, "
-                "not one.",
-                "Wait until it is healthy: `kubectl selfhost status`.",
-            )
-        return found[0]
-
-    def subject(self, component: Component) -> Revision:
-        """What the hand-over needs to know of the component."""
-        pod = self._pod(component)
-        after = self.after(component)
-        return Revision(
-            port=staticpod.secure_port(pod, component),
-            old_uid=self.instance(component).uid,
-            retry_period=staticpod.retry_period(pod),
-            probe_address=changes.probe_address(after) or "127.0.0.1",
-            before=self.before(component),
-            after=after,
-        )
-
-    def _pod(self, component: Component) -> dict:
-        """The pod that runs now: its fields are filled in."""
-        name = self.instance(component).pod
-        return next(pod for pod in self.situation.pods if pod["metadata"]["name"] == name)
-
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """The steps that bring each component to its next revision."""
-        steps = RolloutSteps(self, observer, journal)
-        choices = self.choices()
-        self.handovers = [
-            steps.handover(component, choice) for component, choice in choices.items()
-        ]
-        bridge = APISERVER in choices
+        steps = [RolloutSteps(one, observer, journal) for one in self.nodes]
+        by_node = {one.node: one.choices() for one in self.nodes}
+        made = {
+            component: [
+                own.handover(component, by_node[one.node][component])
+                for own, one in zip(steps, self.nodes, strict=True)
+            ]
+            for component in self.options.components
+        }
+        self.handovers = [handover for some in made.values() for handover in some]
+        first, others = steps[0], [one.advertise_address() for one in self.nodes[1:]]
+        bridge = APISERVER in self.options.components
+        names = ", ".join(one.node for one in self.nodes)
+        several = len(self.nodes) > 1
         return Plan(
-            title=f"Roll out the self-hosted control plane on node {self.node}",
+            title=f"Roll out the self-hosted control plane on node{'s' if several else ''} {names}",
             steps=[
-                steps.program(),
-                steps.inspect(),
-                *([steps.keep_address()] if bridge else []),
-                *[steps.roll_out(handover) for handover in self.handovers],
-                steps.former_ended(),
-                *([steps.release_address()] if bridge else []),
-                *([steps.recovery()] if self.situation.has_guardian(self.node) else []),
-                steps.end_agent(),
+                *[own.program() for own in steps],
+                *[own.inspect() for own in steps],
+                *([first.keep_address(*others)] if bridge else []),
+                *[self._roll_out(some, observer, journal) for some in made.values()],
+                self._former_ended(first),
+                *([first.release_address(*others)] if bridge else []),
+                *[
+                    own.recovery()
+                    for own, one in zip(steps, self.nodes, strict=True)
+                    if self.situation.has_guardian(one.node)
+                ],
+                *[own.end_agent() for own in steps],
             ],
-            facts={
-                "Node": self.node,
-                **{str(component): str(choice) for component, choice in choices.items()},
-            },
+            facts={"Nodes" if several else "Node": names, **ways.told(by_node)},
             know=[
                 *[
                     f"{component}: {'; '.join(said) or 'nothing but new pods'}"
                     for component, said in self.differences().items()
                 ],
+                *([_ONE_AFTER_THE_OTHER] if several else []),
                 "A new pod that doesn't get Ready never costs the old one: then the DaemonSet says "
                 "again what it said.",
             ],
+        )
+
+    def _roll_out(
+        self, handovers: list[BetweenRevisions], observer: Observer, journal: Journal
+    ) -> Step:
+        component = handovers[0].component
+        rolled = AcrossNodes(
+            self.cluster,
+            handovers,
+            another=lambda one: one.again(),
+            timeout=self.options.timeout,
+            tell=observer.step_waiting,
+        )
+
+        def do() -> None:
+            rolled.do({one.node: one.subject(component) for one in self.nodes})
+            for one in self.nodes:
+                journal.component(one.node, component.name, rolled_out_at=now())
+
+        return Step(
+            name=f"roll-out/{component}",
+            title=f"Roll out DaemonSet {component.daemonset}, and hand {component} over",
+            why="the old pod goes only when the new one serves",
+            done=lambda: False,
+            do=do,
+            undo=rolled.undo,
+            unavailable=UNAVAILABLE[handovers[0].choice.way].get(component, ""),
+        )
+
+    def _former_ended(self, steps: RolloutSteps) -> Step:
+        def ended() -> bool:
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            for one in self.handovers:
+                if len(instances_on(self.cluster, one.component, one.node)) > 1:
+                    raise Waiting(f"the former {one.component} lets its requests finish")
+            return True
+
+        return Step(
+            name=f"former-pods/{self.nodes[0].node}" if len(self.nodes) == 1 else "former-pods",
+            title="Wait until the former pods have let their last requests finish",
+            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            done=lambda: False,
+            do=lambda: steps.wait(ended, "the former pods to end"),
         )

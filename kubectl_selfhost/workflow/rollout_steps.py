@@ -1,33 +1,34 @@
-"""The roll-out's steps: each method makes one, with its reason, its check and its undo."""
+"""The roll-out's steps on one node: each method makes one, with its reason, its check and its undo."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.workflow import recovering
 from kubectl_selfhost.workflow.between_revisions import BetweenRevisions
-from kubectl_selfhost.workflow.conditions import instances_on
-from kubectl_selfhost.workflow.journal import Journal, now
+from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.step import Step
 from kubectl_selfhost.workflow.steps import CommonSteps
-from kubectl_selfhost.workflow.ways import UNAVAILABLE, Choice
+from kubectl_selfhost.workflow.ways import Choice
 
 if TYPE_CHECKING:
-    from kubectl_selfhost.workflow.rollout import Rollout
+    from kubectl_selfhost.workflow.rollout_node import NodeRollout
 
 
 class RolloutSteps(CommonSteps):
-    """Makes the roll-out's steps; each method is one step."""
+    """Makes the roll-out's steps on one node; each method is one step."""
 
-    def __init__(self, rollout: Rollout, observer: Observer, journal: Journal) -> None:
+    def __init__(self, rollout: NodeRollout, observer: Observer, journal: Journal) -> None:
         super().__init__(
-            rollout.cluster,
+            rollout.whole.cluster,
             rollout.agent,
             address=rollout.advertise_address(),
-            timeout=rollout.options.timeout,
+            timeout=rollout.whole.options.timeout,
             observer=observer,
+            hosts=rollout.hosts,
         )
         self._rollout = rollout
         self._journal = journal
@@ -55,72 +56,25 @@ class RolloutSteps(CommonSteps):
             choice=choice,
             timeout=self._timeout,
             tell=self._tell,
-        )
-
-    def roll_out(self, handover: BetweenRevisions) -> Step:
-        component = handover.component
-
-        def do() -> None:
-            handover.do(self._rollout.subject(component))
-            self._journal.component(self._node, component.name, rolled_out_at=now())
-
-        return Step(
-            name=f"roll-out/{component}",
-            title=f"Roll out DaemonSet {component.daemonset}, and hand {component} over",
-            why="the old pod goes only when the new one serves",
-            done=lambda: False,
-            do=do,
-            undo=handover.undo,
-            unavailable=UNAVAILABLE[handover.choice.way].get(component, ""),
-        )
-
-    def former_ended(self) -> Step:
-        def ended() -> bool:
-            from kubectl_selfhost.cluster.waits import Waiting
-
-            for handover in self._rollout.handovers:
-                found = instances_on(self._cluster, handover.component, self._node)
-                if len(found) > 1:
-                    raise Waiting(f"the former {handover.component} lets its requests finish")
-            return True
-
-        return Step(
-            name=f"former-pods/{self._node}",
-            title="Wait until the former pods have let their last requests finish",
-            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
-            done=lambda: False,
-            do=lambda: self.wait(ended, "the former pods to end"),
+            hosts=self._hosts,
         )
 
     def recovery(self) -> Step:
-        def refresh() -> None:
-            recovering.store_copies(
-                self._agent,
-                {c: self._rollout.after(c) for c in self._rollout.options.components},
-                facts=self._rollout.node_facts(),
-                journal=self._journal,
-                observer=self._observer,
-            )
-
+        whole = self._rollout.whole
         return Step(
             name=f"recovery-copies/{self._node}",
-            title="Keep what runs now as recovery copies",
+            title=f"Keep what runs now as recovery copies{self._there}",
             why="a copy is what ran last and was seen to serve; the guardian starts it after a reboot",
             done=lambda: False,
-            do=refresh,
+            do=lambda: self._store_copies({c: whole.after(c) for c in whole.options.components}),
         )
 
     def guardian(self) -> Step:
+        whole = self._rollout.whole
+
         def install() -> None:
-            rollout = self._rollout
-            daemonsets = {c: rollout.before(c) for c in rollout.options.components}
-            recovering.store_copies(
-                self._agent,
-                daemonsets,
-                facts=rollout.node_facts(),
-                journal=self._journal,
-                observer=self._observer,
-            )
+            daemonsets = {c: whole.before(c) for c in whole.options.components}
+            self._store_copies(daemonsets)
             recovering.install_guardian(self._agent, daemonsets, journal=self._journal)
 
         return Step(
@@ -129,4 +83,13 @@ class RolloutSteps(CommonSteps):
             why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
             done=lambda: False,
             do=install,
+        )
+
+    def _store_copies(self, daemonsets: Mapping[Component, dict]) -> None:
+        recovering.store_copies(
+            self._agent,
+            daemonsets,
+            facts=self._rollout.facts(),
+            journal=self._journal,
+            observer=self._observer,
         )

@@ -1,8 +1,9 @@
 """Runs a plan, and leaves a working control plane behind whatever happens on the way.
 
-A step that fails, or a person's Ctrl-C, ends the run: the steps so far are undone in reverse order,
-as far as nothing uses what they made. A step is never undone by memory but by what is there, so the
-same code cleans up after a run that was killed.
+A step that fails, or a person's Ctrl-C, ends the run: the steps so far on its node are undone in
+reverse order, as far as nothing uses what they made; nodes that were done before stay done. A step
+is never undone by memory but by what is there, so the same code cleans up after a run that was
+killed.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def run(
         except BaseException as failure:
             error = _as_error(failure, step)
             observer.step_failed(time.monotonic() - began, error.message)
-            left = _undo(plan.steps[:number], observer)
+            same_node = [one for one in plan.steps[:number] if one.node == step.node]
+            left = _undo(same_node, observer)
             _record_failure(recorder, step, error)
             if left:
                 error.hint = " ".join([error.hint, *left]).strip()

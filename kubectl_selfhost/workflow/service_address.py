@@ -7,6 +7,7 @@ the Service. A second EndpointSlice of our own bridges that; the apiservers look
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -21,21 +22,23 @@ _LABEL = "kubernetes.io/service-name"
 NAME = "kubernetes-kubectl-selfhost"
 
 
-def keep(cluster: Cluster, address: str) -> bool:
-    """Adds our EndpointSlice with ``address``; False where the Service doesn't have it (an apiserver
-    that doesn't keep the Service's endpoints itself: --endpoint-reconciler-type=none)."""
+def keep(cluster: Cluster, addresses: Collection[str]) -> bool:
+    """Adds our EndpointSlice with those ``addresses`` that the Service has; False where it has none (an
+    apiserver that doesn't keep the Service's endpoints itself: --endpoint-reconciler-type=none)."""
     for theirs in _slices(cluster):
-        if theirs["metadata"]["name"] != NAME and address in _addresses(theirs):
-            cluster.apply(_ours(theirs, address))
+        kept = [address for address in addresses if address in _addresses(theirs)]
+        if theirs["metadata"]["name"] != NAME and kept:
+            cluster.apply(_ours(theirs, kept))
             return True
     return False
 
 
-def is_kept(cluster: Cluster) -> bool:
-    """Whether our EndpointSlice is there."""
+def is_kept(cluster: Cluster, addresses: Collection[str] = ()) -> bool:
+    """Whether our EndpointSlice is there, with all of ``addresses``."""
     from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 
-    return cluster.find(ENDPOINTSLICES, NAME, _NAMESPACE) is not None
+    found = cluster.find(ENDPOINTSLICES, NAME, _NAMESPACE)
+    return found is not None and set(addresses) <= set(_addresses(found))
 
 
 def is_back(cluster: Cluster, address: str) -> bool:
@@ -74,7 +77,7 @@ def _addresses(endpoint_slice: dict) -> list[str]:
     ]
 
 
-def _ours(theirs: dict, address: str) -> dict:
+def _ours(theirs: dict, addresses: list[str]) -> dict:
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -87,6 +90,6 @@ def _ours(theirs: dict, address: str) -> dict:
             },
         },
         "addressType": theirs["addressType"],
-        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [one], "conditions": {"ready": True}} for one in addresses],
         "ports": deepcopy(theirs.get("ports") or []),
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
-from kubectl_selfhost.controlplane.instance import Instance, instances_of
+from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     CONTROL_PLANE_LABEL,
@@ -68,12 +68,12 @@ class Situation:
             and any(i.ready for i in found)
         )
 
-    def all_self_hosted(self, components: tuple[Component, ...] = COMPONENTS) -> bool:
-        """Whether every component in question is self-hosted on every control-plane node."""
-        return bool(self.nodes) and all(
-            self.self_hosted(component, node["metadata"]["name"])
-            for node in self.nodes
-            for component in components
+    def hosts(self, node: str) -> bool:
+        """Whether a DaemonSet of ours has a pod on the node, in whatever state."""
+        return any(
+            instance.kind == DAEMONSET
+            for component in COMPONENTS
+            for instance in self.instances(component, node)
         )
 
     def _pods_on(self, node: str) -> list[dict]:

@@ -75,6 +75,7 @@ def stands_by(
         pod["metadata"]["name"]: pod
         for pod in cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
         if "deletionTimestamp" not in pod["metadata"]
+        if pod["spec"].get("nodeName", node) == node
     }
     instances = [i for i in instances_of(pods.values(), component) if i.kind == DAEMONSET]
     if not instances:

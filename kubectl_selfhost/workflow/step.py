@@ -22,7 +22,8 @@ class Step:
     ``name`` is stable (people grep for it, the journal keeps it). ``done`` looks at the cluster,
     not at the journal, so a step that somebody did by hand counts as done. ``do`` may be called
     when a former run did half of it. ``undo`` is called after a failure of this step or of a later
-    one; it takes away only what nothing uses by then. ``unavailable``: what clients miss.
+    one on the same node; it takes away only what nothing uses by then. ``unavailable``: what clients
+    miss. ``node``: on which it is done, empty for a step that is the whole cluster's.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Step:
     do: Callable[[], None]
     undo: Callable[[], None] = nothing
     unavailable: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Plan:
             {
                 "number": number,
                 "name": step.name,
+                "node": step.node or None,
                 "title": step.title,
                 "why": step.why,
                 "unavailable": step.unavailable or None,

@@ -3,14 +3,15 @@ Service ``kubernetes`` meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node.agent import NodeAgent
-from kubectl_selfhost.workflow import service_address
+from kubectl_selfhost.workflow import etcd, service_address
+from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.step import Step
 
@@ -29,8 +30,10 @@ class CommonSteps:
         address: str,
         timeout: float,
         observer: Observer,
+        hosts: Collection[str] = (),
     ) -> None:
-        """``address`` is the node's in the Service ``kubernetes``, ``timeout`` each wait's limit."""
+        """``address`` is the node's in the Service ``kubernetes``, ``timeout`` each wait's limit;
+        ``hosts`` what its processes may call it, where the control plane has several nodes."""
         self._cluster = cluster
         self._agent = agent
         self._node = agent.target.node
@@ -38,6 +41,9 @@ class CommonSteps:
         self._timeout = timeout
         self._observer = observer
         self._tell = observer.step_waiting
+        self._hosts = hosts
+        #: For the titles of steps that don't name the node anyway.
+        self._there = f" on {self._node}" if hosts else ""
 
     def program(self) -> Step:
         from kubectl_selfhost.cluster.kinds import CONFIGMAPS
@@ -45,7 +51,7 @@ class CommonSteps:
         arch = self._agent.target.arch
         name = binaries.config_map_name(arch)
         return Step(
-            name="agent-program",
+            name=self.named("agent-program"),
             title=f"Store the node agent's program in ConfigMap {name}",
             why="it runs in an image that the node has: nothing is pulled",
             done=lambda: self._cluster.find(CONFIGMAPS, name, NAMESPACE) is not None,
@@ -55,33 +61,37 @@ class CommonSteps:
             ),
         )
 
-    def keep_address(self) -> Step:
-        address = self._address
+    def keep_address(self, *others: str) -> Step:
+        """Of this node's apiserver, and ``others`` that change hands meanwhile."""
+        addresses = (self._address, *others)
         return Step(
-            name=f"keep-address/{self._node}",
-            title=f"Keep {address} in the Service kubernetes, by an EndpointSlice of our own",
+            name="keep-addresses" if others else f"keep-address/{self._node}",
+            title=f"Keep {', '.join(addresses)} in the Service kubernetes, by an EndpointSlice of our "
+            "own",
             why="an apiserver that stops takes it out, and the next one is seconds late with it",
-            done=lambda: service_address.is_kept(self._cluster),
-            do=lambda: discard(service_address.keep(self._cluster, address)),
+            done=lambda: service_address.is_kept(self._cluster, addresses),
+            do=lambda: discard(service_address.keep(self._cluster, addresses)),
             undo=lambda: service_address.release(self._cluster),
         )
 
-    def release_address(self) -> Step:
-        address = self._address
+    def release_address(self, *others: str) -> Step:
+        """Of the same addresses."""
+        addresses = (self._address, *others)
 
-        def is_back() -> bool:
+        def are_back() -> bool:
             from kubectl_selfhost.cluster.waits import Waiting
 
-            if not service_address.is_back(self._cluster, address):
-                raise Waiting(f"{address} is not back in the Service kubernetes yet")
+            for address in addresses:
+                if not service_address.is_back(self._cluster, address):
+                    raise Waiting(f"{address} is not back in the Service kubernetes yet")
             return True
 
         def release() -> None:
-            self.wait(is_back, f"{address} to be back in the Service kubernetes")
+            self.wait(are_back, f"{', '.join(addresses)} to be back in the Service kubernetes")
             service_address.release(self._cluster)
 
         return Step(
-            name=f"release-address/{self._node}",
+            name="release-addresses" if others else f"release-address/{self._node}",
             title="Take that EndpointSlice away, once the new apiserver has its own",
             why="from then on the apiserver keeps the Service's address by itself",
             done=lambda: not service_address.is_kept(self._cluster),
@@ -96,6 +106,36 @@ class CommonSteps:
             done=lambda: self._agent.find() is None,
             do=self.stop_agent,
         )
+
+    def settled(self) -> Step:
+        """The node serves again, as the others do: only then the next one's turn comes."""
+        etcd_before = etcd.ready_members(self._cluster)
+
+        def check() -> bool:
+            return self._serves() and etcd.require(self._cluster, etcd_before)
+
+        return Step(
+            name=f"settled/{self._node}",
+            title=f"See that {self._node} serves again, and that etcd has all its members",
+            why="one node at a time: what it was able to lose, the others still have",
+            done=lambda: False,
+            do=lambda: self.wait(check, f"{self._node} to serve again"),
+        )
+
+    def _serves(self) -> bool:
+        """Every component has a Ready instance on the node, and the API answers where we call it."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        for component in COMPONENTS:
+            found = instances_on(self._cluster, component, self._node)
+            if not any(instance.ready for instance in found):
+                raise Waiting(f"{component} on {self._node} is not Ready")
+        self._cluster.raw("GET", "/readyz")
+        return True
+
+    def named(self, *parts: object) -> str:
+        """A step's name: of its parts, and the node where there are several."""
+        return "/".join(str(part) for part in (*parts, *([self._node] if self._hosts else [])))
 
     def wait(self, check: Callable[[], bool], what: str) -> None:
         """Waits for ``check`` as ``wait_until`` does, and tells what for."""

@@ -7,7 +7,7 @@ somebody has changed with kubectl, or whose files were lost.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS
@@ -49,11 +49,17 @@ def prepare(
 
 
 def _plan(rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
-    steps = RolloutSteps(rollout, observer, journal)
+    names = ", ".join(one.node for one in rollout.nodes)
+    several = len(rollout.nodes) > 1
+    made = [RolloutSteps(one, observer, journal) for one in rollout.nodes]
     return Plan(
-        title=f"Renew the guardian and the recovery copies on node {rollout.node}",
-        steps=[steps.program(), steps.inspect(), steps.guardian(), steps.end_agent()],
-        facts={"Node": rollout.node},
+        title=f"Renew the guardian and the recovery copies on node{'s' if several else ''} {names}",
+        steps=[
+            replace(step, node=one.node)
+            for one, own in zip(rollout.nodes, made, strict=True)
+            for step in (own.program(), own.inspect(), own.guardian(), own.end_agent())
+        ],
+        facts={"Nodes" if several else "Node": names},
         know=["What serves is not touched."],
     )
 

@@ -41,9 +41,11 @@ class ToStaticPod(HandOver[Hosted]):
     _begun = False
 
     def done(self) -> bool:
-        """Whether there is no DaemonSet any more."""
+        """Whether there is no DaemonSet any more, or no pod of it here where other nodes have some."""
         from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
+        if self._hosts and all(i.kind == STATIC for i in self._conditions.instances()):
+            return True
         return self._cluster.find(DAEMONSETS, self.component.daemonset, NAMESPACE) is None
 
     def do(self, subject: Hosted) -> None:
@@ -53,7 +55,7 @@ class ToStaticPod(HandOver[Hosted]):
         super().do(subject)
 
     def remove(self) -> None:
-        """Takes the DaemonSet away beside a static pod that serves already."""
+        """Takes the DaemonSet away beside a static pod that serves already (a lone node's)."""
         began = time.monotonic()
         with self._cluster.waiting(self._limit):
             self._wait(self._conditions.static_serves, f"the static {self.component} to serve")
@@ -137,9 +139,14 @@ class ToStaticPod(HandOver[Hosted]):
             ) from error
 
     def _delete_daemonset(self) -> None:
-        """The DaemonSet first, so that its pod isn't made again; both whoever leads just now."""
+        """The DaemonSet first, so that its pod isn't made again; both whoever leads just now.
+
+        Where other nodes need it, it stays, and its pod here until the node's label goes.
+        """
         from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
 
+        if self._hosts:
+            return
         old = [i for i in self._conditions.instances() if i.kind == DAEMONSET]
         self._cluster.delete(
             DAEMONSETS, self.component.daemonset, NAMESPACE, propagation="Background"

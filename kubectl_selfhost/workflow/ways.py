@@ -14,11 +14,13 @@ What the API tells of a node is enough for a plan; the agent looks again on the 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import (
     APISERVER,
+    COMPONENTS,
     CONTROLLER_MANAGER,
     SCHEDULER,
     Component,
@@ -110,6 +112,18 @@ def choose(component: Component, possible: Choice, wanted: str) -> Choice:
         f"{component} can't change hands in the way {wanted}: {possible.why}.",
         f"--handover={possible.way} is possible, and --handover=auto chooses it by itself.",
     )
+
+
+def told(choices: Mapping[str, Mapping[Component, Choice]]) -> dict[str, str]:
+    """The choices of each node, for people: one line for a component that goes the same way on all."""
+    lines: dict[str, str] = {}
+    for component in COMPONENTS:
+        by_node = {n: str(one[component]) for n, one in choices.items() if component in one}
+        if len(set(by_node.values())) == 1:
+            lines[component.name] = next(iter(by_node.values()))
+        else:
+            lines.update({f"{component}, {node}": way for node, way in by_node.items()})
+    return lines
 
 
 def worse(first: Choice, second: Choice) -> bool:

@@ -6,9 +6,12 @@ Each test ends with the DaemonSets alone serving, and prints when the API first 
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 import pytest
 from bed.harness import Bed
@@ -28,13 +31,13 @@ def bed(cluster: Bed) -> Bed:
 
 
 @pytest.fixture
-def heals(bed: Bed, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+def heals(bed: Bed, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
     """Waits for the API, tells when it answered, and waits for the state after a pivot."""
 
-    def wait(what: str) -> None:
+    def wait(what: str, limit: float = RECOVERED) -> None:
         began = time.monotonic()
         try:
-            looks.eventually(lambda: looks.answers(bed), seconds=RECOVERED, what="no API")
+            looks.eventually(lambda: looks.answers(bed), seconds=limit, what="no API")
             answered = time.monotonic() - began
             looks.eventually(lambda: is_as_after_a_pivot(bed), seconds=HEALED, what="not healed")
         except AssertionError as error:
@@ -102,10 +105,20 @@ def test_all_components_are_killed_at_once(bed, heals):
 
 @pytest.mark.soak
 def test_etcd_is_down_for_a_minute(bed, heals):
+    bed.node_exec("pkill", "-STOP", "-f", "^etcd ")
+    time.sleep(60)
+    bed.node_exec("pkill", "-CONT", "-f", "^etcd ")
+    heals("etcd down")
+
+
+@pytest.mark.soak
+def test_etcds_manifest_is_away_for_a_minute(bed, heals):
+    """The kubelet can't delete etcd's mirror pod meanwhile, and starts etcd again only after that: it
+    took 124 s on a cluster that was not pivoted, on the same machine."""
     bed.node_exec("mv", f"{looks.MANIFESTS}/etcd.yaml", "/root/etcd.yaml")
     time.sleep(60)
     bed.node_exec("mv", "/root/etcd.yaml", f"{looks.MANIFESTS}/etcd.yaml")
-    heals("etcd down")
+    heals("etcd's manifest away", limit=300.0)
 
 
 @pytest.mark.soak
@@ -141,33 +154,92 @@ def test_pods_that_a_graceful_shutdown_marked_failed_are_made_anew(bed, heals):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("component", ["kube-apiserver", "kube-scheduler"])
-def test_a_power_cut_in_the_middle_of_a_pivot(fresh_cluster, component):
-    """The manifest is away, nobody has confirmed anything, and who watched over it is gone."""
+@pytest.mark.timeout(1800)
+def test_a_power_cut_in_the_middle_of_each_step_of_a_pivot(fresh_cluster):
     bed = fresh_cluster()
-    with bed.popen("pivot", "--yes") as pivot:
-        looks.eventually(lambda: _armed(bed) == component, seconds=180, what="it was never armed")
-        docker("kill", bed.node)
-        pivot.kill()
-        pivot.communicate()
-    docker("start", bed.node)
-    looks.eventually(lambda: looks.answers(bed), seconds=RECOVERED, what=_state(bed))
-    looks.eventually(
-        lambda: not looks.recovery_pods(bed) - {looks.GUARDIAN}, seconds=HEALED, what=_state(bed)
-    )
+    for step in (f"label/{bed.node}", "daemonset/kube-scheduler", *_switches("hand-over")):
+        cut_during(bed, ("pivot", "--yes"), step)
     runs.completes(bed)
-    assert is_as_after_a_pivot(bed)
+    looks.eventually(lambda: is_as_after_a_pivot(bed), seconds=HEALED, what=_state(bed))
 
 
-def _armed(bed: Bed) -> str:
-    """The component that is just changing hands, empty for none."""
-    script = (
-        f"grep -q ^state=armed {looks.KEPT}/state && sed -n s/^component=//p {looks.KEPT}/state"
-    )
-    try:
-        return bed.node_exec("sh", "-c", script).strip()
-    except AssertionError:
-        return ""
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_power_cut_in_the_middle_of_each_step_of_a_roll_out(bed):
+    for step in _switches("roll-out"):
+        cut_during(bed, ("rollout", "--yes"), step)
+        looks.eventually(lambda: is_as_after_a_pivot(bed), seconds=HEALED, what=_state(bed))
+    run = bed.selfhost("rollout", "--yes", check=False)
+    assert run.returncode == 0, str(run)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_power_cut_in_the_middle_of_each_step_of_a_revert(bed):
+    for step in _switches("hand-over"):
+        cut_during(bed, ("revert", "--yes"), step)
+    run = bed.selfhost("revert", "--yes", check=False)
+    assert run.returncode == 0, str(run)
+    assert looks.static_pods(bed) == {"etcd", *looks.COMPONENTS}
+    assert looks.works(bed)
+    runs.completes(bed)
+
+
+def _switches(verb: str) -> list[str]:
+    return [f"{verb}/{component}" for component in looks.COMPONENTS]
+
+
+def cut_during(bed: Bed, words: tuple[str, ...], step: str) -> None:
+    """The node loses its power while a run is in ``step`` (or there is no such step any more)."""
+    with bed.popen(*words) as run:
+        begun = any(step in line for line in run.stderr)
+        if begun:
+            time.sleep(1.0)  # in the middle of it
+            docker("kill", bed.node)
+        run.kill()
+        run.communicate()
+    if not begun:
+        return
+    docker("start", bed.node)
+    began = time.monotonic()
+    looks.eventually(lambda: looks.answers(bed), seconds=RECOVERED, what=_state(bed))
+    print(f"cut in {step}: the API answered after {time.monotonic() - began:.1f} s")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_twenty_minutes_of_kills(bed, heals):
+    """Whatever comes, again and again, and as soon as the API answers again."""
+    seed = time.time_ns() % 10**6
+    chance = random.Random(seed)
+    print(f"seed {seed}")
+    kinds: dict[str, Callable[[], object]] = {
+        "restart": lambda: docker("restart", bed.node),
+        "power cut": lambda: (docker("kill", bed.node), docker("start", bed.node)),
+        "all components": lambda: kill_components(bed),
+        **{
+            component: partial(bed.node_exec, "pkill", "-9", "-f", f"^{component} ")
+            for component in looks.COMPONENTS
+        },
+        "kubelet": lambda: bed.node_exec("systemctl", "kill", "--signal=KILL", "kubelet"),
+        "containerd": lambda: bed.node_exec("systemctl", "kill", "--signal=KILL", "containerd"),
+        "guardian": lambda: bed.node_exec("pkill", "-9", "-f", " guard --dir"),
+    }
+    ends = time.monotonic() + 20 * 60
+    slowest = 0.0
+    while time.monotonic() < ends:
+        kind = chance.choice(list(kinds))
+        with suppress(AssertionError):  # what is to be killed may not be there just now
+            kinds[kind]()
+        began = time.monotonic()
+        looks.eventually(
+            lambda: looks.answers(bed), seconds=RECOVERED, what=f"{kind} {_state(bed)}"
+        )
+        took = time.monotonic() - began
+        slowest = max(slowest, took)
+        print(f"{kind}: the API answered after {took:.1f} s")
+        time.sleep(chance.uniform(0, 40))
+    heals(f"20 minutes of kills (the slowest took {slowest:.1f} s)", limit=RECOVERED)
 
 
 def _state(bed: Bed) -> str:

@@ -98,9 +98,9 @@ def test_a_node_that_is_not_ready_is_a_trouble():
     assert (verdict.state, verdict.next) == ("degraded", f"kubectl describe node {api.NODE}")
 
 
-def test_a_control_plane_node_in_name_only_is_a_trouble():
+def test_a_control_plane_node_in_name_only_is_left_alone():
     verdict = verdict_on(api.static_plane(), nodes=[api.node(), api.node("second")])
-    assert verdict.message == "degraded: second is a control-plane node without a control plane"
+    assert verdict.message == "static pods on 1 node, healthy; not self-hosted"
 
 
 def test_a_component_without_leader_is_a_trouble():

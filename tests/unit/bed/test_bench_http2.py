@@ -59,7 +59,8 @@ def test_a_goaway_is_no_failure(tmp_path):
 
     seen = run(tmp_path, answering)
     assert seen["failures"] == {}
-    assert (seen["connections"], seen["goaways"], seen["resent"]) == (2, 1, 1)
+    assert (seen["connections"], seen["goaways"]) == (2, 1)
+    assert seen["resent"] >= 1  # on a busy machine, one more was on its way just then
 
 
 def test_a_goaway_that_is_the_last_word(tmp_path):
@@ -71,7 +72,8 @@ def test_a_goaway_that_is_the_last_word(tmp_path):
 
     seen = run(tmp_path, answering)
     assert seen["failures"] == {}
-    assert (seen["connections"], seen["goaways"], seen["resent"]) == (2, 1, 1)
+    assert (seen["connections"], seen["goaways"]) == (2, 1)
+    assert seen["resent"] >= 1  # on a busy machine, one more was on its way just then
 
 
 def test_a_torn_connection_fails_what_was_under_way(tmp_path):

@@ -134,7 +134,9 @@ def test_sigterm_ends_as_ctrl_c_does():
         def sleep():
             try:
                 print("asleep", flush=True)
-                time.sleep(60)
+                # Python sees a signal that comes just before a sleep only after it.
+                for _ in range(600):
+                    time.sleep(0.1)
             finally:
                 print("tidied", flush=True)
         sys.modules["sleeper"] = types.SimpleNamespace(sleep=sleep)

@@ -104,7 +104,7 @@ def test_the_summary_says_who_serves_and_how_long_it_took():
     lines = summary(
         "The control plane of node demo is self-hosted.",
         served=SERVED,
-        switched={"kube-apiserver": 1.94},
+        switched={("kube-apiserver", "demo"): 1.94},
         probe=Probe(failures={"refused": 14}, longest_gap=1.4),
         know=["`kubeadm upgrade` no longer knows this control plane."],
         next_command="kubectl selfhost status",

@@ -1,0 +1,30 @@
+"""Whether the control-plane nodes are so much alike that one DaemonSet can run a component on all."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
+from kubectl_selfhost.controlplane.defaults import actions, containers, with_defaults
+from kubectl_selfhost.controlplane.difference import Difference, compare
+
+
+def differences(wanted: dict, own: dict) -> list[Difference]:
+    """Where the pods of the DaemonSet ``own``, made from one node's static pod, differ from those of
+    ``wanted``, which is for all; nowhere: empty.
+
+    What is each node's own has become a field reference or loopback in both by now. Left out is what
+    a roll-out toggles: at which of our addresses an apiserver is probed.
+    """
+    return compare(*({"spec": _comparable(one)} for one in (wanted, own)))
+
+
+def _comparable(daemonset: dict) -> dict:
+    template = daemonset["spec"]["template"]
+    spec = with_defaults({"spec": deepcopy(template["spec"])})["spec"]
+    for container in containers(spec):
+        for _, handler in actions(container):
+            target = handler.get("httpGet", {})
+            if target.get("host") in PROBE_ADDRESSES:
+                target["host"] = PROBE_ADDRESSES[0]
+    return spec

@@ -1,0 +1,103 @@
+"""A component's roll-out on all its nodes: one change of the DaemonSet, one hand-over on each node.
+
+Which node is next is the DaemonSet controller's choice (maxSurge 1, and it goes through its nodes in
+no order), so clients are kept away from new instances on every node before the DaemonSet changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import change
+from kubectl_selfhost.workflow.between_revisions import BetweenRevisions, Revision, put_back
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+class AcrossNodes:
+    """The roll-out of one component; ``handovers`` are one for each node, ``another`` makes one more
+    for the way back on a node that was done."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        handovers: Sequence[BetweenRevisions],
+        *,
+        another: Callable[[BetweenRevisions], BetweenRevisions],
+        timeout: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for."""
+        self._cluster = cluster
+        self._handovers = handovers
+        self._another = another
+        self._timeout = timeout
+        self._tell = tell
+        self._subjects: Mapping[str, Revision] = {}
+
+    @property
+    def component(self) -> str:
+        return self._handovers[0].component.name
+
+    def do(self, subjects: Mapping[str, Revision]) -> None:
+        """Changes the DaemonSet as the ``subjects`` say, by node, and hands over on each.
+
+        Raises HandOverFailed with the reason; whoever runs it then calls ``undo``.
+        """
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        self._subjects = subjects
+        for handover in self._handovers:
+            handover.expect(subjects[handover.node])
+        self._cluster.replace(DAEMONSETS, next(iter(subjects.values())).after)
+        self._hand_over(self._handovers, subjects)
+
+    def undo(self) -> None:
+        """Has the DaemonSet say again what it said, unless the new instances serve everywhere."""
+        if not self._subjects or all(one.seconds is not None for one in self._handovers):
+            return
+        begun = [one for one in self._handovers if one.seconds is None]
+        back = {one.node: self._reversed(one) for one in self._handovers if one not in begun}
+        ways_back = [self._another(one) for one in self._handovers if one not in begun]
+        for handover in begun:
+            handover.resume()
+        for handover in ways_back:
+            handover.expect(back[handover.node])
+        put_back(self._cluster, next(iter(self._subjects.values())).before)
+        for handover in begun:
+            handover.stay()
+        self._hand_over(ways_back, back)
+
+    def _reversed(self, handover: BetweenRevisions) -> Revision:
+        """What goes back on a node where the new instance serves."""
+        subject = self._subjects[handover.node]
+        return replace(
+            subject,
+            old_uid=handover.serving(),
+            probe_address=change.probe_address(subject.before) or subject.probe_address,
+            before=subject.after,
+            after=subject.before,
+        )
+
+    def _hand_over(
+        self, handovers: Sequence[BetweenRevisions], subjects: Mapping[str, Revision]
+    ) -> None:
+        left = list(handovers)
+        while left:
+            handover = self._next(left)
+            handover.do(subjects[handover.node])
+            left.remove(handover)
+
+    def _next(self, left: Sequence[BetweenRevisions]) -> BetweenRevisions:
+        """The one on whose node a new pod has come."""
+        from kubectl_selfhost.cluster.waits import wait_until
+
+        return wait_until(
+            lambda: next((one for one in left if one.has_come()), None),
+            what=f"a new pod of {self.component} to be made",
+            timeout=self._timeout,
+            tell=self._tell,
+        )

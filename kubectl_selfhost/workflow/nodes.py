@@ -1,0 +1,133 @@
+"""The control-plane nodes that a run works on: which, in what order, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane.addresses import same_address
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
+from kubectl_selfhost.controlplane.daemonset import NodeFacts
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node.pod import NodeTarget
+from kubectl_selfhost.workflow.situation import Situation
+
+
+def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "") -> list[str]:
+    """The nodes to work on, in their order: by name, and the one whose apiserver answers us last.
+
+    ``names`` are those that were asked for (none: every one that runs a control plane), ``server``
+    is the URL that we talk to. A node that bears the role's label and runs no component is left
+    alone. Raises SelfhostError for a name that is no control-plane node.
+    """
+    known = [node["metadata"]["name"] for node in situation.nodes]
+    wanted = set(names)
+    for name in sorted(wanted - set(known)):
+        raise SelfhostError(
+            f'"{name}" is not a control-plane node of this cluster.',
+            f"Its control-plane nodes: {', '.join(sorted(known)) or 'none'}.",
+        )
+    running = [name for name in known if runs(situation, name)]
+    # Where nothing runs at all, what is missing is told of every node.
+    found = [name for name in known if name in (wanted or running or known)]
+    return sorted(found, key=lambda name: (_is_at(situation, name, server), name))
+
+
+def runs(situation: Situation, node: str) -> bool:
+    """Whether any component has an instance on ``node``."""
+    return any(situation.instances(component, node) for component in COMPONENTS)
+
+
+def left_alone(situation: Situation) -> list[str]:
+    """Nodes that bear the role's label and run no component."""
+    names = [node["metadata"]["name"] for node in situation.nodes]
+    return [name for name in names if not runs(situation, name)]
+
+
+def is_ready(node: dict) -> bool:
+    """Whether a Node object says that its kubelet is well."""
+    conditions = node["status"].get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def target(situation: Situation, node: str, static_pod_path: str) -> NodeTarget:
+    """Where the agent of ``node`` works, and the image that it runs in: the apiserver's own."""
+    pods = _apiservers(situation, node)
+    if not pods:
+        raise SelfhostError(
+            f"No pod of kube-apiserver is to be seen on node {node}.",
+            "Is it a control-plane node of a kubeadm cluster? See `kubectl selfhost status`.",
+        )
+    containers = pods[0]["spec"]["containers"]
+    own = next((c for c in containers if c["name"] == APISERVER.name), containers[0])
+    return NodeTarget(
+        node=node,
+        arch=situation.node(node)["status"]["nodeInfo"]["architecture"],
+        image=own["image"],
+        static_pod_path=static_pod_path,
+    )
+
+
+def facts(situation: Situation, node: str) -> NodeFacts:
+    """The node, as DaemonSets and recovery copies need to know it."""
+    found = situation.node(node)
+    address = host_ip(found)
+    mirror = situation.mirror_pod(APISERVER, node)
+    advertised = staticpod.advertise_address(mirror) if mirror else None
+    if mirror is None and _apiservers(situation, node):
+        advertised = advertise_address(situation, node)
+    return NodeFacts(
+        name=node,
+        host_ip=address,
+        advertise_address=advertised,
+        arch=found["status"]["nodeInfo"]["architecture"],
+    )
+
+
+def advertise_address(situation: Situation, node: str) -> str:
+    """The address of the node's apiserver in the Service ``kubernetes``."""
+    pods = _apiservers(situation, node)
+    told = staticpod.advertise_address(pods[0]) if pods else None
+    return told or host_ip(situation.node(node))
+
+
+def host_ip(node: dict) -> str:
+    """The node's address that its host-network pods have as ``status.hostIP``."""
+    for address in node["status"].get("addresses", []):
+        if address["type"] == "InternalIP":
+            return address["address"]
+    return ""
+
+
+def are_several(situation: Situation) -> bool:
+    """Whether the control plane runs on more than one node."""
+    return sum(runs(situation, node["metadata"]["name"]) for node in situation.nodes) > 1
+
+
+def host_names(situation: Situation, node: str) -> tuple[str, ...]:
+    """What the processes on ``node`` may call their host in a lease; empty for a lone node's."""
+    if not are_several(situation):
+        return ()
+    addresses = situation.node(node)["status"].get("addresses", [])
+    return (node, *[one["address"] for one in addresses if one["type"] == "Hostname"])
+
+
+def _apiservers(situation: Situation, node: str) -> list[dict]:
+    return [
+        pod
+        for pod in situation.pods
+        if pod["spec"].get("nodeName") == node and staticpod.component_of(pod) == APISERVER
+    ]
+
+
+def _is_at(situation: Situation, node: str, server: str) -> bool:
+    """Whether ``server`` is the node's own address (a load balancer's is nobody's)."""
+    host = urlsplit(server).hostname or ""
+    if not host:
+        return False
+    found = situation.node(node)
+    addresses = [one["address"] for one in found["status"].get("addresses", [])]
+    if _apiservers(situation, node):
+        addresses.append(advertise_address(situation, node))
+    return any(host == one or same_address(host, one) for one in addresses)

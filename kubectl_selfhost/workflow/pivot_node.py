@@ -1,0 +1,109 @@
+"""What a pivot does on one node: its components go from static pods to the DaemonSets' pods.
+
+The order is the safety: the node is looked at before anything is made, all its new pods are up or
+waiting before the first static pod goes (no pod need be made or bound while the controller-manager
+or the scheduler changes hands), and the apiserver goes first, for the other two can be mended
+through it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import NodeFacts
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node.agent import NodeAgent
+from kubectl_selfhost.workflow import nodes, ways
+from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
+from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.pivot_steps import PivotSteps
+from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.step import Step
+from kubectl_selfhost.workflow.ways import Choice
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.workflow.pivot import Pivot
+
+
+class NodePivot:
+    """The part of ``whole`` that is on ``node``, whose kubelet reads ``static_pod_path``."""
+
+    def __init__(self, whole: Pivot, node: str, static_pod_path: str) -> None:
+        self.whole = whole
+        self.cluster = whole.cluster
+        self.situation = whole.situation
+        self.options = whole.options
+        self.node = node
+        self.target = nodes.target(self.situation, node, static_pod_path)
+        self.agent = NodeAgent(self.cluster, self.target)
+        self.to_switch = tuple(
+            c for c in self.options.components if not self.situation.self_hosted(c, node)
+        )
+        self.handovers: list[FromStaticPod] = []
+
+    def static_pod(self, component: Component) -> dict:
+        """The static pod as its manifest says it, from the mirror pod."""
+        mirror = self.situation.mirror_pod(component, self.node)
+        if mirror is None:
+            raise SelfhostError(
+                f"There is no static pod of {component} on node {self.node}.",
+                "See `kubectl selfhost status`.",
+            )
+        return staticpod.from_mirror_pod(mirror)
+
+    def choices(self) -> dict[Component, Choice]:
+        """The way in which each component will change hands, as far as that is known from afar.
+
+        Raises SelfhostError where the way that was asked for can't be gone.
+        """
+        kernel = self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
+        return {
+            component: ways.choose(
+                component,
+                ways.best(
+                    component,
+                    kernel=kernel,
+                    bind_address=staticpod.bind_address(self.static_pod(component), component),
+                ),
+                self.options.handover,
+            )
+            for component in self.to_switch
+        }
+
+    def recoverable(self) -> dict[Component, dict]:
+        """The DaemonSets of all components that are or will be self-hosted."""
+        existing = self.situation.daemonsets
+        found = {c: existing[c.daemonset] for c in COMPONENTS if c.daemonset in existing}
+        return found | {c: self.whole.daemonset(c) for c in self.to_switch}
+
+    def advertise_address(self) -> str:
+        """The address of the node's apiserver in the Service ``kubernetes``."""
+        return nodes.advertise_address(self.situation, self.node)
+
+    def facts(self) -> NodeFacts:
+        """The node, as its DaemonSets and recovery copies need to know it."""
+        return nodes.facts(self.situation, self.node)
+
+    def steps(self, *, observer: Observer, journal: Journal) -> list[Step]:
+        """The steps that make this node's control plane a self-hosted one."""
+        steps = PivotSteps(self, observer, journal)
+        self.handovers = [
+            steps.handover(component, choice) for component, choice in self.choices().items()
+        ]
+        bridge = APISERVER in self.to_switch
+        return [
+            steps.program(),
+            steps.inspect(),
+            steps.label(),
+            *([steps.recovery()] if self.options.reboot_recovery else []),
+            *[steps.daemonset(c, self.whole.daemonset(c)) for c in self.to_switch],
+            steps.standby(),
+            *([steps.keep_address()] if bridge else []),
+            *[steps.switch(handover) for handover in self.handovers],
+            steps.static_ended(),
+            *([steps.release_address()] if bridge else []),
+            steps.end_agent(),
+            *([steps.settled()] if self.whole.several else []),
+        ]

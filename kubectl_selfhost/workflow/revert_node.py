@@ -1,0 +1,190 @@
+"""What a revert does on one node: its components go from the DaemonSets' pods to static pods.
+
+Component by component, and a DaemonSet's pod goes only when its static pod serves. What the pivot has
+made there goes last: the node's label, the directory on the node, the agent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import difference, revert, staticpod
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.node.agent import NodeAgent
+from kubectl_selfhost.workflow import nodes, ways
+from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.revert_steps import RevertSteps
+from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.step import Step
+from kubectl_selfhost.workflow.to_static_pod import Hosted, ToStaticPod
+from kubectl_selfhost.workflow.ways import WAITING, Choice
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.workflow.revert import Revert
+
+
+class NodeRevert:
+    """The part of ``whole`` that is on ``node``, whose kubelet reads ``static_pod_path``.
+
+    ``backups`` are the manifests as they were before the pivot, by what the journal has; what is on
+    the node itself takes their place as soon as it was read.
+    """
+
+    def __init__(
+        self,
+        whole: Revert,
+        node: str,
+        static_pod_path: str,
+        *,
+        backups: dict[Component, dict],
+    ) -> None:
+        self.all = whole
+        self.cluster = whole.cluster
+        self.situation = whole.situation
+        self.node = node
+        self.options = whole.options
+        self.backups = backups
+        self.target = nodes.target(self.situation, node, static_pod_path)
+        self.agent = NodeAgent(self.cluster, self.target)
+        self.to_revert = tuple(
+            c for c in self.options.components if c.daemonset in self.situation.daemonsets
+        )
+        #: Also one that an earlier run has made static, and didn't come to give its file back.
+        self.to_exchange = self.options.components if self.options.from_backup else ()
+        self.handovers: list[ToStaticPod] = []
+
+    @property
+    def whole(self) -> bool:
+        """Whether no component stays self-hosted here, so that nothing of ours is needed any more."""
+        hosted = {c for c in COMPONENTS if c.daemonset in self.situation.daemonsets}
+        return hosted <= set(self.to_revert)
+
+    def is_static(self, component: Component) -> bool:
+        """Whether a static pod of the component is there already (half a pivot, half a revert)."""
+        return any(i.kind == STATIC for i in self.situation.instances(component, self.node))
+
+    def manifest(self, component: Component) -> dict:
+        """The static pod's manifest that the component gets."""
+        return revert.from_daemonset(
+            component,
+            self._daemonset(component),
+            self.backups.get(component),
+            address=self.advertise_address(),
+            probe_host=self.probe_host(component),
+        )
+
+    def manifests(self) -> list[dict]:
+        """The manifests of all components that change hands."""
+        return [self.manifest(c) for c in self.to_revert if not self.is_static(c)]
+
+    def probe_host(self, component: Component) -> str:
+        """Where the static apiserver is probed; empty: where it was before the pivot."""
+        template = self._daemonset(component)["spec"]["template"]
+        if component != APISERVER or not staticpod.is_wildcard(
+            staticpod.bind_address(template, component)
+        ):
+            return ""
+        return revert.other_probe_address(self._daemonset(component))
+
+    def differences(self, component: Component) -> str:
+        """What will be different from the manifest before the pivot, in words."""
+        backup = self.backups.get(component)
+        if backup is None:
+            return "no manifest of before the pivot is known; it is made of the DaemonSet"
+        found = [str(one) for one in difference.meaning(backup, self.manifest(component))]
+        return "; ".join(found) or "as before the pivot"
+
+    def choices(self) -> dict[Component, Choice]:
+        """The way in which each component will change hands, as far as that is known from afar."""
+        kernel = self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
+        return {c: self._choice(c, kernel) for c in self.to_revert if not self.is_static(c)}
+
+    def _choice(self, component: Component, kernel: str) -> Choice:
+        bound = staticpod.bind_address(self._pod(component), component)
+        best = ways.best(component, kernel=kernel, bind_address=bound)
+        if best.way == WAITING:  # instances of ours share their ports by themselves
+            best = Choice(ways.SHARED, best.why)
+        chosen = ways.choose(component, best, self.options.handover)
+        if chosen.way == WAITING:
+            raise SelfhostError(
+                "On the way back no instance waits for a port.",
+                "Leave --handover out: --handover=auto chooses what is possible.",
+            )
+        return chosen
+
+    def advertise_address(self) -> str:
+        """The address of the node's apiserver in the Service ``kubernetes``."""
+        return nodes.advertise_address(self.situation, self.node)
+
+    def subject(self, component: Component, *, file: str) -> Hosted:
+        """What the hand-over needs to know of the component; ``file`` is its manifest's name."""
+        pod = self._pod(component)
+        return Hosted(
+            port=staticpod.secure_port(pod, component),
+            old_uid=self.instance(component).uid,
+            retry_period=staticpod.retry_period(pod),
+            probe_address=self.probe_host(component) or "127.0.0.1",
+            file=file,
+            content=manifestfile.content(self.manifest(component)),
+        )
+
+    def port(self, component: Component) -> int:
+        """The port on which the component serves."""
+        found = self.situation.daemonsets.get(component.daemonset)
+        pod = found["spec"]["template"] if found else None
+        pod = pod or self.situation.mirror_pod(component, self.node)
+        return staticpod.secure_port(pod, component) if pod else component.default_port
+
+    def instance(self, component: Component) -> Instance:
+        """The component's instance that is to go."""
+        found = [
+            i
+            for i in self.situation.instances(component, self.node)
+            if i.kind == DAEMONSET and i.ready
+        ]
+        if len(found) != 1:
+            raise SelfhostError(
+                f"The self-hosted {component} has {len(found)} Ready pods on node {self.node}, "
+                "not one, and no static one.",
+                "Wait until it is healthy: `kubectl selfhost status`.",
+            )
+        return found[0]
+
+    def _daemonset(self, component: Component) -> dict:
+        return self.situation.daemonsets[component.daemonset]
+
+    def _pod(self, component: Component) -> dict:
+        """The pod that runs now: its fields are filled in."""
+        name = self.instance(component).pod
+        return next(pod for pod in self.situation.pods if pod["metadata"]["name"] == name)
+
+    def steps(self, *, observer: Observer, journal: Journal) -> list[Step]:
+        """The steps that turn this node's control plane into a static one again."""
+        steps = RevertSteps(self, observer, journal)
+        choices = self.choices()
+        self.handovers = [steps.handover(c, choices.get(c)) for c in self.to_revert]
+        bridge = APISERVER in {*choices, *self.to_exchange}
+        guarded = self.situation.has_guardian(self.node)
+        several = self.all.several
+        return [
+            steps.program(),
+            steps.inspect(),
+            *([steps.recovery_off()] if guarded else []),
+            *([steps.keep_address()] if bridge else []),
+            *[steps.switch(handover) for handover in self.handovers],
+            # The label is what keeps the DaemonSets' pods here, where others need the DaemonSets.
+            *([steps.unlabel()] if several else []),
+            *([steps.pods_ended()] if self.to_revert else []),
+            *[steps.exchange(component) for component in self.to_exchange],
+            *([steps.release_address()] if bridge else []),
+            # Also where a run that was killed has switched the guardian off already.
+            *([steps.recovery_gone()] if self.whole else []),
+            *([steps.recovery_on()] if guarded and not self.whole else []),
+            *([steps.unlabel()] if self.whole and not several else []),
+            *([steps.tidy()] if self.whole else []),
+            steps.end_agent(),
+            *([steps.settled()] if several else []),
+        ]

@@ -1,0 +1,335 @@
+"""Three control-plane nodes behind a load balancer: one command for all, and nobody notices.
+
+The tests share a cluster and go on from each other, in this order: what is static is pivoted, rolled
+out, restarted, and static again at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from bed.harness import Bed
+from cluster import looks
+
+KIND_CONFIG = """
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+- role: control-plane
+- role: control-plane
+- role: control-plane
+"""
+PIVOT = ("pivot", "--yes", "--timeout=120s")
+REVERT = ("revert", "--yes", "--timeout=120s")
+CERTIFICATE = "/etc/kubernetes/pki/apiserver.crt"
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.fixture(scope="module")
+def bed(cluster: Bed) -> Bed:
+    assert len(cluster.nodes) == 3
+    return cluster
+
+
+@contextmanager
+def probed(bed: Bed, folder: Path) -> Iterator[dict[str, dict]]:
+    """Probes while the block runs, through the load balancer and at each node's own address.
+
+    Afterwards the probes' documents are there, by the node's name ("" for the load balancer).
+    """
+    seen: dict[str, dict] = {}
+    with ExitStack() as stack:
+        probes = {
+            name: stack.enter_context(
+                bed.popen(
+                    *("probe", f"--rate={20 if name == '' else 5}", "--output=json"),
+                    "--duration=30m",
+                    env={"KUBECONFIG": str(_kubeconfig(bed, name, folder))},
+                )
+            )
+            for name in ("", *bed.nodes)
+        }
+        try:
+            time.sleep(3)
+            yield seen
+            for probe in probes.values():
+                probe.send_signal(signal.SIGINT)
+            for name, probe in probes.items():
+                out, err = probe.communicate(timeout=60)
+                assert out, err
+                seen[name] = json.loads(out)
+        except BaseException:
+            for probe in probes.values():
+                probe.kill()
+            raise
+
+
+def _kubeconfig(bed: Bed, node: str, folder: Path) -> Path:
+    """A kubeconfig whose server is the node's own address; the usual one without a node."""
+    if not node:
+        return bed.kubeconfig
+    config = yaml.safe_load(bed.kubeconfig.read_text())
+    addresses = bed.get("node", node)["status"]["addresses"]
+    address = next(one["address"] for one in addresses if one["type"] == "InternalIP")
+    config["clusters"][0]["cluster"]["server"] = f"https://{address}:6443"
+    file = folder / f"{node}.kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    file.chmod(0o600)
+    return file
+
+
+#: What a busy machine does to clients: their time runs out, and nothing was refused.
+SLOW = ("timeout", "not-sent", "retry-after")
+
+
+def nothing_is_lost(seen: dict[str, dict]) -> None:
+    for where, document in seen.items():
+        print(where or "load balancer", json.dumps(document["total"]))
+        for kind in document["kinds"]:
+            lost = {how: n for how, n in kind["failures"].items() if how not in SLOW}
+            # A request on a kept connection, sent just as the server closes it, has no answer.
+            kept = kind["name"] in ("read", "write", "endpoints", "ready")
+            assert sum(lost.values()) <= (1 if kept else 0), (where, kind["name"], lost)
+        assert document["watch"]["lost"] == 0, where
+
+
+def self_hosted(bed: Bed) -> dict[str, set[str]]:
+    """By node, the components of which only a DaemonSet's Ready pod is there."""
+    found: dict[str, set[str]] = {node: set() for node in bed.nodes}
+    for component in looks.COMPONENTS:
+        for pod in looks.objects(bed, "pods", "-l", f"component={component}"):
+            node = pod["spec"]["nodeName"]
+            ready = any(
+                c["type"] == "Ready" and c["status"] == "True"
+                for c in pod["status"].get("conditions", [])
+            )
+            owners = pod["metadata"].get("ownerReferences", [{}])
+            if ready and owners[0].get("kind") == "DaemonSet":
+                found[node].add(component)
+    static = {
+        (pod["spec"]["nodeName"], pod["metadata"]["labels"].get("component"))
+        for pod in looks.objects(bed, "pods")
+        if "kubernetes.io/config.mirror" in pod["metadata"].get("annotations", {})
+    }
+    return {n: {c for c in some if (n, c) not in static} for n, some in found.items()}
+
+
+def on_all(bed: Bed) -> dict[str, set[str]]:
+    return {node: set(looks.COMPONENTS) for node in bed.nodes}
+
+
+def on_none(bed: Bed) -> dict[str, set[str]]:
+    return {node: set() for node in bed.nodes}
+
+
+def etcd_leader_changes(bed: Bed) -> dict[str, str]:
+    """How often each member has seen the leader change."""
+    script = "curl -s http://127.0.0.1:2381/metrics | grep ^etcd_server_leader_changes_seen_total"
+    return {node: bed.node_exec("sh", "-c", script, node=node) for node in bed.nodes}
+
+
+def last_steps(bed: Bed) -> list[dict]:
+    content = bed.get("configmap", "kubectl-selfhost-journal", "-n", "kube-system")
+    return json.loads(content["data"]["journal.json"])["runs"][-1]["steps"]
+
+
+def test_the_plan_tells_each_node_once(bed):
+    text = bed.selfhost("pivot", "--dry-run=client").stdout
+    assert f"then the same 14 on {bed.nodes[1]}" in " ".join(text.split())
+    assert text.count("Create DaemonSet self-hosted-kube-apiserver") == 1
+
+
+def test_nodes_that_differ_in_a_flag_are_told(bed):
+    node = bed.nodes[1]
+    file = f"{looks.MANIFESTS}/kube-scheduler.yaml"
+    bed.node_exec(
+        "sh",
+        "-c",
+        f"cp {file} /root/ && sed -i 's/- kube-scheduler$/&\\n    - --v=3/' {file}",
+        node=node,
+    )
+    try:
+        looks.eventually(
+            lambda: "--v=3" in _command(bed, "kube-scheduler", node), what="the flag is not seen"
+        )
+        run = bed.selfhost("pivot", "--dry-run=client", check=False)
+    finally:
+        bed.node_exec("sh", "-c", f"cp /root/kube-scheduler.yaml {file}", node=node)
+    assert run.returncode == 1
+    assert "NodesAlike" in run.stderr
+    said = " ".join(run.stderr.split())
+    assert f"kube-scheduler on {node}: spec.containers[kube-scheduler].command --v" in said
+    looks.eventually(
+        lambda: "--v=3" not in _command(bed, "kube-scheduler", node), what="still there"
+    )
+    looks.eventually(lambda: _is_ready(bed, f"kube-scheduler-{node}"), what="not Ready again")
+
+
+def _command(bed: Bed, component: str, node: str) -> list[str]:
+    pod = bed.get("pod", f"{component}-{node}", "-n", "kube-system")
+    return pod["spec"]["containers"][0]["command"]
+
+
+def _is_ready(bed: Bed, pod: str) -> bool:
+    conditions = bed.get("pod", pod, "-n", "kube-system")["status"]["conditions"]
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def test_a_node_that_fails_is_put_back_and_the_others_stay(bed):
+    """Its new apiserver finds no certificate; the old one has read it long ago."""
+    first, second, third = bed.nodes
+    bed.node_exec("mv", CERTIFICATE, f"{CERTIFICATE}.away", node=second)
+    try:
+        run = bed.selfhost(*PIVOT, check=False)
+    finally:
+        bed.node_exec("mv", f"{CERTIFICATE}.away", CERTIFICATE, node=second)
+    assert run.returncode == 1, str(run)
+    assert "Traceback" not in run.stderr
+    assert second in run.stderr.splitlines()[-2] + run.stderr.splitlines()[-1], run.stderr
+    assert self_hosted(bed) == {first: set(looks.COMPONENTS), second: set(), third: set()}
+    assert looks.agent_pods(bed) == []
+    status = bed.selfhost("status").stdout
+    assert "partly pivoted: 3 of 9 components are self-hosted" in status
+
+
+def test_killed_between_two_nodes_it_goes_on(bed):
+    second, third = bed.nodes[1:]
+    run = bed.popen(*PIVOT)
+    for line in run.stderr:
+        print(line, end="")
+        if f"settled/{second}: done" in line:
+            run.send_signal(signal.SIGKILL)
+            break
+    run.wait()
+    assert self_hosted(bed)[second] == set(looks.COMPONENTS)
+    assert self_hosted(bed)[third] == set()
+
+
+def test_the_rest_is_pivoted_and_nothing_is_lost(bed, tmp_path):
+    changes = etcd_leader_changes(bed)
+    with probed(bed, tmp_path) as seen:
+        run = bed.selfhost(*PIVOT, check=False)
+    assert run.returncode == 0, str(run)
+    assert self_hosted(bed) == on_all(bed)
+    nothing_is_lost(seen)
+    assert etcd_leader_changes(bed) == changes
+    assert looks.works(bed)
+
+
+def test_status_shows_nodes_that_are_alike_as_one(bed):
+    text = bed.selfhost("status").stdout
+    assert f"Nodes {', '.join(bed.nodes)}" in " ".join(text.split())
+    assert "self-hosted on 3 nodes, healthy" in text
+    assert text.count("kube-scheduler  ") == 1
+
+
+def test_a_roll_out_reaches_every_node_and_loses_nothing(bed, tmp_path):
+    with probed(bed, tmp_path) as seen:
+        run = bed.selfhost("rollout", "kube-apiserver", "--set-flag=v=1", "--yes", check=False)
+    assert run.returncode == 0, str(run)
+    commands = [
+        pod["spec"]["containers"][0]["command"]
+        for pod in looks.objects(bed, "pods", "-l", "k8s-app=self-hosted-kube-apiserver")
+    ]
+    assert ["--v=1" in one for one in commands] == [True, True, True]
+    nothing_is_lost(seen)
+    assert self_hosted(bed) == on_all(bed)
+
+
+def test_a_roll_out_that_fails_on_one_node_is_taken_back_on_all(bed):
+    before = _images_and_commands(bed)
+    second = bed.nodes[1]
+    bed.node_exec("mv", CERTIFICATE, f"{CERTIFICATE}.away", node=second)
+    try:
+        run = bed.selfhost("rollout", "kube-apiserver", "--set-flag=v=2", "--yes", check=False)
+    finally:
+        bed.node_exec("mv", f"{CERTIFICATE}.away", CERTIFICATE, node=second)
+    assert run.returncode == 1, str(run)
+    assert _images_and_commands(bed) == before
+    assert self_hosted(bed) == on_all(bed)
+
+
+def _images_and_commands(bed: Bed) -> list[tuple[str, str, list[str]]]:
+    return sorted(
+        (pod["spec"]["nodeName"], one["image"], one["command"])
+        for pod in looks.objects(bed, "pods", "-l", "k8s-app=self-hosted-kube-apiserver")
+        if "deletionTimestamp" not in pod["metadata"]
+        for one in pod["spec"]["containers"]
+    )
+
+
+def test_one_node_is_restarted(bed):
+    _restart(bed.nodes[1:2])
+    _heals(bed)
+
+
+def test_all_nodes_are_restarted_at_once(bed):
+    _restart(bed.nodes)
+    _heals(bed)
+
+
+def _restart(nodes: list[str]) -> None:
+    threads = [
+        threading.Thread(
+            target=subprocess.run,
+            args=(["docker", "restart", node],),
+            kwargs={"check": True, "capture_output": True},
+        )
+        for node in nodes
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _heals(bed: Bed) -> None:
+    began = time.monotonic()
+    looks.eventually(lambda: looks.answers(bed), seconds=180, what="no API")
+    print(f"the API answered after {time.monotonic() - began:.1f} s")
+    looks.eventually(
+        lambda: self_hosted(bed) == on_all(bed) and looks.recovery_pods(bed) == {looks.GUARDIAN},
+        seconds=400,
+        what="it is not as it was",
+    )
+    print(f"it is as it was after {time.monotonic() - began:.1f} s")
+
+
+def test_the_way_back_loses_nothing_and_leaves_nothing(bed, tmp_path):
+    with probed(bed, tmp_path) as seen:
+        run = bed.selfhost(*REVERT, check=False)
+    assert run.returncode == 0, str(run)
+    assert self_hosted(bed) == on_none(bed)
+    for node in bed.nodes:
+        files = bed.node_exec("ls", looks.MANIFESTS, node=node).split()
+        assert set(files) == {"etcd.yaml", *(f"{c}.yaml" for c in looks.COMPONENTS)}
+        labels = bed.get("node", node)["metadata"]["labels"]
+        assert not [label for label in labels if "selfhost" in label]
+    for kind in ("daemonsets", "configmaps", "leases"):
+        names = [one["metadata"]["name"] for one in looks.objects(bed, kind)]
+        assert not [name for name in names if "self" in name], (kind, names)
+    nothing_is_lost(seen)
+    assert looks.works(bed)
+
+
+def test_all_nodes_are_pivoted_one_at_a_time(bed, tmp_path):
+    changes = etcd_leader_changes(bed)
+    with probed(bed, tmp_path) as seen:
+        run = bed.selfhost(*PIVOT, check=False)
+    assert run.returncode == 0, str(run)
+    nothing_is_lost(seen)
+    assert etcd_leader_changes(bed) == changes
+    turns = [next(n for n in bed.nodes if step["name"].endswith(n)) for step in last_steps(bed)]
+    assert list(dict.fromkeys(turns)) == [
+        node for at, node in enumerate(turns) if at == 0 or turns[at - 1] != node
+    ]
