@@ -109,6 +109,15 @@ def standing_in(pods: Iterable[dict]) -> tuple[str, ...]:
     return tuple(c.name for c in COMPONENTS if c.name in labels)
 
 
+def nodes_with_copies(pods: Iterable[dict]) -> set[str]:
+    """The names of the nodes on which one of ``pods`` is a copy."""
+    return {
+        pod["spec"].get("nodeName", "")
+        for pod in pods
+        if RECOVERS_LABEL in (pod["metadata"].get("labels") or {})
+    } - {""}
+
+
 def outdated(
     daemonsets: Iterable[dict], node: NodeFacts, journal: Mapping[str, Any]
 ) -> tuple[str, ...]:

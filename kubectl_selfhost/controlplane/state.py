@@ -72,8 +72,8 @@ class NodeState:
 
     @property
     def empty(self) -> bool:
-        """Whether no component has a pod here: a control-plane node in name only."""
-        return not any(self.instances.values())
+        """Whether no component has a pod here, nor a copy: a control-plane node in name only."""
+        return not any(self.instances.values()) and not self.standing_in
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,8 @@ def observe(
     content, damaged = _journal(configmaps)
     return ControlPlane(
         nodes=[
-            _with_recovery(node, pods, daemonsets, content) for node in _nodes(nodes, instances)
+            _with_recovery(node, pods, daemonsets, content)
+            for node in _nodes(nodes, instances, recovery.nodes_with_copies(pods))
         ],
         daemonsets=_rollouts(daemonsets),
         leaders={name: leader for name, leader in leaders.items() if leader is not None},
@@ -208,10 +209,12 @@ def observe(
     )
 
 
-def _nodes(objects: Iterable[dict], instances: Mapping[str, list[Instance]]) -> list[NodeState]:
+def _nodes(
+    objects: Iterable[dict], instances: Mapping[str, list[Instance]], recovered: set[str]
+) -> list[NodeState]:
     by_name = {one["metadata"]["name"]: one for one in objects}
     wanted = {name for name, one in by_name.items() if CONTROL_PLANE_LABEL in _labels(one)}
-    wanted |= {one.node for found in instances.values() for one in found if one.node}
+    wanted |= {one.node for found in instances.values() for one in found if one.node} | recovered
     states = []
     for name in sorted(wanted):
         here = {c: [i for i in found if i.node == name] for c, found in instances.items()}

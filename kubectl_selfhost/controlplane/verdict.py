@@ -158,7 +158,10 @@ def _of_node(seen: ControlPlane, node: NodeState) -> list[Trouble]:
 
 def _unserved(component: Component, node: NodeState) -> Trouble:
     if component.name in node.standing_in:
-        return Trouble(f"a recovery copy stands in for {component} on {node.name}", WATCH)
+        what = f"a recovery copy stands in for {component} on {node.name}"
+        if node.pivoted or node.ready is None:
+            return Trouble(what, WATCH)
+        return Trouble(what, PIVOT, "the node has lost our label, so no DaemonSet runs there")
     instances = node.instances.get(component.name, [])
     if not instances:
         look = f"kubectl -n {NAMESPACE} get pods -l component={component.name} -o wide"

@@ -35,8 +35,11 @@ def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "")
 
 
 def runs(situation: Situation, node: str) -> bool:
-    """Whether any component has an instance on ``node``."""
-    return any(situation.instances(component, node) for component in COMPONENTS)
+    """Whether any component has an instance on ``node``, or a recovery copy stands in for one."""
+    return any(
+        situation.instances(component, node) or situation.stands_in(component, node)
+        for component in COMPONENTS
+    )
 
 
 def left_alone(situation: Situation) -> list[str]:

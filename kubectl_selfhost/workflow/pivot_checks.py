@@ -365,7 +365,7 @@ def wait_for_static_pods(
 
 def _problems(situation: Situation, component: Component, node: str) -> list[str]:
     """Why the component is not healthy on the node; empty if it is, whichever instance serves."""
-    if situation.self_hosted(component, node):
+    if situation.self_hosted(component, node) or situation.stands_in(component, node):
         return []
     static = [i for i in situation.instances(component, node) if i.kind == "static"]
     if not static:

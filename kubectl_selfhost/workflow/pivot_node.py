@@ -38,9 +38,10 @@ class NodePivot:
         self.node = node
         self.target = nodes.target(self.situation, node, static_pod_path)
         self.agent = NodeAgent(self.cluster, self.target)
-        self.to_switch = tuple(
-            c for c in self.options.components if not self.situation.self_hosted(c, node)
-        )
+        unhosted = [c for c in self.options.components if not self.situation.self_hosted(c, node)]
+        #: Those that were self-hosted, and whose pods the node is to get back.
+        self.to_return = tuple(c for c in unhosted if self.situation.stands_in(c, node))
+        self.to_switch = tuple(c for c in unhosted if c not in self.to_return)
         self.handovers: list[FromStaticPod] = []
 
     def static_pod(self, component: Component) -> dict:
@@ -93,6 +94,14 @@ class NodePivot:
             steps.handover(component, choice) for component, choice in self.choices().items()
         ]
         bridge = APISERVER in self.to_switch
+        if not self.to_switch:
+            return [
+                steps.program(),
+                steps.label(),
+                *([steps.returned()] if self.to_return else []),
+                steps.end_agent(),
+                *([steps.settled()] if self.whole.several else []),
+            ]
         return [
             steps.program(),
             steps.inspect(),

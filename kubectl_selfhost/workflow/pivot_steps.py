@@ -11,7 +11,12 @@ from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, instances_of
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import CONFIG_HASH_ANNOTATION, NAMESPACE, NODE_LABEL
+from kubectl_selfhost.names import (
+    CONFIG_HASH_ANNOTATION,
+    CONTROL_PLANE_LABEL,
+    NAMESPACE,
+    NODE_LABEL,
+)
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.node.orders import ManifestFile
@@ -58,16 +63,20 @@ class PivotSteps(CommonSteps):
         from kubectl_selfhost.cluster.kinds import NODES
 
         def set_label(value: str | None) -> None:
-            self._cluster.patch(NODES, self._node, {"metadata": {"labels": {NODE_LABEL: value}}})
+            labels = {NODE_LABEL: value}
+            if value is not None:  # a Node object that was made anew has lost the role's, too
+                labels[CONTROL_PLANE_LABEL] = ""
+            self._cluster.patch(NODES, self._node, {"metadata": {"labels": labels}})
+
+        def is_labelled() -> bool:
+            labels = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
+            return labels.get(NODE_LABEL) == "true" and CONTROL_PLANE_LABEL in labels
 
         return Step(
             name=f"label/{self._node}",
             title=f"Label node {self._node} with {NODE_LABEL}=true",
             why="only pivoted nodes run the DaemonSets: one that joins later brings static pods",
-            done=lambda: (
-                self._cluster.get(NODES, self._node)["metadata"].get("labels", {}).get(NODE_LABEL)
-                == "true"
-            ),
+            done=is_labelled,
             do=lambda: set_label("true"),
             undo=self._unless_it_serves_here(lambda: set_label(None)),
         )
@@ -125,6 +134,24 @@ class PivotSteps(CommonSteps):
             why="no pod need be made or scheduled while a component changes hands",
             done=lambda: False,
             do=wait,
+        )
+
+    def returned(self) -> Step:
+        def ready() -> bool:
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            for component in self._pivot.to_return:
+                found = instances_on(self._cluster, component, self._node)
+                if not any(i.kind == DAEMONSET and i.ready for i in found):
+                    raise Waiting(f"the self-hosted {component} is not Ready yet")
+            return True
+
+        return Step(
+            name=f"returned/{self._node}",
+            title=f"Wait until the DaemonSets' pods serve on {self._node} again",
+            why="recovery copies stand in for them, and go by themselves",
+            done=lambda: False,
+            do=lambda: self.wait(ready, "the DaemonSets' pods to serve again"),
         )
 
     def handover(self, component: Component, choice: Choice) -> FromStaticPod:

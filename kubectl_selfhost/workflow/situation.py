@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     CONTROL_PLANE_LABEL,
+    GUARDIAN,
     MIRROR_ANNOTATION,
     NAMESPACE,
     guardian_pod,
@@ -59,6 +61,11 @@ class Situation:
         """Whether the guardian's static pod is on the node."""
         return any(p["metadata"]["name"] == guardian_pod(node) for p in self._pods_on(node))
 
+    def stands_in(self, component: Component, node: str) -> bool:
+        """Whether a recovery copy of the component serves on the node for its DaemonSet's pod."""
+        copies = recovery.standing_in(self._pods_on(node))
+        return component.name in copies and component.daemonset in self.daemonsets
+
     def self_hosted(self, component: Component, node: str) -> bool:
         """Whether the DaemonSet's instance serves on the node, Ready, without a static one."""
         found = self.instances(component, node)
@@ -95,12 +102,28 @@ def read_situation(cluster: Cluster) -> Situation:
         version = pool.submit(_json, cluster, "/version")
         groups = pool.submit(_json, cluster, "/apis")
     return Situation(
-        nodes=nodes.result(),
+        nodes=[*nodes.result(), *_nodes_without_label(cluster, nodes.result(), pods.result())],
         pods=pods.result(),
         daemonsets={d["metadata"]["name"]: d for d in daemonsets.result()},
         git_version=version.result().get("gitVersion", ""),
         api_groups=[group["name"] for group in groups.result().get("groups", [])],
     )
+
+
+def _nodes_without_label(cluster: Cluster, nodes: list[dict], pods: list[dict]) -> list[dict]:
+    """Nodes that are guarded and have lost their labels: the Node object was deleted, and the kubelet
+    has registered it anew."""
+    from kubectl_selfhost.cluster.kinds import NODES
+
+    known = {node["metadata"]["name"] for node in nodes}
+    guarded = {
+        pod["spec"].get("nodeName", "")
+        for pod in pods
+        if pod["metadata"]["name"].startswith(f"{GUARDIAN}-")
+        and MIRROR_ANNOTATION in (pod["metadata"].get("annotations") or {})
+    }
+    found = [cluster.find(NODES, name) for name in sorted(guarded - known)]
+    return [node for node in found if node is not None]
 
 
 def static_pod_path(cluster: Cluster, node: str) -> str:

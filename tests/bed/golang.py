@@ -38,10 +38,13 @@ class Recipe:
         return f"go/{self.name}-{self.version}-{self.key()}"
 
 
-def _kubernetes(name: str, commands: list[str], expect: str) -> Recipe:
-    major, minor, _ = versions.KUBERNETES.removeprefix("v").split(".")
+def _kubernetes(
+    name: str, commands: list[str], expect: str, *, says: str = versions.KUBERNETES
+) -> Recipe:
+    """Of the sources of the one version; ``says`` is what they take themselves for."""
+    major, minor, _ = says.removeprefix("v").split(".")
     facts = {
-        "gitVersion": versions.KUBERNETES,
+        "gitVersion": says,
         "gitMajor": major,
         "gitMinor": minor,
         "gitTreeState": "clean",
@@ -66,6 +69,9 @@ KUBERNETES = _kubernetes(
     expect="6 minutes",
 )
 KUBECTL = _kubernetes("kubectl", ["kubectl"], expect="1 minute")
+NEXT_KUBEADM = _kubernetes(
+    "next-kubeadm", ["kubeadm"], expect="1 minute", says=versions.NEXT_KUBERNETES
+)
 KIND = Recipe("kind", "sigs.k8s.io/kind", versions.KIND, {"kind": "sigs.k8s.io/kind"}, "30 s")
 ETCD = Recipe("etcd", "go.etcd.io/etcd/server/v3", versions.ETCD,
     {"etcd": "go.etcd.io/etcd/server/v3"}, "30 s")  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 KUBERNETES = "v1.37.2"
+# The next patch release, for upgrades: the same sources, which only say so.
+NEXT_KUBERNETES = "v1.37.3"
 KIND = "v0.33.0"
 GO = "go1.27.3"  # what Kubernetes 1.37 asks for; an older Go on the machine fetches it as a module
 CONTAINERD = "v2.4.2"  # the kubelet wants containerd 2 from 1.36 on

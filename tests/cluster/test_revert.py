@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 
 import pytest
 import yaml
+from bed import golang, versions
 from bed.harness import Bed
 from cluster import looks
 from cluster.runs import OURS, PIVOT, completes
@@ -163,6 +165,27 @@ def test_a_second_revert_changes_nothing(bed):
 def test_status_says_so(bed):
     status = json.loads(bed.selfhost("status", "-o", "json", check=False).stdout)
     assert status["verdict"]["healthy"], status["verdict"]
+
+
+@pytest.mark.soak
+def test_kubeadm_upgrades_it_to_the_next_patch_release(bed):
+    node, now, new = bed.node, versions.KUBERNETES, versions.NEXT_KUBERNETES
+    kubeadm = golang.built(golang.NEXT_KUBEADM) / "kubeadm"
+    subprocess.run(["docker", "cp", kubeadm, f"{node}:/usr/local/bin/next-kubeadm"], check=True)
+    for image in bed.node_exec("ctr", "-n", "k8s.io", "images", "ls", "-q").split():
+        if image.endswith(f":{now}"):
+            name = image.removesuffix(now) + new
+            bed.node_exec("ctr", "-n", "k8s.io", "images", "tag", "--force", image, name)
+    bed.node_exec("next-kubeadm", "upgrade", "plan", new)
+    subprocess.run(
+        ["docker", "exec", node, "next-kubeadm", "upgrade", "apply", new, "--yes"],
+        check=True,
+        timeout=600,
+    )
+    for component, manifest in manifests(bed).items():
+        assert manifest["spec"]["containers"][0]["image"].endswith(f"{component}:{new}")
+    is_static(bed)
+    assert looks.works(bed)
 
 
 @pytest.mark.soak
