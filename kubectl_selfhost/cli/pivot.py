@@ -120,7 +120,10 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
         seconds=result.seconds,
         probe=result.probe,
         know=[
-            *[f"The static manifests are kept on {n} in {d}." for n, d in result.kept.items()],
+            *[
+                f"The static manifests are kept on {', '.join(names)} in {directory}."
+                for directory, names in result.kept.items()
+            ],
             "`kubeadm upgrade` no longer applies to this control plane.",
             "After a reboot of the node its guardian brings the API back by itself."
             if options.reboot_recovery

@@ -10,24 +10,26 @@ from kubectl_selfhost.output.text import clean, wrap
 
 def lines(nodes: Iterable[NodeState]) -> list[str]:
     """What a reboot of each pivoted node would mean."""
+    alike: dict[str, list[str]] = {}
+    for node in nodes:
+        if node.pivoted:
+            alike.setdefault(_after(node), []).append(clean(node.name))
     return [
         line
-        for node in nodes
-        if node.pivoted
-        for line in wrap(_after(node), first="Reboot:       ")
+        for text, names in alike.items()
+        for line in wrap(text.format(nodes=", ".join(names)), first="Reboot:       ")
     ]
 
 
 def _after(node: NodeState) -> str:
-    name = clean(node.name)
     if not node.guardian:
         return (
-            f"without a guardian on {name}, the API does not come back by itself; "
+            "without a guardian on {nodes}, the API does not come back by itself; "
             "`kubectl selfhost sync` installs one"
         )
     if node.standing_in:
-        return f"on {name} recovery copies stand in: {', '.join(node.standing_in)}"
-    return f"the guardian on {name} brings the API back"
+        return "on {nodes} recovery copies stand in: " + ", ".join(node.standing_in)
+    return "the guardian on {nodes} brings the API back"
 
 
 def warnings(nodes: Iterable[NodeState]) -> list[str]:

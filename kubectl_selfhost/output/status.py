@@ -210,8 +210,10 @@ def _rollouts(seen: ControlPlane) -> list[str]:
 def backups(seen: ControlPlane) -> list[dict[str, Any]]:
     """The manifests that are kept on nodes, as the journal has them; read with tolerance.
 
-    A component whose static pod is there has its manifest back, whatever the journal says.
+    A component whose static pod is there has its manifest back, whatever the journal says; and a node
+    that has left took its own with it.
     """
+    known = {node.name for node in seen.nodes}
     static = {
         (node.name, component)
         for node in seen.nodes
@@ -224,7 +226,7 @@ def backups(seen: ControlPlane) -> list[dict[str, Any]]:
         for node, components in _items(nodes)
         for component, facts in _items(components)
         if isinstance(facts, dict) and facts.get("backup") and facts.get("switched_at")
-        if (node, component) not in static
+        if (node, component) not in static and node in known
     ]
 
 
@@ -237,7 +239,13 @@ def _backups(survey: Survey, *, wide: bool) -> list[list[str]]:
     by_node: dict[str, list[dict[str, Any]]] = {}
     for one in backups(survey.control_plane):
         by_node.setdefault(one["node"], []).append(one)
-    blocks = []
+    blocks: list[list[str]] = []
+    if len(by_node) > 1 and not wide:
+        directories = {
+            _common_directory([str(one["backup"]) for one in k]) for k in by_node.values()
+        }
+        where = f"Back-ups on {', '.join(by_node)} in {', '.join(sorted(directories))}"
+        return [wrap(clean(f"{where} (-o wide lists them)"), rest="  ")]
     for node, kept in by_node.items():
         paths = [str(one["backup"]) for one in kept]
         directory = _common_directory(paths)

@@ -68,17 +68,33 @@ class _Marking:
         self._journal = journal
         self._prober = prober
         changing = [step.name for step in plan.steps if step.name.startswith(_CHANGING_HANDS)]
-        self._last = changing[-1] if changing else ""
+        self._next = dict(zip(changing, [*changing[1:], ""], strict=True))
+        self._label = ""
 
     def step_began(self, name: str) -> None:
         if name.startswith(_CHANGING_HANDS):
-            self._prober.mark(name.partition("/")[2])
+            self._mark(_subject(name))
         self._journal.step_began(name)
 
     def step_ended(self, name: str, outcome: str, message: str = "") -> None:
         self._journal.step_ended(name, outcome, message)
-        if name.startswith(_CHANGING_HANDS):
-            self._prober.mark("after" if name == self._last else "in between")
+        if name not in self._next:
+            return
+        following = self._next[name]
+        if not following:
+            self._mark("after")
+        elif _subject(following) != _subject(name):
+            self._mark("in between")
+
+    def _mark(self, label: str) -> None:
+        if label != self._label:
+            self._label = label
+            self._prober.mark(label)
+
+
+def _subject(step: str) -> str:
+    """What changes hands: the component where there is one node; where there are several, the node."""
+    return step.rpartition("/")[2]
 
 
 def switched(handovers: Iterable[Iterable[HandOver]]) -> dict[tuple[str, str], float]:

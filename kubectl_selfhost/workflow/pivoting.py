@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.sightings import ProbeReport
 
 
-_BY = {STATIC: "static pod", DAEMONSET: "DaemonSet {component.daemonset}"}
+_BY = {STATIC: "static pod", DAEMONSET: "DaemonSet"}
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class PivotResult:
-    """What a finished pivot did. ``kept``: the directory of the former manifests, by node;
+    """What a finished pivot did. ``kept``: on which nodes the former manifests are, by directory;
     ``seconds``: each switch, by component and node. ``whole``: nothing is static any more."""
 
-    kept: dict[str, str]
+    kept: dict[str, list[str]]
     whole: bool
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     probe: ProbeReport | None = None
@@ -99,8 +99,11 @@ def carry_out(
         observer=observer,
         still_ours=still_ours,
     )
+    kept: dict[str, list[str]] = {}
+    for one in pivot.nodes:
+        kept.setdefault(one.target.directory, []).append(one.node)
     return PivotResult(
-        kept={one.node: one.target.directory for one in pivot.nodes},
+        kept=kept,
         whole=_is_whole(read_situation(cluster)),
         seconds=carrying.switched(one.handovers for one in pivot.nodes),
         probe=probe,
@@ -124,7 +127,7 @@ def served(cluster: Cluster) -> list[tuple[str, str, str]]:
         name = node["metadata"]["name"]
         for component in COMPONENTS if nodes.runs(situation, name) else ():
             ready = [i for i in situation.instances(component, name) if i.ready]
-            by = " and ".join(_BY[i.kind].format(component=component) for i in ready)
+            by = " and ".join(_BY[i.kind] for i in ready)
             rows.append((component.name, by or "none", name))
     return rows
 

@@ -114,7 +114,7 @@ class Rollout:
         return Plan(
             title=f"Roll out the self-hosted control plane on node{'s' if several else ''} {names}",
             steps=[
-                *[own.program() for own in steps],
+                *[own.program() for own in self._first_of_each_kind(steps)],
                 *[own.inspect() for own in steps],
                 *([first.keep_address(*others)] if bridge else []),
                 *[self._roll_out(some, observer, journal) for some in made.values()],
@@ -138,6 +138,11 @@ class Rollout:
                 "again what it said.",
             ],
         )
+
+    def _first_of_each_kind(self, steps: list[RolloutSteps]) -> list[RolloutSteps]:
+        """One for each kind of CPU."""
+        pairs = zip(self.nodes, steps, strict=True)
+        return list({one.agent.target.arch: own for one, own in pairs}.values())
 
     def _roll_out(
         self, handovers: list[BetweenRevisions], observer: Observer, journal: Journal

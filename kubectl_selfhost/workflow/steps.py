@@ -64,10 +64,11 @@ class CommonSteps:
     def keep_address(self, *others: str) -> Step:
         """Of this node's apiserver, and ``others`` that change hands meanwhile."""
         addresses = (self._address, *others)
+        # A plan for several nodes says each step once.
+        which = f"{self._node}'s address" if self._hosts and not others else ", ".join(addresses)
         return Step(
             name="keep-addresses" if others else f"keep-address/{self._node}",
-            title=f"Keep {', '.join(addresses)} in the Service kubernetes, by an EndpointSlice of our "
-            "own",
+            title=f"Keep {which} in the Service kubernetes, by an EndpointSlice of our own",
             why="an apiserver that stops takes it out, and the next one is seconds late with it",
             done=lambda: service_address.is_kept(self._cluster, addresses),
             do=lambda: discard(service_address.keep(self._cluster, addresses)),

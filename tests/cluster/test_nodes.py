@@ -145,7 +145,7 @@ def last_steps(bed: Bed) -> list[dict]:
 
 def test_the_plan_tells_each_node_once(bed):
     text = bed.selfhost("pivot", "--dry-run=client").stdout
-    assert f"then the same 14 on {bed.nodes[1]}" in " ".join(text.split())
+    assert f"then the same 16 on {bed.nodes[1]}" in " ".join(text.split())
     assert text.count("Create DaemonSet self-hosted-kube-apiserver") == 1
 
 
