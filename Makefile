@@ -2,7 +2,8 @@
 
 NAME ?= selfhost
 CONFIG ?=
-# Workers for tests on clusters: each has clusters of its own, of 2 GB and about a core.
+# Workers for tests on clusters: each has clusters of its own, of 2 GB and about a core. Tests that count
+# lost requests have the machine for themselves.
 WORKERS ?= 2
 # PYTEST_ARGS="-k name" runs a part of the tests.
 PYTEST_ARGS ?=
@@ -38,7 +39,8 @@ test-package: agents ## the tests of the zipapp, with krew and every Python of t
 
 test-cluster: agents ## the tests on real clusters
 	@$(bed) prepare
-	@$(python) -m pytest -n $(WORKERS) --dist loadfile -m "not soak" tests/cluster $(PYTEST_ARGS)
+	@$(python) -m pytest -n $(WORKERS) --dist loadfile -m "not soak and not alone" tests/cluster $(PYTEST_ARGS)
+	@$(python) -m pytest -m "not soak and alone" tests/cluster $(PYTEST_ARGS)
 
 agents: ## the node agent for five CPUs
 	@$(python) packaging/agent/build.py
@@ -57,7 +59,7 @@ bench: package ## times, and kubeadm's way beside ours: ROUNDS=3, WAYS="seamless
 
 soak: package ## hours: pivots of new clusters, again and again (ROUNDS=10), and kills at every step
 	@$(packaged) bed.soak --rounds $(or $(ROUNDS),10)
-	@$(python) -m pytest -n $(WORKERS) --dist loadfile -m soak tests/cluster $(PYTEST_ARGS)
+	@$(python) -m pytest -m soak tests/cluster $(PYTEST_ARGS)
 
 clean: ## what was built in the tree; CACHE=1 also what was built beside it
 	@rm -rf dist build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

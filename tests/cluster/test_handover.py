@@ -15,6 +15,8 @@ import pytest
 from cluster import looks
 from cluster.runs import PIVOT, completes, wait_for_line
 
+pytestmark = pytest.mark.alone
+
 SEAMLESS = (*PIVOT, "--handover=seamless")
 #: Milliseconds of the median new connection: 10 on an idle 2-core machine.
 BUSY = 60

@@ -32,7 +32,7 @@ PIVOT = ("pivot", "--yes", "--timeout=120s")
 REVERT = ("revert", "--yes", "--timeout=120s")
 CERTIFICATE = "/etc/kubernetes/pki/apiserver.crt"
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

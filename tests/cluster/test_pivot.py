@@ -9,6 +9,8 @@ import pytest
 from bed.harness import Bed, Result
 from cluster import looks
 
+pytestmark = pytest.mark.alone
+
 
 @dataclass(frozen=True)
 class Pivoted:

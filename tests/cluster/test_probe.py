@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import pytest
 from cluster import looks
 
+pytestmark = pytest.mark.alone
+
 OURS = "app.kubernetes.io/name=kubectl-selfhost-probe"
 
 

@@ -17,6 +17,8 @@ from cluster.test_kills import killed_when
 
 from kubectl_selfhost.controlplane import difference
 
+pytestmark = pytest.mark.alone
+
 REVERT = ("revert", "--yes", "--timeout=90s")
 SHARING = "--permit-port-sharing was added: true"
 
