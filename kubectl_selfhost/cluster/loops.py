@@ -5,6 +5,7 @@ So an API that hangs can't make itself look better by slowing its questioner dow
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _GOOD = {200, 201, 404}
 #: More unanswered requests than these (250: 50 a second for 5 s) are not sent any more.
 MOST_IN_FLIGHT = 256
+
+_FAILED_CHECK = re.compile(rb"^\[-\]([a-z0-9/-]{1,40}) ", re.MULTILINE)
+_MOST_READ = 16 * 1024
 
 #: Asks one thing within so many seconds. Raises ApiError.
 Ask = Callable[[float], "Answer"]
@@ -76,7 +80,9 @@ def outcome(answer: Answer) -> str:
         return OK
     if answer.status in (429, 503) and answer.retry_after is not None:
         return RETRY_AFTER
-    return f"http-{answer.status}"
+    # /readyz names the checks that have failed: "[-]etcd failed: reason withheld".
+    checks = _FAILED_CHECK.findall(answer.body[:_MOST_READ])
+    return "-".join([f"http-{answer.status}", *(one.decode() for one in checks[:2])])
 
 
 def failure(error: SelfhostError) -> str:

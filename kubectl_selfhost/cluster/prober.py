@@ -6,7 +6,7 @@ credentials:
 - connect: a new connection each (TCP, TLS, one GET, closed): it meets whatever listens just then
 - read, write: over a connection that is kept, as programs have it; written is a ConfigMap of ours
 - watch: on that ConfigMap; each write must arrive as an event
-- ready: /readyz
+- ready: /readyz, on a new connection each, as load balancers ask it
 - endpoints: whether the ``kubernetes`` Service has an address that is ready
 """
 
@@ -45,7 +45,8 @@ WHILE_RUNNING = (CONNECT, READ, WRITE, WATCH, ENDPOINTS)
 EVERY_KIND = (*WHILE_RUNNING, READY)
 
 #: Times a second.
-_RATES = {READ: 10.0, WRITE: 5.0, READY: 1.0, ENDPOINTS: 5.0}
+_RATES = {READ: 10.0, WRITE: 5.0, ENDPOINTS: 5.0}
+_READY_RATE = 1.0
 _TIDY_UP_LIMIT = 20.0
 
 _WRITES = [
@@ -162,6 +163,9 @@ class Prober:
             self._loops.append(
                 Side(CONNECT, self._connect, recorder, rate=self._rate, timeout=limit)
             )
+        if READY in self._kinds:
+            # A server that ends says on its kept connections that it isn't ready, before it closes them.
+            self._loops.append(Side(READY, self._ready, recorder, rate=_READY_RATE, timeout=limit))
         if WATCH in self._kinds:
             self._watching = Watching(transport.apart(), self._name, recorder)
         if ENDPOINTS in self._kinds:
@@ -187,6 +191,9 @@ class Prober:
 
     def _connect(self, timeout: float) -> Answer:
         return self._cluster.transport.once("GET", self._path, timeout=timeout, fresh=True)
+
+    def _ready(self, timeout: float) -> Answer:
+        return self._cluster.transport.once("GET", "/readyz", timeout=timeout, fresh=True)
 
     def _tidy_up(self) -> None:
         self.leftover = self._name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS, ENDPOINTSLICES
-from kubectl_selfhost.cluster.sightings import ENDPOINTS, READ, READY
+from kubectl_selfhost.cluster.sightings import ENDPOINTS, READ
 from kubectl_selfhost.cluster.watching import BEAT
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE, PROBE_LABELS
 
@@ -37,7 +37,7 @@ class Question:
     def __init__(self, transport: Transport, kind: str, *, path: str, name: str) -> None:
         self._transport = transport
         self._name = name
-        self._path = {READ: path, READY: "/readyz", ENDPOINTS: _SLICES}.get(kind, "")
+        self._path = {READ: path, ENDPOINTS: _SLICES}.get(kind, "")
 
     def __call__(self, number: int, timeout: float) -> Answer:
         if self._path:

@@ -108,7 +108,11 @@ def works(bed) -> bool:
     That takes all three components. The pod need not run.
     """
     name = f"probe-{time.monotonic_ns() % 10**9}"
-    bed.kubectl("create", "deployment", name, "--image=registry.k8s.io/pause:3.10.2")
+    words = ("create", "deployment", name, "--image=registry.k8s.io/pause:3.10.2")
+    deployment = json.loads(bed.kubectl(*words, "--dry-run=client", "--output=json"))
+    # Several control-plane nodes without a worker are all tainted.
+    deployment["spec"]["template"]["spec"]["tolerations"] = [{"operator": "Exists"}]
+    bed.kubectl("create", "-f", "-", stdin=json.dumps(deployment))
     try:
         eventually(
             lambda: bed.kubectl(
