@@ -131,6 +131,8 @@ def outdated(
     for component in COMPONENTS:
         known = _mapping(kept.get(component.name)).get("recovery")
         daemonset = by_name.get(component.daemonset)
+        if not node.host_ip:
+            break  # the node could not be seen: what its copy should say can't be told
         if known and daemonset and known != _digest_now(daemonset, component, node):
             found.append(component.name)
     return tuple(found)

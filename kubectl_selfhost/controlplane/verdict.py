@@ -152,14 +152,17 @@ def _of_node(seen: ControlPlane, node: NodeState) -> list[Trouble]:
     found = []
     for component in COMPONENTS:
         if seen.serves(component, node) == "none":
-            found.append(_unserved(component, node))
+            found.append(
+                _unserved(component, node, known=any(n.ready is not None for n in seen.nodes))
+            )
     return found
 
 
-def _unserved(component: Component, node: NodeState) -> Trouble:
+def _unserved(component: Component, node: NodeState, *, known: bool) -> Trouble:
+    """``known``: nodes could be read, so that one which wasn't found has lost its labels."""
     if component.name in node.standing_in:
         what = f"a recovery copy stands in for {component} on {node.name}"
-        if node.pivoted or node.ready is None:
+        if node.pivoted or not known:
             return Trouble(what, WATCH)
         return Trouble(what, PIVOT, "the node has lost our label, so no DaemonSet runs there")
     instances = node.instances.get(component.name, [])

@@ -68,7 +68,7 @@ class _Marking:
         self._journal = journal
         self._prober = prober
         changing = [step.name for step in plan.steps if step.name.startswith(_CHANGING_HANDS)]
-        self._next = dict(zip(changing, [*changing[1:], ""], strict=True))
+        self._next = dict(zip(changing, [*changing[1:], ""], strict=False))
         self._label = ""
 
     def step_began(self, name: str) -> None:

@@ -63,11 +63,13 @@ class Preflight:
         ]
 
     def pivot(self) -> Pivot:
-        """The pivot of the nodes that are meant; for after the checks."""
+        """The pivot of the nodes that are meant and not done yet; for after the checks."""
+        meant, parts = self._nodes(), self._options.components
+        left = [n for n in meant if not all(self.situation.self_hosted(c, n) for c in parts)]
         return Pivot(
             self._cluster,
             self.situation,
-            paths={node: static_pod_path(self._cluster, node) for node in self._nodes()},
+            paths={node: static_pod_path(self._cluster, node) for node in left or meant},
             options=self._options,
         )
 
