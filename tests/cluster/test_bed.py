@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from bed import versions
 from bed.harness import Bed
 from conftest import FreshCluster
@@ -58,6 +59,7 @@ def test_kubeadm_upgrade_takes_it_for_a_cluster_of_its_own(cluster: Bed) -> None
     cluster.node_exec("kubeadm", "upgrade", "plan", version, "--allow-experimental-upgrades")
 
 
+@pytest.mark.soak
 def test_a_configuration_with_several_nodes_mounts_and_patches(
     fresh_cluster: FreshCluster, tmp_path: Path
 ) -> None:

@@ -21,7 +21,9 @@ def bed(fresh_cluster):
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("fault", [faults.bad_flag, faults.never_ready])
+@pytest.mark.parametrize(
+    "fault", [faults.bad_flag, pytest.param(faults.never_ready, marks=pytest.mark.soak)]
+)
 def test_a_component_that_can_not_run(bed, fault):
     """One after the other on one cluster: each run gets as far as its component."""
     for component in looks.COMPONENTS:

@@ -228,6 +228,7 @@ def test_with_ipv6(fresh_cluster):
     pivots_seamlessly(fresh_cluster(IPV6))
 
 
+@pytest.mark.soak
 def test_with_dual_stack(fresh_cluster):
     pivots_seamlessly(fresh_cluster(DUAL_STACK))
 
@@ -242,6 +243,7 @@ def test_with_another_user_and_anonymous_requests_for_health_alone(fresh_cluster
     pivots_seamlessly(bed)
 
 
+@pytest.mark.soak
 def test_with_a_bind_address_of_its_own_another_way_is_chosen_and_said(fresh_cluster):
     bed = fresh_cluster()
     bind_to_one_address(bed)
@@ -272,6 +274,7 @@ def bind_to_one_address(bed) -> None:
     looks.eventually(lambda: looks.answers(bed), seconds=60, what="the API does not answer")
 
 
+@pytest.mark.soak
 def test_the_other_ways_can_be_asked_for(fresh_cluster):
     bed = fresh_cluster()
     run = bed.selfhost(*PIVOT, "--handover=waiting", check=False)

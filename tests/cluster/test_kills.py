@@ -1,8 +1,7 @@
-"""The plugin is killed right after each single step of its plan; the next run goes on.
+"""The plugin is killed, in the middle of a switch or after a step; the next run goes on.
 
-Nothing of the plugin gets a chance to clean up: what holds is the node's agent, and the next run.
-On one cluster each run is killed a step further than the one before. That a second run completes
-after a kill at any step, each on a cluster of its own, is for ``make soak``: it takes long.
+Nothing of the plugin gets a chance to clean up: what holds is the node's agent, and the next run. A
+kill after each single step of the plan is for ``make soak``: it takes long.
 """
 
 from __future__ import annotations
@@ -54,6 +53,7 @@ def killed_when(run, step: str, *, ended: bool) -> bool:
     return False
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_killed_a_step_further_each_time(bed):
     killed = []

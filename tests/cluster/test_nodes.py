@@ -187,6 +187,7 @@ def test_the_plan_tells_each_node_once(bed):
     assert text.count("Create DaemonSet self-hosted-kube-apiserver") == 1
 
 
+@pytest.mark.soak
 def test_nodes_that_differ_in_a_flag_are_told(bed):
     node = bed.nodes[1]
     file = f"{looks.MANIFESTS}/kube-scheduler.yaml"
@@ -284,6 +285,7 @@ def test_a_roll_out_reaches_every_node_and_loses_nothing(bed, tmp_path):
     assert self_hosted(bed) == on_all(bed)
 
 
+@pytest.mark.soak
 def test_a_roll_out_that_fails_on_one_node_is_taken_back_on_all(bed):
     before = _images_and_commands(bed)
     second = bed.nodes[1]
@@ -306,11 +308,13 @@ def _images_and_commands(bed: Bed) -> list[tuple[str, str, list[str]]]:
     )
 
 
+@pytest.mark.soak
 def test_one_node_is_restarted(bed):
     _restart(bed.nodes[1:2])
     _heals(bed)
 
 
+@pytest.mark.soak
 def test_all_nodes_are_restarted_at_once(bed):
     _restart(bed.nodes)
     _heals(bed)
@@ -343,6 +347,47 @@ def _heals(bed: Bed) -> None:
     print(f"it is as it was after {time.monotonic() - began:.1f} s")
 
 
+@pytest.mark.soak
+def test_a_node_object_that_is_made_anew_gets_its_pods_back(bed):
+    node = bed.nodes[2]
+    bed.kubectl("delete", "node", node)
+    time.sleep(10)
+    bed.node_exec("systemctl", "restart", "kubelet", node=node)
+    looks.eventually(lambda: bed.get("node", node), what="it is not registered again")
+    looks.eventually(
+        lambda: "the node has lost our label" in bed.selfhost("status", check=False).stdout,
+        what="status does not tell",
+    )
+    run = bed.selfhost(*PIVOT, check=False)
+    assert run.returncode == 0, str(run)
+    _heals(bed)
+
+
+@pytest.mark.soak
+def test_a_node_that_leaves_and_joins_again_is_taken_in(bed):
+    first, node = bed.nodes[0], bed.nodes[2]
+    bed.node_exec("kubeadm", "reset", "--force", node=node)
+    bed.kubectl("delete", "node", node)
+    assert "self-hosted on 2 nodes, healthy" in bed.selfhost("status", check=False).stdout
+    assert bed.node_exec("ls", looks.MANIFESTS, node=node) == ""
+    for file in ("ca.crt", "ca.key", "sa.pub", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key",
+                 "etcd/ca.crt", "etcd/ca.key"):  # fmt: skip
+        path = f"/etc/kubernetes/pki/{file}"
+        content = bed.node_exec("cat", path, node=first)
+        script = f"mkdir -p /etc/kubernetes/pki/etcd && cat > {path}"
+        bed.node_exec("sh", "-c", script, node=node, stdin=content)
+    subprocess.run(
+        [*("docker", "exec", node, "kubeadm", "join", "--config", "/kind/kubeadm.conf"),
+         "--ignore-preflight-errors=all"],
+        check=True,
+        timeout=600,
+    )  # fmt: skip
+    run = bed.selfhost(*PIVOT, check=False)
+    assert run.returncode == 0, str(run)
+    assert self_hosted(bed) == on_all(bed)
+
+
+@pytest.mark.soak
 def test_the_way_back_loses_nothing_and_leaves_nothing(bed, tmp_path):
     with probed(bed, tmp_path) as seen:
         run = bed.selfhost(*REVERT, check=False)
@@ -360,6 +405,7 @@ def test_the_way_back_loses_nothing_and_leaves_nothing(bed, tmp_path):
     assert looks.works(bed)
 
 
+@pytest.mark.soak
 def test_all_nodes_are_pivoted_one_at_a_time(bed, tmp_path):
     changes = etcd_leader_changes(bed)
     with probed(bed, tmp_path) as seen:
