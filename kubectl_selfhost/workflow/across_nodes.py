@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import change
+from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.workflow.between_revisions import BetweenRevisions, Revision, put_back
+from kubectl_selfhost.workflow.ways import SHARED, Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -60,23 +62,37 @@ class AcrossNodes:
         if not self._subjects or all(one.seconds is not None for one in self._handovers):
             return
         begun = [one for one in self._handovers if one.seconds is None]
-        back = {one.node: self._reversed(one) for one in self._handovers if one not in begun}
-        ways_back = [self._another(one) for one in self._handovers if one not in begun]
+        back: dict[str, Revision] = {}
+        ways_back = []
+        for done in self._handovers:
+            serving = done.serving() if done not in begun else ""
+            if serving:
+                back[done.node] = self._reversed(done.node, serving)
+                ways_back.append(self._another(done))
         for handover in begun:
             handover.resume()
         for handover in ways_back:
-            handover.expect(back[handover.node])
+            self._expect(handover, back[handover.node])
         put_back(self._cluster, next(iter(self._subjects.values())).before)
         for handover in begun:
             handover.stay()
         self._hand_over(ways_back, back)
 
-    def _reversed(self, handover: BetweenRevisions) -> Revision:
-        """What goes back on a node where the new instance serves."""
-        subject = self._subjects[handover.node]
+    def _expect(self, handover: BetweenRevisions, subject: Revision) -> None:
+        """Nothing must keep the DaemonSet from saying again what it said: without a steward, clients
+        may meet an apiserver a moment too early, and that is all."""
+        try:
+            handover.expect(subject)
+        except SelfhostError as error:
+            self._tell(f"{handover.component} on {handover.node} isn't steered: {error.message}")
+            handover.choice = Choice(SHARED)
+
+    def _reversed(self, node: str, serving: str) -> Revision:
+        """What goes back on a node where the new instance serves, in the pod of that UID."""
+        subject = self._subjects[node]
         return replace(
             subject,
-            old_uid=handover.serving(),
+            old_uid=serving,
             probe_address=change.probe_address(subject.before) or subject.probe_address,
             before=subject.after,
             after=subject.before,

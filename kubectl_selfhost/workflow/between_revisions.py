@@ -68,8 +68,8 @@ class BetweenRevisions(HandOver[Revision]):
             self._agent.resume(self.component.name)
 
     def serving(self) -> str:
-        """The UID of the pod that serves, after the switch."""
-        return next(i.uid for i in self._conditions.new_instances() if i.ready)
+        """The UID of the pod that serves, after the switch; empty where it does no more."""
+        return next((i.uid for i in self._conditions.new_instances() if i.ready), "")
 
     def _stop_steering(self) -> None:
         with suppress(AgentGone):

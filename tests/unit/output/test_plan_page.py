@@ -65,3 +65,16 @@ def test_it_fits_80_columns():
 def test_names_of_the_cluster_are_harmless():
     rows = [{**ROWS[0], "title": "Label node \x1b[2J"}]
     assert "\x1b" not in "\n".join(page("Pivot \x1b[2J", rows, facts={"Node": "\x1b[2J"}))
+
+
+def test_nodes_on_which_the_same_is_done_are_told_once():
+    rows = [
+        {**ROWS[1], "number": at, "node": node, "title": f"Hand it over on {node}"}
+        for at, node in enumerate(("cp-1", "cp-2", "cp-3"), 1)
+    ]
+    lines = page("Pivot", rows)
+    assert lines[2] == "Steps on cp-1, then the same 1 on cp-2, then on cp-3:"
+    assert sum("Hand it over" in line for line in lines) == 1
+    assert "steps 1, 2, 3" in " ".join(lines)
+    rows[1]["title"] = "Something else on cp-2"
+    assert "Steps on cp-2:" in page("Pivot", rows)

@@ -96,3 +96,17 @@ def test_without_knowing_the_old_holder_a_renewal_counts(
     assert not leadership.is_new()
     cluster.put(lease("old", "10:00:02"))
     assert leadership.is_new()
+
+
+@pytest.mark.parametrize(
+    ("holder", "here"),
+    [("CP-1_5f0c", True), ("cp-2_5f0c", False), ("cp-11_5f0c", False), ("", False)],
+)
+def test_whether_the_leader_is_on_the_node(holder: str, here: bool) -> None:
+    cluster = Objects(lease(holder, "10:00:00"))
+    leadership = Leadership(cluster, CONTROLLER_MANAGER, hosts=("cp-1",))  # type: ignore[arg-type]
+    assert leadership.is_here() == here
+
+
+def test_a_lone_nodes_leader_is_here_whatever_it_is_called(leadership: Leadership) -> None:
+    assert leadership.is_here()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kubectl_selfhost.errors import SelfhostError
@@ -167,3 +169,14 @@ def test_a_journal_that_can_not_be_written_does_not_hide_the_failure(did):
 
     with pytest.raises(SelfhostError, match="the reason"):
         run([step("a", did, do=raises(SelfhostError("the reason")))], Broken())
+
+
+def test_a_failure_undoes_only_what_was_done_on_its_node(did, heard):
+    steps = [
+        replace(step("a", did), node="one"),
+        replace(step("b", did), node="two"),
+        replace(step("c", did, do=raises(SelfhostError("no"))), node="two"),
+    ]
+    with pytest.raises(SelfhostError):
+        run(steps, heard)
+    assert did == ["do a", "do b", "undo c", "undo b"]
