@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.node.agent import NodeAgent
-from kubectl_selfhost.workflow import nodes, ways
+from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
 from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.node_part import NodePart
 from kubectl_selfhost.workflow.pivot_steps import PivotSteps
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.step import Step
@@ -27,17 +26,13 @@ if TYPE_CHECKING:
     from kubectl_selfhost.workflow.pivot import Pivot
 
 
-class NodePivot:
+class NodePivot(NodePart):
     """The part of ``whole`` that is on ``node``, whose kubelet reads ``static_pod_path``."""
 
     def __init__(self, whole: Pivot, node: str, static_pod_path: str) -> None:
+        super().__init__(whole.cluster, whole.situation, node, static_pod_path)
         self.whole = whole
-        self.cluster = whole.cluster
-        self.situation = whole.situation
         self.options = whole.options
-        self.node = node
-        self.target = nodes.target(self.situation, node, static_pod_path)
-        self.agent = NodeAgent(self.cluster, self.target)
         unhosted = [c for c in self.options.components if not self.situation.self_hosted(c, node)]
         #: Those that were self-hosted, and whose pods the node is to get back.
         self.to_return = tuple(c for c in unhosted if self.situation.stands_in(c, node))
@@ -59,13 +54,12 @@ class NodePivot:
 
         Raises SelfhostError where the way that was asked for can't be gone.
         """
-        kernel = self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
         return {
             component: ways.choose(
                 component,
                 ways.best(
                     component,
-                    kernel=kernel,
+                    kernel=self.kernel,
                     bind_address=staticpod.bind_address(self.static_pod(component), component),
                 ),
                 self.options.handover,
@@ -78,14 +72,6 @@ class NodePivot:
         existing = self.situation.daemonsets
         found = {c: existing[c.daemonset] for c in COMPONENTS if c.daemonset in existing}
         return found | {c: self.whole.daemonset(c) for c in self.to_switch}
-
-    def advertise_address(self) -> str:
-        """The address of the node's apiserver in the Service ``kubernetes``."""
-        return nodes.advertise_address(self.situation, self.node)
-
-    def facts(self) -> NodeFacts:
-        """The node, as its DaemonSets and recovery copies need to know it."""
-        return nodes.facts(self.situation, self.node)
 
     def steps(self, *, observer: Observer, journal: Journal) -> list[Step]:
         """The steps that make this node's control plane a self-hosted one."""

@@ -20,7 +20,7 @@ from kubectl_selfhost.names import (
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.node.orders import ManifestFile
-from kubectl_selfhost.workflow import nodes, recovering, ways
+from kubectl_selfhost.workflow import recovering, ways
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod, StaticPod
 from kubectl_selfhost.workflow.journal import Journal, now
@@ -44,7 +44,7 @@ class PivotSteps(CommonSteps):
             address=pivot.advertise_address(),
             timeout=pivot.options.timeout,
             observer=observer,
-            hosts=nodes.host_names(pivot.situation, pivot.node),
+            hosts=pivot.hosts,
         )
         self._pivot = pivot
         self._journal = journal

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import difference, revert, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
+from kubectl_selfhost.controlplane.instance import STATIC
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import manifestfile
-from kubectl_selfhost.node.agent import NodeAgent
-from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.node_part import HostedPart
 from kubectl_selfhost.workflow.revert_steps import RevertSteps
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.step import Step
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from kubectl_selfhost.workflow.revert import Revert
 
 
-class NodeRevert:
+class NodeRevert(HostedPart):
     """The part of ``whole`` that is on ``node``, whose kubelet reads ``static_pod_path``.
 
     ``backups`` are the manifests as they were before the pivot, by what the journal has; what is on
@@ -41,14 +40,10 @@ class NodeRevert:
         *,
         backups: dict[Component, dict],
     ) -> None:
+        super().__init__(whole.cluster, whole.situation, node, static_pod_path)
         self.all = whole
-        self.cluster = whole.cluster
-        self.situation = whole.situation
-        self.node = node
         self.options = whole.options
         self.backups = backups
-        self.target = nodes.target(self.situation, node, static_pod_path)
-        self.agent = NodeAgent(self.cluster, self.target)
         self.to_revert = tuple(
             c for c in self.options.components if c.daemonset in self.situation.daemonsets
         )
@@ -99,29 +94,17 @@ class NodeRevert:
 
     def choices(self) -> dict[Component, Choice]:
         """The way in which each component will change hands, as far as that is known from afar."""
-        kernel = self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
-        return {c: self._choice(c, kernel) for c in self.to_revert if not self.is_static(c)}
-
-    def _choice(self, component: Component, kernel: str) -> Choice:
-        bound = staticpod.bind_address(self._pod(component), component)
-        best = ways.best(component, kernel=kernel, bind_address=bound)
-        if best.way == WAITING:  # instances of ours share their ports by themselves
-            best = Choice(ways.SHARED, best.why)
-        chosen = ways.choose(component, best, self.options.handover)
-        if chosen.way == WAITING:
+        wanted = self.options.handover
+        if wanted == WAITING:
             raise SelfhostError(
                 "On the way back no instance waits for a port.",
                 "Leave --handover out: --handover=auto chooses what is possible.",
             )
-        return chosen
-
-    def advertise_address(self) -> str:
-        """The address of the node's apiserver in the Service ``kubernetes``."""
-        return nodes.advertise_address(self.situation, self.node)
+        return {c: self.choose(c, wanted) for c in self.to_revert if not self.is_static(c)}
 
     def subject(self, component: Component, *, file: str) -> Hosted:
         """What the hand-over needs to know of the component; ``file`` is its manifest's name."""
-        pod = self._pod(component)
+        pod = self.pod(component)
         return Hosted(
             port=staticpod.secure_port(pod, component),
             old_uid=self.instance(component).uid,
@@ -138,28 +121,8 @@ class NodeRevert:
         pod = pod or self.situation.mirror_pod(component, self.node)
         return staticpod.secure_port(pod, component) if pod else component.default_port
 
-    def instance(self, component: Component) -> Instance:
-        """The component's instance that is to go."""
-        found = [
-            i
-            for i in self.situation.instances(component, self.node)
-            if i.kind == DAEMONSET and i.ready
-        ]
-        if len(found) != 1:
-            raise SelfhostError(
-                f"The self-hosted {component} has {len(found)} Ready pods on node {self.node}, "
-                "not one, and no static one.",
-                "Wait until it is healthy: `kubectl selfhost status`.",
-            )
-        return found[0]
-
     def _daemonset(self, component: Component) -> dict:
         return self.situation.daemonsets[component.daemonset]
-
-    def _pod(self, component: Component) -> dict:
-        """The pod that runs now: its fields are filled in."""
-        name = self.instance(component).pod
-        return next(pod for pod in self.situation.pods if pod["metadata"]["name"] == name)
 
     def steps(self, *, observer: Observer, journal: Journal) -> list[Step]:
         """The steps that turn this node's control plane into a static one again."""

@@ -11,7 +11,7 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.orders import KeptFile
-from kubectl_selfhost.workflow import nodes, recovering, ways
+from kubectl_selfhost.workflow import recovering, ways
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.journal import Journal, now
 from kubectl_selfhost.workflow.runner import Observer
@@ -38,7 +38,7 @@ class RevertSteps(CommonSteps):
             address=revert.advertise_address(),
             timeout=revert.options.timeout,
             observer=observer,
-            hosts=nodes.host_names(revert.situation, revert.node),
+            hosts=revert.hosts,
         )
         self._revert = revert
         self._journal = journal

@@ -1,0 +1,81 @@
+"""The part of a run that is on one node: where its agent works, and what runs there now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node.agent import NodeAgent
+from kubectl_selfhost.workflow import nodes, ways
+from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.ways import SHARED, WAITING, Choice
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+class NodePart:
+    """What is done on ``node``, whose kubelet reads ``static_pod_path``."""
+
+    def __init__(
+        self, cluster: Cluster, situation: Situation, node: str, static_pod_path: str
+    ) -> None:
+        self.cluster = cluster
+        self.situation = situation
+        self.node = node
+        self.target = nodes.target(situation, node, static_pod_path)
+        self.agent = NodeAgent(cluster, self.target)
+
+    def advertise_address(self) -> str:
+        """The address of the node's apiserver in the Service ``kubernetes``."""
+        return nodes.advertise_address(self.situation, self.node)
+
+    def facts(self) -> NodeFacts:
+        """The node, as its DaemonSets and recovery copies need to know it."""
+        return nodes.facts(self.situation, self.node)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """What its processes may call it, where there are several nodes."""
+        return nodes.host_names(self.situation, self.node)
+
+    @property
+    def kernel(self) -> str:
+        """Its kernel's version."""
+        return self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
+
+
+class HostedPart(NodePart):
+    """Of a node whose components are self-hosted, and are to go to another instance."""
+
+    def instance(self, component: Component) -> Instance:
+        """The component's instance that is to go. Raises SelfhostError where it isn't just one."""
+        found = [
+            i
+            for i in self.situation.instances(component, self.node)
+            if i.kind == DAEMONSET and i.ready
+        ]
+        if len(found) != 1:
+            raise SelfhostError(
+                f"The self-hosted {component} has {len(found)} Ready pods on node {self.node}, "
+                "not one.",
+                "Wait until it is healthy: `kubectl selfhost status`.",
+            )
+        return found[0]
+
+    def pod(self, component: Component) -> dict:
+        """That instance's pod: its fields are filled in."""
+        name = self.instance(component).pod
+        return next(pod for pod in self.situation.pods if pod["metadata"]["name"] == name)
+
+    def choose(self, component: Component, wanted: str) -> Choice:
+        """The way in which it will change hands, as far as that is known from afar."""
+        bound = staticpod.bind_address(self.pod(component), component)
+        best = ways.best(component, kernel=self.kernel, bind_address=bound)
+        if best.way == WAITING:  # instances of ours share their ports by themselves
+            best = Choice(SHARED, best.why)
+        return ways.choose(component, best, wanted)
