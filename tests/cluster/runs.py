@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster import looks
 
-PIVOT = ("pivot", "--yes", "--timeout=60s")
+PIVOT = ("pivot", "--yes", "--timeout=90s")
 #: Lets pods through that admission changed, so that the switch itself meets them.
 LET_THROUGH = (*PIVOT, "--ignore-preflight-errors=Admission")
 

@@ -30,7 +30,7 @@ STEPS = (
     f"release-address/{NODE}",
     f"end-agent/{NODE}",
 )
-PIVOT = ("pivot", "--yes", "--timeout=60s")
+PIVOT = ("pivot", "--yes", "--timeout=90s")
 
 
 @pytest.fixture
