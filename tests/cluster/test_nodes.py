@@ -269,7 +269,7 @@ def test_status_shows_nodes_that_are_alike_as_one(bed):
     text = bed.selfhost("status").stdout
     assert f"Nodes {', '.join(bed.nodes)}" in " ".join(text.split())
     assert "self-hosted on 3 nodes, healthy" in text
-    assert text.count("kube-scheduler  ") == 1
+    assert text.count("\nkube-scheduler ") == 1
 
 
 def test_a_roll_out_reaches_every_node_and_loses_nothing(bed, tmp_path):
