@@ -100,6 +100,8 @@ class Conditions:
 
     def _new_restarts(self, instance: Instance) -> int:
         """The kubelet counts on where the same static pod was there before."""
+        if instance.kind == STATIC and instance.phase == "Pending":
+            return 0  # a mirror pod that is new itself: the kubelet hasn't told its restarts yet
         before = instance.restarts if instance.kind == STATIC else 0
         return instance.restarts - self._restarts.setdefault(instance.uid, before)
 
