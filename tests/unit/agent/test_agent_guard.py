@@ -52,9 +52,10 @@ def guarding(node: Node) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        out, err = process.communicate(timeout=10)
+        # Not communicate(): it passes over what came along with the first line.
+        node.log = process.stdout.read()
+        _, err = process.communicate(timeout=10)
         assert (process.returncode, err) == (0, "")
-        node.log = out
 
 
 def placed(node: Node) -> bool:
