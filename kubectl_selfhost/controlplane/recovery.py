@@ -125,14 +125,14 @@ def outdated(
 
     The ``journal``, which is read with tolerance, has the digests of the copies.
     """
+    if not node.host_ip:
+        return ()  # the node could not be seen: what its copies should say can't be told
     by_name = {one["metadata"]["name"]: one for one in daemonsets}
     kept = _mapping(_mapping(journal.get("nodes")).get(node.name))
     found = []
     for component in COMPONENTS:
         known = _mapping(kept.get(component.name)).get("recovery")
         daemonset = by_name.get(component.daemonset)
-        if not node.host_ip:
-            break  # the node could not be seen: what its copy should say can't be told
         if known and daemonset and known != _digest_now(daemonset, component, node):
             found.append(component.name)
     return tuple(found)

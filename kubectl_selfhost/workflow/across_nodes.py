@@ -20,22 +20,19 @@ if TYPE_CHECKING:
 
 
 class AcrossNodes:
-    """The roll-out of one component; ``handovers`` are one for each node, ``another`` makes one more
-    for the way back on a node that was done."""
+    """The roll-out of one component; ``handovers`` are one for each node."""
 
     def __init__(
         self,
         cluster: Cluster,
         handovers: Sequence[BetweenRevisions],
         *,
-        another: Callable[[BetweenRevisions], BetweenRevisions],
         timeout: float,
         tell: Callable[[str], None],
     ) -> None:
         """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for."""
         self._cluster = cluster
         self._handovers = handovers
-        self._another = another
         self._timeout = timeout
         self._tell = tell
         self._subjects: Mapping[str, Revision] = {}
@@ -68,7 +65,7 @@ class AcrossNodes:
             serving = done.serving() if done not in begun else ""
             if serving:
                 back[done.node] = self._reversed(done.node, serving)
-                ways_back.append(self._another(done))
+                ways_back.append(done.again())
         for handover in begun:
             handover.resume()
         for handover in ways_back:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import staticpod
@@ -47,6 +48,17 @@ class NodePart:
     def kernel(self) -> str:
         """Its kernel's version."""
         return self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
+
+
+def in_words(parts: Sequence[NodePart]) -> str:
+    """``node a``, or ``nodes a, b``."""
+    return f"node{'s' if len(parts) > 1 else ''} {', '.join(part.node for part in parts)}"
+
+
+def as_fact(parts: Sequence[NodePart], *, with_cpu: bool = False) -> dict[str, str]:
+    """The nodes as a plan's fact, on request with the kind of each one's CPU."""
+    said = [f"{p.node} ({p.target.arch})" if with_cpu else p.node for p in parts]
+    return {"Nodes" if len(parts) > 1 else "Node": ", ".join(said)}
 
 
 class HostedPart(NodePart):

@@ -21,7 +21,7 @@ def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "")
     is the URL that we talk to. A node that bears the role's label and runs no component is left
     alone. Raises SelfhostError for a name that is no control-plane node.
     """
-    known = [node["metadata"]["name"] for node in situation.nodes]
+    known = situation.node_names
     wanted = set(names)
     for name in sorted(wanted - set(known)):
         raise SelfhostError(
@@ -44,8 +44,7 @@ def runs(situation: Situation, node: str) -> bool:
 
 def left_alone(situation: Situation) -> list[str]:
     """Nodes that bear the role's label and run no component."""
-    names = [node["metadata"]["name"] for node in situation.nodes]
-    return [name for name in names if not runs(situation, name)]
+    return [name for name in situation.node_names if not runs(situation, name)]
 
 
 def is_ready(node: dict) -> bool:
@@ -105,7 +104,7 @@ def host_ip(node: dict) -> str:
 
 def are_several(situation: Situation) -> bool:
     """Whether the control plane runs on more than one node."""
-    return sum(runs(situation, node["metadata"]["name"]) for node in situation.nodes) > 1
+    return sum(runs(situation, name) for name in situation.node_names) > 1
 
 
 def host_names(situation: Situation, node: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from kubectl_selfhost.controlplane.daemonset import AgentFacts, NodeFacts
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.pivot_node import NodePivot
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation
@@ -96,10 +97,8 @@ class Pivot:
 
     def in_use(self, component: Component) -> bool:
         """Whether the component's DaemonSet serves on some node: then it is left as it is."""
-        return any(
-            self.situation.self_hosted(component, node["metadata"]["name"])
-            for node in self.situation.nodes
-        )
+        situation = self.situation
+        return any(situation.self_hosted(component, name) for name in situation.node_names)
 
     def differences(self) -> list[str]:
         """Where nodes differ so that one DaemonSet can't be for all, in words."""
@@ -141,10 +140,9 @@ class Pivot:
 
     def _facts_beside(self, node: NodePivot) -> list[NodeFacts]:
         """Of the other nodes of the same CPU: also those that are not meant now may come later."""
-        names = [n["metadata"]["name"] for n in self.situation.nodes]
         others = [
             nodes.facts(self.situation, name)
-            for name in names
+            for name in self.situation.node_names
             if name != node.node and nodes.runs(self.situation, name)
         ]
         return [one for one in others if one.arch == node.target.arch]
@@ -156,10 +154,8 @@ class Pivot:
             for one in self.nodes
             for step in one.steps(observer=observer, journal=journal)
         ]
-        names = ", ".join(one.node for one in self.nodes)
-        which = f"node{'s' if len(self.nodes) > 1 else ''} {names}"
         return Plan(
-            title=f"Pivot {which} to a self-hosted control plane",
+            title=f"Pivot {in_words(self.nodes)} to a self-hosted control plane",
             steps=steps,
             facts={**self._facts(), **self._choices()},
             know=[
@@ -174,9 +170,7 @@ class Pivot:
     def _facts(self) -> dict[str, str]:
         first = self.nodes[0].target
         return {
-            "Nodes" if len(self.nodes) > 1 else "Node": ", ".join(
-                f"{one.node} ({one.target.arch})" for one in self.nodes
-            ),
+            **as_fact(self.nodes, with_cpu=True),
             "Kubernetes": self.situation.git_version,
             "Manifests": first.static_pod_path,
             "Kept in": first.directory,

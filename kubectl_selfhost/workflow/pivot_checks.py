@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import ownership, resources, staticpod
@@ -42,7 +43,7 @@ class Preflight:
         self._cluster = cluster
         self._options = options
         self.situation = wait_for_static_pods(cluster, options, tell=tell)
-        self._paths: dict[str, str | SelfhostError] = {}
+        self._paths: dict[str, str] = {}
 
     def checks(self) -> list[Check]:
         """All checks, in the order in which they are shown."""
@@ -63,13 +64,17 @@ class Preflight:
         ]
 
     def pivot(self) -> Pivot:
-        """The pivot of the nodes that are meant and not done yet; for after the checks."""
+        """The pivot of the nodes that are meant and not done yet."""
+        return self._pivot
+
+    @cached_property
+    def _pivot(self) -> Pivot:
         meant, parts = self._nodes(), self._options.components
         left = [n for n in meant if not all(self.situation.self_hosted(c, n) for c in parts)]
         return Pivot(
             self._cluster,
             self.situation,
-            paths={node: static_pod_path(self._cluster, node) for node in left or meant},
+            paths={node: self._path(node) for node in left or meant},
             options=self._options,
         )
 
@@ -195,7 +200,7 @@ class Preflight:
         )
 
     def path(self) -> Finding:
-        paths = [static_pod_path(self._cluster, node) for node in self._nodes()]
+        paths = [self._path(node) for node in self._nodes()]
         return ok(
             "StaticPodPath", f"the kubelet reads static pods from {', '.join(dict.fromkeys(paths))}"
         )
@@ -316,6 +321,12 @@ class Preflight:
             "what would run then is not what runs now",
             "Exempt kube-system from it.",
         )
+
+    def _path(self, node: str) -> str:
+        """Each kubelet is asked once; several checks need to know."""
+        if node not in self._paths:
+            self._paths[node] = static_pod_path(self._cluster, node)
+        return self._paths[node]
 
     def _nodes(self) -> list[str]:
         """The nodes that are meant, in their order; raises SelfhostError where there is none."""

@@ -323,8 +323,7 @@ class PivotSteps(CommonSteps):
                 found = instances_on(self._cluster, component, self._node)
                 hosted = any(i.kind == DAEMONSET for i in found)
                 static = any(i.kind == STATIC and i.ready for i in found)
-                in_place = self._is_in_place(component)
-                if hosted and not (static and in_place):
+                if hosted and not (static and self._is_in_place(component)):
                     return
             undo()
 

@@ -104,17 +104,20 @@ def carry_out(
         kept.setdefault(one.target.directory, []).append(one.node)
     return PivotResult(
         kept=kept,
-        whole=_is_whole(read_situation(cluster)),
+        whole=_is_whole(pivot),
         seconds=carrying.switched(one.handovers for one in pivot.nodes),
         probe=probe,
     )
 
 
-def _is_whole(situation: Situation) -> bool:
+def _is_whole(pivot: Pivot) -> bool:
+    """Whether nothing is static any more, once ``pivot`` is done."""
+    situation = pivot.situation
+    done = {(part.node, c) for part in pivot.nodes for c in pivot.options.components}
     return all(
-        situation.self_hosted(component, node["metadata"]["name"])
-        for node in situation.nodes
-        if nodes.runs(situation, node["metadata"]["name"])
+        (name, component) in done or situation.self_hosted(component, name)
+        for name in situation.node_names
+        if nodes.runs(situation, name)
         for component in COMPONENTS
     )
 
@@ -123,8 +126,7 @@ def served(cluster: Cluster) -> list[tuple[str, str, str]]:
     """What runs where now: (component, by whom, on which node)."""
     situation = read_situation(cluster)
     rows = []
-    for node in situation.nodes:
-        name = node["metadata"]["name"]
+    for name in situation.node_names:
         for component in COMPONENTS if nodes.runs(situation, name) else ():
             ready = [i for i in situation.instances(component, name) if i.ready]
             by = " and ".join(_BY[i.kind] for i in ready)

@@ -16,6 +16,7 @@ from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.revert_node import NodeRevert
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation
@@ -106,15 +107,12 @@ class Revert:
             for one in self.nodes
             for step in one.steps(observer=observer, journal=journal)
         ]
-        names = ", ".join(one.node for one in self.nodes)
         by_node = {one.node: one.choices() for one in self.nodes}
         return Plan(
-            title=f"Revert node{'s' if len(self.nodes) > 1 else ''} {names} to static pods",
+            title=f"Revert {in_words(self.nodes)} to static pods",
             steps=[*steps, *(self._last_steps() if self.whole else [])],
             facts={
-                "Nodes" if len(self.nodes) > 1 else "Node": ", ".join(
-                    f"{one.node} ({one.target.arch})" for one in self.nodes
-                ),
+                **as_fact(self.nodes, with_cpu=True),
                 "Kubernetes": self.situation.git_version,
                 "Manifests": self.nodes[0].target.static_pod_path,
                 **ways.told(by_node),
@@ -178,9 +176,9 @@ class Revert:
 def hosted_nodes(situation: Situation) -> list[str]:
     """The nodes that have something of ours: our label, or a DaemonSet's pod."""
     return [
-        node["metadata"]["name"]
-        for node in situation.nodes
-        if NODE_LABEL in (node["metadata"].get("labels") or {})
-        or situation.has_guardian(node["metadata"]["name"])
-        or situation.hosts(node["metadata"]["name"])
+        name
+        for name in situation.node_names
+        if NODE_LABEL in (situation.node(name)["metadata"].get("labels") or {})
+        or situation.has_guardian(name)
+        or situation.hosts(name)
     ]

@@ -67,6 +67,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     situation = read_situation(cluster)
     hosted = hosted_nodes(situation)
     meant = nodes.chosen(situation, options.nodes, server=cluster.server)
+    journal = journals.read(cluster)
     revert = Revert(
         cluster,
         situation,
@@ -77,7 +78,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
             if node in hosted or not nodes.are_several(situation)
         },
         options=options,
-        backups={node: _backups(journals.read(cluster), node) for node in meant},
+        backups={node: _backups(journal, node) for node in meant},
     )
     if not revert.nodes:
         raise SelfhostError(
@@ -88,8 +89,8 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
             if not one.is_static(component):
                 require_rolled_out(situation.daemonsets[component.daemonset])
                 one.instance(component)
-    journal = Journal(cluster)
-    return Prepared(revert, revert.plan(observer=observer, journal=journal), journal)
+    writing = Journal(cluster)
+    return Prepared(revert, revert.plan(observer=observer, journal=writing), writing)
 
 
 def carry_out(

@@ -20,6 +20,7 @@ from kubectl_selfhost.workflow.across_nodes import AcrossNodes
 from kubectl_selfhost.workflow.between_revisions import BetweenRevisions
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.journal import Journal, now
+from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.rollout_node import NodeRollout
 from kubectl_selfhost.workflow.rollout_steps import RolloutSteps
 from kubectl_selfhost.workflow.runner import Observer
@@ -109,10 +110,8 @@ class Rollout:
         self.handovers = [handover for some in made.values() for handover in some]
         first, others = steps[0], [one.advertise_address() for one in self.nodes[1:]]
         bridge = APISERVER in self.options.components
-        names = ", ".join(one.node for one in self.nodes)
-        several = len(self.nodes) > 1
         return Plan(
-            title=f"Roll out the self-hosted control plane on node{'s' if several else ''} {names}",
+            title=f"Roll out the self-hosted control plane on {in_words(self.nodes)}",
             steps=[
                 *[own.program() for own in self._first_of_each_kind(steps)],
                 *[own.inspect() for own in steps],
@@ -127,13 +126,13 @@ class Rollout:
                 ],
                 *[own.end_agent() for own in steps],
             ],
-            facts={"Nodes" if several else "Node": names, **ways.told(by_node)},
+            facts={**as_fact(self.nodes), **ways.told(by_node)},
             know=[
                 *[
                     f"{component}: {'; '.join(said) or 'nothing but new pods'}"
                     for component, said in self.differences().items()
                 ],
-                *([_ONE_AFTER_THE_OTHER] if several else []),
+                *([_ONE_AFTER_THE_OTHER] if others else []),
                 "A new pod that doesn't get Ready never costs the old one: then the DaemonSet says "
                 "again what it said.",
             ],
@@ -151,7 +150,6 @@ class Rollout:
         rolled = AcrossNodes(
             self.cluster,
             handovers,
-            another=lambda one: one.again(),
             timeout=self.options.timeout,
             tell=observer.step_waiting,
         )

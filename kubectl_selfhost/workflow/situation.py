@@ -40,6 +40,11 @@ class Situation:
     git_version: str
     api_groups: list[str]
 
+    @property
+    def node_names(self) -> list[str]:
+        """The control-plane nodes' names."""
+        return [node["metadata"]["name"] for node in self.nodes]
+
     def node(self, name: str) -> dict:
         return next(node for node in self.nodes if node["metadata"]["name"] == name)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.workflow import carrying, rolling
 from kubectl_selfhost.workflow.journal import Journal
+from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
 from kubectl_selfhost.workflow.rollout_steps import RolloutSteps
 from kubectl_selfhost.workflow.runner import Observer
@@ -49,17 +50,15 @@ def prepare(
 
 
 def _plan(rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
-    names = ", ".join(one.node for one in rollout.nodes)
-    several = len(rollout.nodes) > 1
     made = [RolloutSteps(one, observer, journal) for one in rollout.nodes]
     return Plan(
-        title=f"Renew the guardian and the recovery copies on node{'s' if several else ''} {names}",
+        title=f"Renew the guardian and the recovery copies on {in_words(rollout.nodes)}",
         steps=[
             replace(step, node=one.node)
             for one, own in zip(rollout.nodes, made, strict=True)
             for step in (own.program(), own.inspect(), own.guardian(), own.end_agent())
         ],
-        facts={"Nodes" if several else "Node": names},
+        facts=as_fact(rollout.nodes),
         know=["What serves is not touched."],
     )
 

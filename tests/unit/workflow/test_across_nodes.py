@@ -42,10 +42,16 @@ class HandOver:
 
     component = SCHEDULER
 
-    def __init__(self, node: str, did: list[str], cluster: Cluster, *, fails: str = "") -> None:
+    def __init__(
+        self, node: str, did: list[str], cluster: Cluster, *, fails: str = "", back_fails: str = ""
+    ) -> None:
         self.node, self.did, self.cluster, self.fails = node, did, cluster, fails
+        self.back_fails = back_fails
         self.seconds: float | None = None
         self.choice = None
+
+    def again(self) -> HandOver:
+        return HandOver(self.node, self.did, self.cluster, fails=self.back_fails)
 
     def expect(self, subject: Revision) -> None:
         self.did.append(f"{self.node} expects, {self.cluster.image} is there")
@@ -83,13 +89,10 @@ def did() -> list[str]:
     return []
 
 
-def rolled(
-    cluster: Cluster, did: list[str], *handovers: HandOver, back_fails: str = ""
-) -> AcrossNodes:
+def rolled(cluster: Cluster, did: list[str], *handovers: HandOver) -> AcrossNodes:
     return AcrossNodes(
         cluster,  # type: ignore[arg-type]
         handovers,  # type: ignore[arg-type]
-        another=lambda one: HandOver(one.node, did, cluster, fails=back_fails),  # type: ignore
         timeout=1.0,
         tell=did.append,
     )
@@ -142,9 +145,8 @@ def test_what_can_not_be_steered_goes_back_all_the_same(cluster, did):
     across = rolled(
         cluster,
         did,
-        HandOver("a", did, cluster),
+        HandOver("a", did, cluster, back_fails="expect"),
         HandOver("b", did, cluster, fails="do"),
-        back_fails="expect",
     )
     with pytest.raises(SelfhostError):
         across.do(subjects("a", "b"))
