@@ -12,18 +12,26 @@ standby, so that somebody leads even if the new one can't.
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane.daemonset import MIN_READY_SECONDS
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.workflow.handover import HandOver, Subject
+from kubectl_selfhost.workflow.journal import now
 from kubectl_selfhost.workflow.ways import SEAMLESS
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
+
+#: Of a DaemonSet: when its controller was last made to look at it again.
+REMINDED_ANNOTATION = "kubectl-selfhost/reminded-at"
+#: Seconds after which a new pod counts as available, and the controller should have seen it.
+_OVERDUE = MIN_READY_SECONDS + 3.0
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,30 @@ class BetweenRevisions(HandOver[Revision]):
         """It was seen to be; what runs by now is a standby that the kubelet has started."""
 
     def _settle(self) -> None:
-        self._wait(self._conditions.old_pod_ends, f"the former {self.component} to be told to end")
+        overdue = time.monotonic() + _OVERDUE
+
+        def ends() -> bool:
+            nonlocal overdue
+            if time.monotonic() >= overdue:
+                overdue += _OVERDUE
+                self._remind()
+            return self._conditions.old_pod_ends()
+
+        self._wait(ends, f"the former {self.component} to be told to end")
+
+    def _remind(self) -> None:
+        """Has the DaemonSet controller look again, as it does for each event.
+
+        It looks ``minReadySeconds`` after a pod got Ready, but only once for all that got Ready
+        meanwhile, counted from the first: where the new one was Ready, not Ready, and Ready again,
+        that is too early, and by itself it would not look any more (seen with Kubernetes 1.37:
+        updatePod of its daemon_controller.go, AddAfter of client-go).
+        """
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        annotations = {REMINDED_ANNOTATION: now()}
+        name = self.component.daemonset
+        self._cluster.patch(DAEMONSETS, name, {"metadata": {"annotations": annotations}}, NAMESPACE)
 
 
 def stand_in(daemonset: dict, node: str) -> dict:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.daemonset import is_rolled_out
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.workflow import access, carrying, nodes
@@ -116,10 +117,7 @@ def require_rolled_out(daemonset: dict) -> None:
     """Raises SelfhostError for a DaemonSet that is being rolled out: it has two instances, and nobody
     could say which of them is meant."""
     name = daemonset["metadata"]["name"]
-    status = daemonset.get("status", {})
-    wanted = status.get("desiredNumberScheduled", 0)
-    seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
-    if not seen or status.get("updatedNumberScheduled", 0) != wanted:
+    if not is_rolled_out(daemonset):
         raise SelfhostError(
             f"DaemonSet {name} is being rolled out already, or can't be.",
             f"Look at `kubectl -n {NAMESPACE} rollout status daemonset/{name}`; "

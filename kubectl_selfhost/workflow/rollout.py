@@ -14,7 +14,9 @@ from kubectl_selfhost.controlplane import change as changes
 from kubectl_selfhost.controlplane import difference
 from kubectl_selfhost.controlplane.change import Change
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import is_available
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.across_nodes import AcrossNodes
 from kubectl_selfhost.workflow.between_revisions import BetweenRevisions
@@ -171,17 +173,24 @@ class Rollout:
 
     def _former_ended(self, steps: RolloutSteps) -> Step:
         def ended() -> bool:
+            from kubectl_selfhost.cluster.kinds import DAEMONSETS
             from kubectl_selfhost.cluster.waits import Waiting
 
             for one in self.handovers:
                 if len(instances_on(self.cluster, one.component, one.node)) > 1:
                     raise Waiting(f"the former {one.component} lets its requests finish")
+            # A change made before would be stuck: the DaemonSet controller looks again once for
+            # both new pods, minReadySeconds after the first (client-go's AddAfter).
+            for component in self.options.components:
+                if not is_available(self.cluster.get(DAEMONSETS, component.daemonset, NAMESPACE)):
+                    raise Waiting(f"DaemonSet {component.daemonset} doesn't count it as available")
             return True
 
         return Step(
             name=f"former-pods/{self.nodes[0].node}" if len(self.nodes) == 1 else "former-pods",
-            title="Wait until the former pods have let their last requests finish",
+            title="Wait until the former pods have let their last requests finish, and the new ones "
+            "count as available",
             why="an apiserver with open watches takes 30 s for that; nobody waits for it",
             done=lambda: False,
-            do=lambda: steps.wait(ended, "the former pods to end"),
+            do=lambda: steps.wait(ended, "the former pods to end, the new ones to be available"),
         )
