@@ -10,6 +10,9 @@ FIELD_MANAGER = "kubectl-selfhost"
 #: Only nodes with this label run our DaemonSets: a control-plane node that is joined later brings
 #: static pods of its own and must not be given a second set before it is pivoted.
 NODE_LABEL = "kubectl-selfhost/pivoted"
+#: Its value on nodes that are alike and share the DaemonSets; elsewhere it names a group of nodes that
+#: have DaemonSets of their own, for they differ.
+SHARED_BY_ALL = "true"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 
 JOURNAL = "kubectl-selfhost-journal"

@@ -19,17 +19,18 @@ NAMES = tuple(component.name for component in COMPONENTS)
 _WAYS = ("auto", "seamless", "shared", "waiting")
 
 
-def component_name(name: str) -> str:
-    """The name of a component. Raises typer.BadParameter."""
-    if name not in NAMES:
-        raise typer.BadParameter(f'"{name}" is none of {", ".join(NAMES)}')
-    return name
+def one_of(*words: str) -> Callable[[str], str]:
+    """A parser for one of these; it raises typer.BadParameter for another word."""
+
+    def parse(word: str) -> str:
+        if word not in words:
+            raise typer.BadParameter(f'"{word}" is none of {", ".join(words)}')
+        return word
+
+    return parse
 
 
-def _way(name: str) -> str:
-    if name not in _WAYS:
-        raise typer.BadParameter(f'"{name}" is none of {", ".join(_WAYS)}')
-    return name
+component_name = one_of(*NAMES)
 
 
 #: ``handover: HandOverWay = "auto"``
@@ -39,7 +40,7 @@ HandOverWay = Annotated[
         "--handover",
         metavar="|".join(_WAYS),
         help="The way in which a port changes hands.",
-        parser=_way,
+        parser=one_of(*_WAYS),
         autocompletion=suggestions.among(_WAYS),
     ),
 ]

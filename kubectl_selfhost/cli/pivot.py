@@ -33,6 +33,16 @@ def pivot(
     ] = None,
     node: pages.Nodes = None,
     handover: pages.HandOverWay = "auto",
+    when_nodes_differ: Annotated[
+        str,
+        typer.Option(
+            "--when-nodes-differ",
+            parser=pages.one_of("refuse", "separate"),
+            metavar="refuse|separate",
+            help="Refuse nodes that differ, or give them DaemonSets of their own.",
+            autocompletion=suggestions.among(("refuse", "separate")),
+        ),
+    ] = "refuse",
     no_reboot_recovery: Annotated[
         bool,
         typer.Option(
@@ -70,6 +80,7 @@ def pivot(
         handover=handover,
         ignore=tuple(filter(None, ignore_preflight_errors.split(","))),
         reboot_recovery=not no_reboot_recovery,
+        separate=when_nodes_differ == "separate",
     )
     cluster = connect(connection)
     if dry_run == "none":
@@ -113,7 +124,7 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
         pages.ask(yes=yes)
         result = pivoting.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
     if output:
-        pages.print_manifests(list(prepared.pivot.daemonsets().values()), output)
+        pages.print_manifests(prepared.pivot.daemonsets(), output)
     pages.print_summary(
         cluster,
         "The control plane is self-hosted." if result.whole else "That is self-hosted.",

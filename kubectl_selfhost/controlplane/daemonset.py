@@ -35,6 +35,7 @@ from kubectl_selfhost.names import (
     FIELD_MANAGER,
     NAMESPACE,
     NODE_LABEL,
+    SHARED_BY_ALL,
 )
 
 WAIT_CONTAINER = "wait-port"
@@ -58,6 +59,7 @@ _NOT_IN_A_TEMPLATE = ("nodeName", "priority", "preemptionPolicy", "schedulerName
 #: What the DaemonSet controller, the scheduler and admission always add to its pods.
 _ALWAYS_ADDED = ("nodeName", "tolerations", "affinity", "priority", "preemptionPolicy")
 _SERVICE_ACCOUNT = ("serviceAccount", "serviceAccountName", "imagePullSecrets")
+_LOOPBACK = ("127.0.0.1", "::1")
 _API_ACCESS = "kube-api-access-"
 
 
@@ -122,6 +124,14 @@ def build(
     }
 
 
+def is_each_nodes_own(component: Component, static_pod: dict, node: NodeFacts) -> bool:
+    """Whether the static pod of ``node`` can share no DaemonSet, for it says an address of its own
+    that isn't the one which a pod can read from its node."""
+    bound = staticpod.bind_address(static_pod, component)
+    elsewhere = component == APISERVER and not _advertises_host_ip(node)
+    return elsewhere or not (staticpod.is_wildcard(bound) or bound in _LOOPBACK)
+
+
 def is_rolled_out(daemonset: dict) -> bool:
     """Whether each node's pod is of the revision that the DaemonSet (from the API) has now."""
     status = daemonset.get("status", {})
@@ -168,7 +178,7 @@ def _template(
         _advertise_node_address(container, nodes)
     component_flags.with_flag(container, "permit-port-sharing", "true")
     _tell_soon(container)
-    _place_like_a_static_pod(spec, agent)
+    _place_like_a_static_pod(component, spec, agent)
     _wait_for_port(component, spec, container, agent=agent, port=port, bound=bound)
     annotations = _annotations(component, static_pod, nodes)
     labels = {**metadata.get("labels", {}), **component.labels, "k8s-app": component.daemonset}
@@ -256,7 +266,7 @@ def _advertises_host_ip(node: NodeFacts) -> bool:
     return node.advertise_address is not None and same_address(node.advertise_address, node.host_ip)
 
 
-def _place_like_a_static_pod(spec: dict, agent: AgentFacts) -> None:
+def _place_like_a_static_pod(component: Component, spec: dict, agent: AgentFacts) -> None:
     for field in _NOT_IN_A_TEMPLATE:
         spec.pop(field, None)
     spec.setdefault("priorityClassName", "system-node-critical")
@@ -265,7 +275,7 @@ def _place_like_a_static_pod(spec: dict, agent: AgentFacts) -> None:
     spec["nodeSelector"] = {
         **spec.get("nodeSelector", {}),
         CONTROL_PLANE_LABEL: "",
-        NODE_LABEL: "true",
+        NODE_LABEL: component.group or SHARED_BY_ALL,
         "kubernetes.io/arch": agent.arch,
     }
 
@@ -353,7 +363,7 @@ def _refuse_per_node_addresses(
     component: Component, static_pod: dict, nodes: Sequence[NodeFacts]
 ) -> None:
     bound = staticpod.bind_address(static_pod, component)
-    if not staticpod.is_wildcard(bound) and bound not in ("127.0.0.1", "::1"):
+    if not staticpod.is_wildcard(bound) and bound not in _LOOPBACK:
         raise SelfhostError(
             f"{component} listens on one address ({bound}), which several nodes can't share."
         )

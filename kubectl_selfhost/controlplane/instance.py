@@ -75,7 +75,7 @@ def kind_of(pod: dict, component: Component) -> str | None:
     labels = metadata.get("labels") or {}
     if MIRROR_ANNOTATION in (metadata.get("annotations") or {}):
         return STATIC if labels.get("component") == component.name else None
-    if labels.get("k8s-app") != component.daemonset:
+    if not component.runs_as(labels.get("k8s-app") or ""):
         return None
     owners = metadata.get("ownerReferences") or []
     return DAEMONSET if any(owner.get("kind") == "DaemonSet" for owner in owners) else None

@@ -119,9 +119,10 @@ def nodes_with_copies(pods: Iterable[dict]) -> set[str]:
 
 
 def outdated(
-    daemonsets: Iterable[dict], node: NodeFacts, journal: Mapping[str, Any]
+    daemonsets: Iterable[dict], node: NodeFacts, journal: Mapping[str, Any], *, group: str = ""
 ) -> tuple[str, ...]:
-    """The names of the components whose copy on ``node`` is not what their DaemonSet says now.
+    """The names of the components whose copy on ``node``, of a ``group`` of nodes, is not what their
+    DaemonSet says now.
 
     The ``journal``, which is read with tolerance, has the digests of the copies.
     """
@@ -130,7 +131,7 @@ def outdated(
     by_name = {one["metadata"]["name"]: one for one in daemonsets}
     kept = _mapping(_mapping(journal.get("nodes")).get(node.name))
     found = []
-    for component in COMPONENTS:
+    for component in (each.of(group) for each in COMPONENTS):
         known = _mapping(kept.get(component.name)).get("recovery")
         daemonset = by_name.get(component.daemonset)
         if known and daemonset and known != _digest_now(daemonset, component, node):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kubectl_selfhost.controlplane import recovery
-from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.controlplane.instance import (
     DAEMONSET,
@@ -51,7 +51,8 @@ class NodeState:
     """A control-plane node; ``instances`` are its pods by the component's name.
 
     ``ready`` is None where the node's object could not be seen. ``labelled`` says whether it has
-    the control-plane role, ``pivoted`` whether it has our label. ``guardian``: it brings the API
+    the control-plane role, ``pivoted`` whether it has our label, and ``group`` what that says of
+    nodes that differ (see ``Component.group``). ``guardian``: it brings the API
     back after a reboot, by copies of the components; ``standing_in`` are those whose copy runs now,
     ``outdated`` those whose copy is not what their DaemonSet says.
     """
@@ -60,6 +61,7 @@ class NodeState:
     ready: bool | None = None
     labelled: bool = False
     pivoted: bool = False
+    group: str = ""
     host_ip: str = ""
     arch: str = ""
     os: str = ""
@@ -78,13 +80,14 @@ class NodeState:
 
 @dataclass(frozen=True)
 class RolloutState:
-    """How far a DaemonSet's roll-out is; the numbers are pods, as in the DaemonSet's status.
+    """How far a DaemonSet of ``component`` is rolled out; the numbers are pods, as in its status.
 
     ``observed`` is False while its controller hasn't seen its newest version; ``ours`` whether we
     made it.
     """
 
     name: str
+    component: str
     desired: int
     current: int
     ready: int
@@ -126,7 +129,7 @@ class AgentPod:
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """The control plane. ``daemonsets`` and ``leaders`` are by the component's name.
+    """The control plane. ``daemonsets`` are by their own names, ``leaders`` by the component's.
 
     ``journal`` is what earlier runs wrote (empty where there is none), ``journal_damaged`` that
     there is one which can't be understood. ``run`` is who holds our own lease.
@@ -233,7 +236,8 @@ def _node(name: str, node: dict | None, here: Mapping[str, list[Instance]]) -> N
         name=name,
         ready=conditions.get("Ready") == "True",
         labelled=CONTROL_PLANE_LABEL in _labels(node),
-        pivoted=_labels(node).get(NODE_LABEL) == "true",
+        pivoted=bool(_labels(node).get(NODE_LABEL)),
+        group=group_of(node),
         host_ip=addresses.get("InternalIP", ""),
         arch=info.get("architecture", ""),
         os=info.get("operatingSystem", ""),
@@ -252,13 +256,14 @@ def _with_recovery(
         node,
         guardian=any(pod["metadata"]["name"] == guardian_pod(node.name) for pod in here),
         standing_in=recovery.standing_in(here),
-        outdated=recovery.outdated(daemonsets, facts, journal),
+        outdated=recovery.outdated(daemonsets, facts, journal, group=node.group),
     )
 
 
 def _rollouts(objects: Iterable[dict]) -> dict[str, RolloutState]:
     by_name = {one["metadata"]["name"]: one for one in objects}
-    return {c.name: _rollout(by_name[c.daemonset], c) for c in COMPONENTS if c.daemonset in by_name}
+    found = [own for component in COMPONENTS for own in component.groups_in(by_name)]
+    return {own.daemonset: _rollout(by_name[own.daemonset], own) for own in found}
 
 
 def _rollout(daemonset: dict, component: Component) -> RolloutState:
@@ -266,6 +271,7 @@ def _rollout(daemonset: dict, component: Component) -> RolloutState:
     containers = daemonset["spec"]["template"]["spec"].get("containers") or [{}]
     return RolloutState(
         name=metadata["name"],
+        component=component.name,
         desired=status.get("desiredNumberScheduled", 0),
         current=status.get("currentNumberScheduled", 0),
         ready=status.get("numberReady", 0),

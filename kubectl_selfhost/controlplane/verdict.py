@@ -11,7 +11,7 @@ from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
-from kubectl_selfhost.controlplane.state import ControlPlane, NodeState
+from kubectl_selfhost.controlplane.state import ControlPlane, NodeState, RolloutState
 from kubectl_selfhost.names import NAMESPACE
 
 #: The states. Their words are part of ``-o json``: never change one.
@@ -140,7 +140,9 @@ def troubles(seen: ControlPlane) -> list[Trouble]:
     for node in seen.running:
         found += _of_node(seen, node)
     for component in COMPONENTS:
-        found += _of_rollout(seen, component)
+        for rollout in seen.daemonsets.values():
+            if rollout.component == component.name:
+                found += _of_rollout(seen, component, rollout)
         found += _of_leader(seen, component)
     return found
 
@@ -192,9 +194,8 @@ def look_at(instance: Instance) -> str:
     return f"kubectl -n {NAMESPACE} describe pod {instance.pod}"
 
 
-def _of_rollout(seen: ControlPlane, component: Component) -> list[Trouble]:
-    rollout = seen.daemonsets.get(component.name)
-    if rollout is None or not any(seen.self_hosted(component, node) for node in seen.nodes):
+def _of_rollout(seen: ControlPlane, component: Component, rollout: RolloutState) -> list[Trouble]:
+    if not any(seen.self_hosted(component, node) for node in seen.nodes):
         # While static pods serve, a DaemonSet is something unfinished, not a trouble.
         return []
     if rollout.complete:

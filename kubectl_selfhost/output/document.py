@@ -118,6 +118,7 @@ def _node(seen: ControlPlane, node: NodeState) -> dict[str, Any]:
         "controlPlane": node.labelled,
         "ready": node.ready,
         "pivoted": node.pivoted,
+        "group": node.group or None,
         "hostIP": node.host_ip or None,
         "architecture": node.arch or None,
         "operatingSystem": node.os or None,
@@ -159,7 +160,7 @@ def _instance(instance: Instance) -> dict[str, Any]:
 def _rollouts(seen: ControlPlane) -> list[dict[str, Any]]:
     return [
         {
-            "component": component,
+            "component": one.component,
             "name": one.name,
             "ours": one.ours,
             "desired": one.desired,
@@ -169,7 +170,7 @@ def _rollouts(seen: ControlPlane) -> list[dict[str, Any]]:
             "complete": one.complete,
             "image": one.image or None,
         }
-        for component, one in seen.daemonsets.items()
+        for one in seen.daemonsets.values()
     ]
 
 

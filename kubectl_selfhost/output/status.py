@@ -73,6 +73,8 @@ def _described(node: NodeState, address: str) -> str:
     facts = [ready, address, node.arch, node.kubelet_version]
     if node.ready is not None and not node.labelled:
         facts.append("no control-plane label")
+    if node.group:
+        facts.append(f"own DaemonSets, *-{node.group}")
     return ", ".join(fact for fact in facts if fact)
 
 

@@ -75,7 +75,7 @@ class Conditions:
         self.is_ready()
         if state["old_listens"]:
             raise Waiting(f"the old {self._component} has not let go of the port yet")
-        if self._component is APISERVER:
+        if self._component == APISERVER:
             self._cluster.raw("GET", "/readyz")
         return True
 

@@ -45,7 +45,8 @@ def _settle_node(
     in_mid_air = [
         c
         for c in COMPONENTS
-        if c.daemonset in situation.daemonsets and not _is_served(situation, c, node)
+        if situation.own(c, node).daemonset in situation.daemonsets
+        and not _is_served(situation, c, node)
     ]
     # One of the two may be on its way out: its manifest tells, which only an agent can see.
     doubled = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import staticpod
-from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.component import Component, group_of
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
 from kubectl_selfhost.errors import SelfhostError
@@ -30,6 +30,15 @@ class NodePart:
         self.node = node
         self.target = nodes.target(situation, node, static_pod_path)
         self.agent = NodeAgent(cluster, self.target)
+
+    @property
+    def group(self) -> str:
+        """The group of nodes (see ``Component.group``) that it is in."""
+        return group_of(self.situation.node(self.node))
+
+    def own(self, component: Component) -> Component:
+        """The component as the node's group of nodes has it."""
+        return component.of(self.group)
 
     def advertise_address(self) -> str:
         """The address of the node's apiserver in the Service ``kubernetes``."""

@@ -12,10 +12,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import alike, daemonset
-from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.component import (
+    COMPONENTS,
+    Component,
+    group_named_after,
+    group_of,
+)
 from kubectl_selfhost.controlplane.daemonset import AgentFacts, NodeFacts
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.workflow import nodes, ways
+from kubectl_selfhost.workflow import etcd, nodes, ways
+from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.pivot_node import NodePivot
@@ -47,7 +53,8 @@ _AFTER_A_REBOOT = {
 class PivotOptions:
     """What a person may choose. ``nodes`` are the names of those that are meant (none: all).
     ``timeout`` is the limit of each wait, in seconds; ``handover`` the way in which ports change
-    hands (``ways``); ``reboot_recovery``: the nodes get a guardian."""
+    hands (``ways``); ``reboot_recovery``: the nodes get a guardian; ``separate``: nodes that differ
+    get DaemonSets of their own, where they are refused otherwise."""
 
     components: tuple[Component, ...] = COMPONENTS
     nodes: tuple[str, ...] = ()
@@ -55,6 +62,7 @@ class PivotOptions:
     handover: str = ways.AUTO
     ignore: tuple[str, ...] = ()
     reboot_recovery: bool = True
+    separate: bool = False
 
     @property
     def allow_admission_changes(self) -> bool:
@@ -81,48 +89,119 @@ class Pivot:
         self.nodes = [NodePivot(self, node, path) for node, path in paths.items()]
 
     def daemonset(self, component: Component) -> dict:
-        """The DaemonSet that runs ``component``: the one that does already on another node, or what
-        the first static pod makes."""
-        return self._daemonsets[component]
+        """The DaemonSet that runs ``component`` in its group."""
+        return self._daemonsets[component.daemonset]
 
-    def daemonsets(self) -> dict[Component, dict]:
+    def daemonsets(self) -> list[dict]:
         """The DaemonSets of the components that are still to be switched on some node."""
-        return dict(self._daemonsets)
+        return list(self._daemonsets.values())
+
+    @cached_property
+    def etcd_members(self) -> set[str]:
+        """The nodes whose etcd is Ready before the run."""
+        return etcd.ready_members(self.cluster)
 
     def manifests(self) -> list[dict]:
         """Everything that the pivot applies, as for ``kubectl apply -f -``."""
         programs = {one.target.arch: binaries.config_map(one.target.arch) for one in self.nodes}
-        made = [self._daemonsets[c] for c in self._daemonsets if not self.in_use(c)]
-        return [*programs.values(), *made]
+        return [*programs.values(), *self.made()]
+
+    def made(self) -> list[dict]:
+        """The DaemonSets that don't serve anywhere yet; the others are left as they are."""
+        in_use = self._in_use()
+        return [one for name, one in self._daemonsets.items() if name not in in_use]
 
     def in_use(self, component: Component) -> bool:
-        """Whether the component's DaemonSet serves on some node: then it is left as it is."""
+        """Whether its group's DaemonSet serves on some node: then it is left as it is."""
         situation = self.situation
-        return any(situation.self_hosted(component, name) for name in situation.node_names)
+        return any(
+            situation.self_hosted(component, name)
+            and situation.own(component, name).group == component.group
+            for name in situation.node_names
+        )
 
     def differences(self) -> list[str]:
-        """Where nodes differ so that one DaemonSet can't be for all, in words."""
+        """Where nodes differ from those with which they share a DaemonSet, in words."""
         return [
-            f"{component} on {one.node}: {difference}"
-            for component, wanted in self._daemonsets.items()
+            said
             for one in self.nodes
-            if component in one.to_switch
-            for difference in alike.differences(wanted, self._built(component, one))
+            for said in self._differences(one, one.group, self._daemonsets)
         ]
 
+    def separate(self) -> dict[str, list[str]]:
+        """The nodes that have DaemonSets of their own, by the name of their group."""
+        found: dict[str, list[str]] = {}
+        for one in self.nodes:
+            if one.group:
+                found.setdefault(one.group, []).append(one.node)
+        return found
+
+    def group(self, node: str) -> str:
+        """The group of nodes (see ``Component.group``) that ``node`` is in, or will be."""
+        return self._groups[node]
+
     @cached_property
-    def _daemonsets(self) -> dict[Component, dict]:
-        found = {}
-        for component in self.options.components:
-            first = next((one for one in self.nodes if component in one.to_switch), None)
-            if first is None:
-                continue
-            existing = self.situation.daemonsets.get(component.daemonset)
-            found[component] = (
-                {"apiVersion": "apps/v1", "kind": "DaemonSet", **existing}
-                if existing is not None and self.in_use(component)
-                else self._built(component, first)
+    def _groups(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        known = self._in_use()
+        for one in self.nodes:
+            group = self._group_of(one, known)
+            found[one.node] = group
+            for component in one.static:
+                own = component.of(group)
+                if own.daemonset not in known:
+                    known[own.daemonset] = self._built(own, one)
+        return found
+
+    def _group_of(self, one: NodePivot, known: Mapping[str, dict]) -> str:
+        if one.labelled:
+            return group_of(self.situation.node(one.node))
+        if one.to_return:  # the Node object is a new one, and its label is lost
+            kept = journals.read(self.cluster).get("nodes", {}).get(one.node, {})
+            names = [kept.get(c.name, {}).get("daemonset") or "" for c in one.to_return]
+            return next((c.group for c in one.to_return[0].groups_in(names)), "")
+        if not self.options.separate:
+            return ""
+        groups = sorted({own.group for c in COMPONENTS for own in c.groups_in(known)} - {""})
+        for group in ("", *groups):
+            if not self._differences(one, group, known):
+                return group
+        return group_named_after(one.node)
+
+    def _differences(self, one: NodePivot, group: str, daemonsets: Mapping[str, dict]) -> list[str]:
+        """Where a node differs from the ``daemonsets`` (by name) of a group, as far as they exist."""
+        return [
+            f"{component} on {one.node}: {difference}"
+            for component in (each.of(group) for each in one.static)
+            if component.daemonset in daemonsets
+            for difference in alike.differences(
+                daemonsets[component.daemonset], self._built(component, one)
             )
+        ]
+
+    def _in_use(self) -> dict[str, dict]:
+        """The DaemonSets that serve on some node, by name."""
+        return {
+            component.daemonset: {
+                "apiVersion": "apps/v1",
+                "kind": "DaemonSet",
+                **self.situation.daemonsets[component.daemonset],
+            }
+            for each in COMPONENTS
+            for component in each.groups_in(self.situation.daemonsets)
+            if self.in_use(component)
+        }
+
+    @cached_property
+    def _daemonsets(self) -> dict[str, dict]:
+        """The DaemonSets of the components that are still to be switched on some node, by name: the
+        one that serves already on another node, or what its group's first static pod makes."""
+        found, in_use = {}, self._in_use()
+        for one in self.nodes:
+            for component in one.to_switch:
+                name = component.daemonset
+                if name not in found:
+                    found[name] = in_use.get(name) or self._built(component, one)
         return found
 
     def _built(self, component: Component, node: NodePivot) -> dict:
@@ -130,7 +209,7 @@ class Pivot:
         return daemonset.build(
             component,
             node.static_pod(component),
-            nodes=[node.facts(), *(self._facts_beside(node) if self.several else [])],
+            nodes=[node.facts(), *self._facts_beside(component, node)],
             agent=AgentFacts(
                 arch=node.target.arch,
                 configmap=binaries.config_map_name(node.target.arch),
@@ -138,14 +217,24 @@ class Pivot:
             ),
         )
 
-    def _facts_beside(self, node: NodePivot) -> list[NodeFacts]:
-        """Of the other nodes of the same CPU: also those that are not meant now may come later."""
+    def _facts_beside(self, component: Component, node: NodePivot) -> list[NodeFacts]:
+        """Of the other nodes that could share its DaemonSet: also those that are not meant now may
+        come later."""
+        situation = self.situation
         others = [
-            nodes.facts(self.situation, name)
-            for name in self.situation.node_names
-            if name != node.node and nodes.runs(self.situation, name)
+            nodes.facts(situation, name)
+            for name in situation.node_names
+            if name != node.node and nodes.runs(situation, name)
         ]
-        return [one for one in others if one.arch == node.target.arch]
+        of_its_kind = [one for one in others if one.arch == node.target.arch]
+        if not self.options.separate:
+            return of_its_kind
+
+        def alone(facts: NodeFacts) -> bool:
+            pod = situation.mirror_pod(component, facts.name)
+            return pod is not None and daemonset.is_each_nodes_own(component, pod, facts)
+
+        return [] if alone(node.facts()) else [one for one in of_its_kind if not alone(one)]
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """The steps that turn the situation into a self-hosted control plane."""

@@ -189,15 +189,20 @@ class Preflight:
         if len(self._nodes()) == 1 and not nodes.are_several(self.situation):
             return ok("NodesAlike", "there is just one")
         found = self.pivot().differences()
-        if not found:
-            return ok("NodesAlike", "one DaemonSet for each component fits every node")
-        return Finding(
-            "NodesAlike",
-            FAILED,
-            "; ".join(found),
-            "one DaemonSet runs a component in the same way on all nodes",
-            "Make the manifests alike; or pivot the nodes that are (--node).",
-        )
+        if found:
+            return Finding(
+                "NodesAlike",
+                FAILED,
+                "; ".join(found),
+                "one DaemonSet runs a component in the same way on all nodes",
+                "Make the manifests alike; or give nodes that differ DaemonSets of their own: "
+                "--when-nodes-differ=separate.",
+            )
+        separate = self.pivot().separate()
+        if separate:
+            named = [", ".join(names) for names in separate.values()]
+            return ok("NodesAlike", f"DaemonSets of their own get {'; and '.join(named)}")
+        return ok("NodesAlike", "one DaemonSet for each component fits every node")
 
     def path(self) -> Finding:
         paths = [self._path(node) for node in self._nodes()]
@@ -280,9 +285,9 @@ class Preflight:
     def foreign_daemonsets(self) -> Finding:
         foreign = [
             c.daemonset
-            for c in COMPONENTS
-            if c.daemonset in self.situation.daemonsets
-            and not _is_ours(self.situation.daemonsets[c.daemonset])
+            for one in COMPONENTS
+            for c in one.groups_in(self.situation.daemonsets)
+            if not _is_ours(self.situation.daemonsets[c.daemonset])
         ]
         if not foreign:
             return ok("ForeignDaemonSets", "none that isn't ours")
@@ -304,9 +309,9 @@ class Preflight:
             self._cluster.create(CONFIGMAPS, _trial(program), dry_run=True)
             self._cluster.create(PODS, _trial(agent_pod.manifest(one.target)), dry_run=True)
         changes: list[str] = []
-        for component, manifest in pivot.daemonsets().items():
-            if not pivot.in_use(component):
-                self._cluster.apply(manifest, dry_run=True)
+        for manifest in pivot.made():
+            self._cluster.apply(manifest, dry_run=True)
+        for manifest in pivot.daemonsets():
             template = manifest["spec"]["template"]
             pod = self._cluster.create(PODS, _pod_of(template, manifest), dry_run=True)
             changes += [

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NODE_LABEL
 from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
 from kubectl_selfhost.workflow.journal import Journal
@@ -36,8 +37,23 @@ class NodePivot(NodePart):
         unhosted = [c for c in self.options.components if not self.situation.self_hosted(c, node)]
         #: Those that were self-hosted, and whose pods the node is to get back.
         self.to_return = tuple(c for c in unhosted if self.situation.stands_in(c, node))
-        self.to_switch = tuple(c for c in unhosted if c not in self.to_return)
+        self.static = tuple(c for c in unhosted if c not in self.to_return)
         self.handovers: list[FromStaticPod] = []
+
+    @property
+    def group(self) -> str:
+        """The group of nodes that it is in, or will be."""
+        return self.whole.group(self.node)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has our label, which says its group."""
+        return NODE_LABEL in (self.situation.node(self.node)["metadata"].get("labels") or {})
+
+    @property
+    def to_switch(self) -> tuple[Component, ...]:
+        """Those that are to change hands."""
+        return tuple(self.own(component) for component in self.static)
 
     def static_pod(self, component: Component) -> dict:
         """The static pod as its manifest says it, from the mirror pod."""
@@ -69,8 +85,8 @@ class NodePivot(NodePart):
 
     def recoverable(self) -> dict[Component, dict]:
         """The DaemonSets of all components that are or will be self-hosted."""
-        existing = self.situation.daemonsets
-        found = {c: existing[c.daemonset] for c in COMPONENTS if c.daemonset in existing}
+        existing, own = self.situation.daemonsets, [self.own(c) for c in COMPONENTS]
+        found = {c: existing[c.daemonset] for c in own if c.daemonset in existing}
         return found | {c: self.whole.daemonset(c) for c in self.to_switch}
 
     def steps(self, *, observer: Observer, journal: Journal) -> list[Step]:
@@ -86,7 +102,7 @@ class NodePivot(NodePart):
                 steps.label(),
                 *([steps.returned()] if self.to_return else []),
                 steps.end_agent(),
-                *([steps.settled()] if self.whole.several else []),
+                *([steps.settled(self.whole.etcd_members)] if self.whole.several else []),
             ]
         return [
             steps.program(),
@@ -100,5 +116,5 @@ class NodePivot(NodePart):
             steps.static_ended(),
             *([steps.release_address()] if bridge else []),
             steps.end_agent(),
-            *([steps.settled()] if self.whole.several else []),
+            *([steps.settled(self.whole.etcd_members)] if self.whole.several else []),
         ]

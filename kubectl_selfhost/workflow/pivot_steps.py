@@ -16,6 +16,7 @@ from kubectl_selfhost.names import (
     CONTROL_PLANE_LABEL,
     NAMESPACE,
     NODE_LABEL,
+    SHARED_BY_ALL,
 )
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.agent import AgentGone
@@ -68,16 +69,18 @@ class PivotSteps(CommonSteps):
                 labels[CONTROL_PLANE_LABEL] = ""
             self._cluster.patch(NODES, self._node, {"metadata": {"labels": labels}})
 
+        value = self._pivot.group or SHARED_BY_ALL
+
         def is_labelled() -> bool:
             labels = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
-            return labels.get(NODE_LABEL) == "true" and CONTROL_PLANE_LABEL in labels
+            return labels.get(NODE_LABEL) == value and CONTROL_PLANE_LABEL in labels
 
         return Step(
             name=f"label/{self._node}",
-            title=f"Label node {self._node} with {NODE_LABEL}=true",
+            title=f"Label node {self._node} with {NODE_LABEL}={value}",
             why="only pivoted nodes run the DaemonSets: one that joins later brings static pods",
             done=is_labelled,
-            do=lambda: set_label("true"),
+            do=lambda: set_label(value),
             undo=self._unless_it_serves_here(lambda: set_label(None)),
         )
 
@@ -175,6 +178,7 @@ class PivotSteps(CommonSteps):
                 component.name,
                 switched_at=now(),
                 seconds=round(handover.seconds or 0.0, 2),
+                daemonset=component.daemonset,
             )
 
         return Step(

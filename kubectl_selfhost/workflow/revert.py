@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.workflow import nodes, ways
+from kubectl_selfhost.workflow import etcd, nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.revert_node import NodeRevert
@@ -96,6 +97,11 @@ class Revert:
         left = [n for n in hosted_nodes(self.situation) if n not in meant]
         return not left and all(one.whole for one in self.nodes)
 
+    @cached_property
+    def etcd_members(self) -> set[str]:
+        """The nodes whose etcd is Ready before the run."""
+        return etcd.ready_members(self.cluster)
+
     def manifests(self) -> list[dict]:
         """The static pods' manifests, of all nodes."""
         return [manifest for one in self.nodes for manifest in one.manifests()]
@@ -110,7 +116,7 @@ class Revert:
         by_node = {one.node: one.choices() for one in self.nodes}
         return Plan(
             title=f"Revert {in_words(self.nodes)} to static pods",
-            steps=[*steps, *(self._last_steps() if self.whole else [])],
+            steps=[*steps, *self._last_steps()],
             facts={
                 **as_fact(self.nodes, with_cpu=True),
                 "Kubernetes": self.situation.git_version,
@@ -122,16 +128,27 @@ class Revert:
 
     def _last_steps(self) -> list[Step]:
         """What goes when no node needs it any more."""
-        found = [self._remove_daemonset(c) for c in COMPONENTS] if self.several else []
-        arches = dict.fromkeys(one.target.arch for one in self.nodes)
+        found = [self._remove_daemonset(c) for c in self._idle()] if self.several else []
+        arches = dict.fromkeys(one.target.arch for one in self.nodes) if self.whole else ()
         return [*found, *[self._remove_program(arch) for arch in arches]]
+
+    def _idle(self) -> list[Component]:
+        """The components, by group, whose DaemonSets no node has a pod of afterwards."""
+        meant = {one.node for one in self.nodes}
+        left = [n for n in hosted_nodes(self.situation) if n not in meant]
+        return [
+            own
+            for component in COMPONENTS
+            for own in component.groups_in(self.situation.daemonsets)
+            if not any(self.situation.own(component, n).group == own.group for n in left)
+        ]
 
     def _remove_daemonset(self, component: Component) -> Step:
         from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
         name = component.daemonset
         return Step(
-            name=f"remove-daemonset/{component}",
+            name="/".join(filter(None, ("remove-daemonset", component.name, component.group))),
             title=f"Delete DaemonSet {name}",
             why="static pods serve on every node, and no node has its label any more",
             done=lambda: self.cluster.find(DAEMONSETS, name, NAMESPACE) is None,

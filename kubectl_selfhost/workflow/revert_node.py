@@ -6,6 +6,7 @@ made there goes last: the node's label, the directory on the node, the agent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import difference, revert, staticpod
@@ -44,9 +45,7 @@ class NodeRevert(HostedPart):
         self.all = whole
         self.options = whole.options
         self.backups = backups
-        self.to_revert = tuple(
-            c for c in self.options.components if c.daemonset in self.situation.daemonsets
-        )
+        self.to_revert = tuple(self._hosted_here(self.options.components))
         #: Also one that an earlier run has made static, and didn't come to give its file back.
         self.to_exchange = self.options.components if self.options.from_backup else ()
         self.handovers: list[ToStaticPod] = []
@@ -54,8 +53,12 @@ class NodeRevert(HostedPart):
     @property
     def whole(self) -> bool:
         """Whether no component stays self-hosted here, so that nothing of ours is needed any more."""
-        hosted = {c for c in COMPONENTS if c.daemonset in self.situation.daemonsets}
-        return hosted <= set(self.to_revert)
+        return set(self._hosted_here(COMPONENTS)) <= set(self.to_revert)
+
+    def _hosted_here(self, components: Iterable[Component]) -> list[Component]:
+        """Those that have a DaemonSet, as this node's group has them."""
+        own = [self.own(component) for component in components]
+        return [c for c in own if c.daemonset in self.situation.daemonsets]
 
     def is_static(self, component: Component) -> bool:
         """Whether a static pod of the component is there already (half a pivot, half a revert)."""
@@ -116,13 +119,13 @@ class NodeRevert(HostedPart):
 
     def port(self, component: Component) -> int:
         """The port on which the component serves."""
-        found = self.situation.daemonsets.get(component.daemonset)
+        found = self.situation.daemonsets.get(self.own(component).daemonset)
         pod = found["spec"]["template"] if found else None
         pod = pod or self.situation.mirror_pod(component, self.node)
         return staticpod.secure_port(pod, component) if pod else component.default_port
 
     def _daemonset(self, component: Component) -> dict:
-        return self.situation.daemonsets[component.daemonset]
+        return self.situation.daemonsets[self.own(component).daemonset]
 
     def steps(self, *, observer: Observer, journal: Journal) -> list[Step]:
         """The steps that turn this node's control plane into a static one again."""
@@ -149,5 +152,5 @@ class NodeRevert(HostedPart):
             *([steps.unlabel()] if self.whole and not several else []),
             *([steps.tidy()] if self.whole else []),
             steps.end_agent(),
-            *([steps.settled()] if several else []),
+            *([steps.settled(self.all.etcd_members)] if several else []),
         ]

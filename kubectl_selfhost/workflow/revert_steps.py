@@ -218,7 +218,7 @@ class RevertSteps(CommonSteps):
 
         left = {
             component: daemonset
-            for component in COMPONENTS
+            for component in map(self._revert.own, COMPONENTS)
             if (daemonset := self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE))
         }
         recovering.install_guardian(self._agent, left, journal=self._journal)

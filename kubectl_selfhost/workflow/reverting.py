@@ -48,9 +48,9 @@ def nothing_to_do(cluster: Cluster, options: RevertOptions) -> bool:
     from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 
     situation = read_situation(cluster)
-    if any(component.daemonset in situation.daemonsets for component in options.components):
+    if any(component.groups_in(situation.daemonsets) for component in options.components):
         return False
-    if any(component.daemonset in situation.daemonsets for component in COMPONENTS):
+    if any(component.groups_in(situation.daemonsets) for component in COMPONENTS):
         return True
     labelled = any(NODE_LABEL in (n["metadata"].get("labels") or {}) for n in situation.nodes)
     programs = {binaries.config_map_name(arch) for arch in binaries.ARCHITECTURES}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import Component
@@ -48,7 +48,7 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
     from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
     rollout = look(cluster, read_situation(cluster), options)
-    for component in options.components:
+    for component in rollout.components():
         # The API server judges it now, not half-way.
         cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
     journal = Journal(cluster)
@@ -64,9 +64,12 @@ def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rol
             f"Recovery copies stand in for {', '.join(standing_in)}.",
             "Wait until the guardian has taken them away: `kubectl selfhost status --watch`.",
         )
-    for component in options.components:
-        _require_settled(situation, component)
     hosted = [name for name in nodes.chosen(situation) if situation.hosts(name)]
+    for component in options.components:
+        if not component.groups_in(situation.daemonsets):
+            _refuse_static(component)
+        for name in hosted:
+            _require_settled(situation, situation.own(component, name))
     if not hosted:
         raise SelfhostError(
             "No node has a pod of that.", "`kubectl selfhost status` shows where it stands."
@@ -106,11 +109,15 @@ def carry_out(
 def _require_settled(situation: Situation, component: Component) -> None:
     """Only what stands still is changed."""
     if component.daemonset not in situation.daemonsets:
-        raise SelfhostError(
-            f"{component} is not self-hosted: there is no DaemonSet {component.daemonset}.",
-            "`kubectl selfhost pivot` makes it so; `kubectl selfhost status` shows where it stands.",
-        )
+        _refuse_static(component)
     require_rolled_out(situation.daemonsets[component.daemonset])
+
+
+def _refuse_static(component: Component) -> NoReturn:
+    raise SelfhostError(
+        f"{component} is not self-hosted: there is no DaemonSet {component.daemonset}.",
+        "`kubectl selfhost pivot` makes it so; `kubectl selfhost status` shows where it stands.",
+    )
 
 
 def require_rolled_out(daemonset: dict) -> None:

@@ -38,6 +38,10 @@ _ONE_AFTER_THE_OTHER = (
     "A DaemonSet is for all nodes: each component is rolled out on one after the other, in the order "
     "that the DaemonSet controller chooses. If one fails, all go back."
 )
+_GROUPS = (
+    "Nodes that differ have DaemonSets of their own, which are rolled out one after the other: if one "
+    "fails, those before it stay."
+)
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,16 @@ class Rollout:
         self.stamp = now()
         self.handovers: list[BetweenRevisions] = []
 
+    def components(self) -> list[Component]:
+        """Those that are meant, for each group of nodes that has a DaemonSet of its own."""
+        return [
+            component.of(group)
+            for component in self.options.components
+            for group in dict.fromkeys(one.group for one in self.nodes)
+        ]
+
     def before(self, component: Component) -> dict:
-        """The component's DaemonSet as it is."""
+        """The DaemonSet of the component's group as it is."""
         found = self.situation.daemonsets.get(component.daemonset)
         if found is None:
             raise SelfhostError(
@@ -80,36 +92,38 @@ class Rollout:
         return {"apiVersion": "apps/v1", "kind": "DaemonSet", **found}
 
     def after(self, component: Component) -> dict:
-        """The component's DaemonSet as it shall be."""
+        """The same as it shall be."""
         return changes.changed(
             self.before(component), component, self.options.change, now=self.stamp
         )
 
-    def differences(self) -> dict[Component, list[str]]:
-        """What will be different in each component's pods, in words."""
+    def differences(self) -> dict[str, list[str]]:
+        """What will be different in the pods of each component, in words; by group where nodes
+        have DaemonSets of their own."""
         return {
-            component: [
+            f"{component} of {component.group}" if component.group else component.name: [
                 str(one)
                 for one in difference.compare(
                     {"spec": self.before(component)["spec"]["template"]["spec"]},
                     {"spec": self.after(component)["spec"]["template"]["spec"]},
                 )
             ]
-            for component in self.options.components
+            for component in self.components()
         }
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """The steps that bring each component to its next revision."""
         steps = [RolloutSteps(one, observer, journal) for one in self.nodes]
         by_node = {one.node: one.choices() for one in self.nodes}
-        made = {
-            component: [
+        made = [
+            [
                 own.handover(component, by_node[one.node][component])
                 for own, one in zip(steps, self.nodes, strict=True)
+                if one.group == component.group
             ]
-            for component in self.options.components
-        }
-        self.handovers = [handover for some in made.values() for handover in some]
+            for component in self.components()
+        ]
+        self.handovers = [handover for some in made for handover in some]
         first, others = steps[0], [one.advertise_address() for one in self.nodes[1:]]
         bridge = APISERVER in self.options.components
         return Plan(
@@ -118,7 +132,7 @@ class Rollout:
                 *[own.program() for own in self._first_of_each_kind(steps)],
                 *[own.inspect() for own in steps],
                 *([first.keep_address(*others)] if bridge else []),
-                *[self._roll_out(some, observer, journal) for some in made.values()],
+                *[self._roll_out(some, observer, journal) for some in made],
                 self._former_ended(first),
                 *([first.release_address(*others)] if bridge else []),
                 *[
@@ -135,6 +149,7 @@ class Rollout:
                     for component, said in self.differences().items()
                 ],
                 *([_ONE_AFTER_THE_OTHER] if others else []),
+                *([_GROUPS] if any(one.group for one in self.nodes) else []),
                 "A new pod that doesn't get Ready never costs the old one: then the DaemonSet says "
                 "again what it said.",
             ],
@@ -149,6 +164,7 @@ class Rollout:
         self, handovers: list[BetweenRevisions], observer: Observer, journal: Journal
     ) -> Step:
         component = handovers[0].component
+        meant = [one for one in self.nodes if one.group == component.group]
         rolled = AcrossNodes(
             self.cluster,
             handovers,
@@ -157,12 +173,12 @@ class Rollout:
         )
 
         def do() -> None:
-            rolled.do({one.node: one.subject(component) for one in self.nodes})
-            for one in self.nodes:
+            rolled.do({one.node: one.subject(component) for one in meant})
+            for one in meant:
                 journal.component(one.node, component.name, rolled_out_at=now())
 
         return Step(
-            name=f"roll-out/{component}",
+            name="/".join(filter(None, ("roll-out", component.name, component.group))),
             title=f"Roll out DaemonSet {component.daemonset}, and hand {component} over",
             why="the old pod goes only when the new one serves",
             done=lambda: False,
@@ -181,7 +197,7 @@ class Rollout:
                     raise Waiting(f"the former {one.component} lets its requests finish")
             # A change made before would be stuck: the DaemonSet controller looks again once for
             # both new pods, minReadySeconds after the first (client-go's AddAfter).
-            for component in self.options.components:
+            for component in self.components():
                 if not is_available(self.cluster.get(DAEMONSETS, component.daemonset, NAMESPACE)):
                     raise Waiting(f"DaemonSet {component.daemonset} doesn't count it as available")
             return True

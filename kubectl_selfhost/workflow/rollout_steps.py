@@ -66,14 +66,14 @@ class RolloutSteps(CommonSteps):
             title=f"Keep what runs now as recovery copies{self._there}",
             why="a copy is what ran last and was seen to serve; the guardian starts it after a reboot",
             done=lambda: False,
-            do=lambda: self._store_copies({c: whole.after(c) for c in whole.options.components}),
+            do=lambda: self._store_copies({c: whole.after(c) for c in self._components()}),
         )
 
     def guardian(self) -> Step:
         whole = self._rollout.whole
 
         def install() -> None:
-            daemonsets = {c: whole.before(c) for c in whole.options.components}
+            daemonsets = {c: whole.before(c) for c in self._components()}
             self._store_copies(daemonsets)
             recovering.install_guardian(self._agent, daemonsets, journal=self._journal)
 
@@ -84,6 +84,10 @@ class RolloutSteps(CommonSteps):
             done=lambda: False,
             do=install,
         )
+
+    def _components(self) -> list[Component]:
+        """Those that are meant, as this node's group has them."""
+        return [self._rollout.own(c) for c in self._rollout.whole.options.components]
 
     def _store_copies(self, daemonsets: Mapping[Component, dict]) -> None:
         recovering.store_copies(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import recovery
-from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
@@ -62,6 +62,10 @@ class Situation:
                 return pod
         return None
 
+    def own(self, component: Component, node: str) -> Component:
+        """The component as the node's group of nodes has it (see ``Component.group``)."""
+        return component.of(group_of(self.node(node)))
+
     def has_guardian(self, node: str) -> bool:
         """Whether the guardian's static pod is on the node."""
         return any(p["metadata"]["name"] == guardian_pod(node) for p in self._pods_on(node))
@@ -69,7 +73,7 @@ class Situation:
     def stands_in(self, component: Component, node: str) -> bool:
         """Whether a recovery copy of the component serves on the node for its DaemonSet's pod."""
         copies = recovery.standing_in(self._pods_on(node))
-        return component.name in copies and component.daemonset in self.daemonsets
+        return component.name in copies and bool(component.groups_in(self.daemonsets))
 
     def self_hosted(self, component: Component, node: str) -> bool:
         """Whether the DaemonSet's instance serves on the node, Ready, without a static one."""

@@ -108,12 +108,12 @@ class CommonSteps:
             do=self.stop_agent,
         )
 
-    def settled(self) -> Step:
-        """The node serves again, as the others do: only then the next one's turn comes."""
-        etcd_before = etcd.ready_members(self._cluster)
+    def settled(self, etcd_members: set[str]) -> Step:
+        """The node serves again, as the others do, and so do the ``etcd_members`` that were Ready
+        before the run: only then the next one's turn comes."""
 
         def check() -> bool:
-            return self._serves() and etcd.require(self._cluster, etcd_before)
+            return self._serves() and etcd.require(self._cluster, etcd_members)
 
         return Step(
             name=f"settled/{self._node}",
@@ -154,10 +154,9 @@ class CommonSteps:
         def run() -> None:
             from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
-            for component in COMPONENTS:
-                if self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE) is not None:
-                    return
-            undo()
+            names = [one["metadata"]["name"] for one in self._cluster.list(DAEMONSETS, NAMESPACE)]
+            if not any(component.groups_in(names) for component in COMPONENTS):
+                undo()
 
         return run
 

@@ -41,7 +41,7 @@ def prepare(
     a copy is of what was seen to serve.
     """
     options = RolloutOptions(
-        components=tuple(c for c in COMPONENTS if c.daemonset in situation.daemonsets),
+        components=tuple(c for c in COMPONENTS if c.groups_in(situation.daemonsets)),
         timeout=timeout,
     )
     rollout = rolling.look(cluster, situation, options)

@@ -224,6 +224,45 @@ def _is_ready(bed: Bed, pod: str) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
+def test_a_node_without_room_for_second_instances_is_told(bed):
+    node = bed.nodes[1]
+    free = int(bed.get("node", node)["status"]["allocatable"]["cpu"]) * 1000
+    pods = bed.get("pods", "--all-namespaces", f"--field-selector=spec.nodeName={node}")["items"]
+    image = next(one["spec"]["containers"][0]["image"] for one in pods)
+    requests = [
+        container["resources"].get("requests", {}).get("cpu", "0m")
+        for pod in pods
+        for container in pod["spec"]["containers"]
+    ]
+    used = sum(int(one.removesuffix("m")) * (1 if one.endswith("m") else 1000) for one in requests)
+    large = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "large", "namespace": "default"},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "large",
+                    "image": image,
+                    "command": ["/does-not-exist"],
+                    "resources": {"requests": {"cpu": f"{free - used - 50}m"}},
+                }
+            ],
+        },
+    }
+    bed.kubectl("apply", "-f", "-", stdin=json.dumps(large))
+    try:
+        run = bed.selfhost("pivot", "--dry-run=client", check=False)
+    finally:
+        bed.kubectl("delete", "pod", "large", "-n", "default", "--now")
+    assert run.returncode == 1
+    said = " ".join(run.stderr.split())
+    assert "HeadRoom" in said
+    assert f"but node {node} has 50m left" in said or f"but node {node} has 50m and" in said, said
+
+
 def test_a_node_that_fails_is_put_back_and_the_others_stay(bed):
     """Its new apiserver finds no certificate; the old one has read it long ago."""
     first, second, third = bed.nodes
@@ -311,13 +350,13 @@ def _images_and_commands(bed: Bed) -> list[tuple[str, str, list[str]]]:
 @pytest.mark.soak
 def test_one_node_is_restarted(bed):
     _restart(bed.nodes[1:2])
-    _heals(bed)
+    heals(bed)
 
 
 @pytest.mark.soak
 def test_all_nodes_are_restarted_at_once(bed):
     _restart(bed.nodes)
-    _heals(bed)
+    heals(bed)
 
 
 def _restart(nodes: list[str]) -> None:
@@ -335,7 +374,7 @@ def _restart(nodes: list[str]) -> None:
         thread.join()
 
 
-def _heals(bed: Bed) -> None:
+def heals(bed: Bed) -> None:
     began = time.monotonic()
     looks.eventually(lambda: looks.answers(bed), seconds=180, what="no API")
     print(f"the API answered after {time.monotonic() - began:.1f} s")
@@ -360,7 +399,7 @@ def test_a_node_object_that_is_made_anew_gets_its_pods_back(bed):
     )
     run = bed.selfhost(*PIVOT, check=False)
     assert run.returncode == 0, str(run)
-    _heals(bed)
+    heals(bed)
 
 
 @pytest.mark.soak

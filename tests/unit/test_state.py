@@ -233,19 +233,19 @@ def test_instances_belong_to_their_node():
 
 def test_a_roll_out_is_complete_when_all_numbers_agree():
     control_plane = seen(daemonsets=[api.daemonset(APISERVER)])
-    assert control_plane.daemonsets["kube-apiserver"].complete
+    assert control_plane.daemonsets["self-hosted-kube-apiserver"].complete
 
 
 @pytest.mark.parametrize("amiss", [{"ready": 0}, {"updated": 0}])
 def test_a_roll_out_is_not_complete_while_one_lags(amiss: dict):
     control_plane = seen(daemonsets=[api.daemonset(APISERVER, **amiss)])
-    assert not control_plane.daemonsets["kube-apiserver"].complete
+    assert not control_plane.daemonsets["self-hosted-kube-apiserver"].complete
 
 
 def test_a_roll_out_is_not_complete_before_its_controller_has_seen_it():
     daemonset = api.daemonset(APISERVER)
     daemonset["metadata"]["generation"] = 3
-    assert not seen(daemonsets=[daemonset]).daemonsets["kube-apiserver"].complete
+    assert not seen(daemonsets=[daemonset]).daemonsets["self-hosted-kube-apiserver"].complete
 
 
 def test_other_daemonsets_are_passed_over():
@@ -257,7 +257,7 @@ def test_other_daemonsets_are_passed_over():
 def test_a_daemonset_that_somebody_else_made_is_not_ours():
     foreign = api.daemonset(APISERVER)
     foreign["metadata"]["labels"] = {}
-    assert not seen(daemonsets=[foreign]).daemonsets["kube-apiserver"].ours
+    assert not seen(daemonsets=[foreign]).daemonsets["self-hosted-kube-apiserver"].ours
 
 
 def test_the_leader_is_on_the_node_that_its_identity_names():

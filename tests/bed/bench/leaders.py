@@ -1,21 +1,25 @@
-"""For how long nobody led: the leases of the controller-manager and the scheduler, ten times a second.
+"""For how long nobody led: the leases and the processes of the controller-manager and the scheduler,
+ten times a second.
 
-Leaderless is the time from the last renewal of the old holder that was seen (or its giving the lease
-back) to the moment when the new holder acquired it, both as the lease says. A leader renews every
-2 s, so up to 2 s of it the old one may still have led (10 s where it could not reach the API). The
-clocks are the nodes', and in a kind cluster that is ours.
+Leaderless is the time from the moment when the old holder's process was last seen (or from its last
+renewal, or its giving the lease back, whichever was later) to that when the new holder acquired the
+lease, as the lease says. The clocks are the nodes', and in a kind cluster that is ours; so are the
+processes.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bed.command import output
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import LEASES
 from kubectl_selfhost.controlplane.component import CONTROLLER_MANAGER, SCHEDULER
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 EVERY = 0.1  # seconds between two looks
 ANSWER = 1.0  # seconds for each answer
 LEASE = 15.0  # seconds without a renewal after which a holder counts as dead (kubeadm's default)
+COMM = 15  # what the kernel keeps of a process's name
 COMPONENTS = (CONTROLLER_MANAGER.name, SCHEDULER.name)
 
 
@@ -40,12 +45,17 @@ class Sighting:
     renewed: float
 
 
-def leaderless(sightings: Sequence[Sighting], until: float) -> float:
-    """For how many seconds nobody led, by all that was seen of a lease up to ``until`` (epoch)."""
+def leaderless(sightings: Sequence[Sighting], until: float, ends: Sequence[float] = ()) -> float:
+    """For how many seconds nobody led, by all that was seen of a lease up to ``until`` (epoch).
+
+    ``ends`` are when the component's processes that are gone were last seen (epoch).
+    """
     total, holder, last = 0.0, "", 0.0
     for seen in sightings:
         if seen.holder and holder and seen.holder != holder:
-            total += max(0.0, seen.acquired - last)
+            # The last one that ended before is the old holder's: a standby has no reason to.
+            led = max([last, *(end for end in ends if end <= seen.acquired)])
+            total += max(0.0, seen.acquired - led)
         if seen.holder:
             holder = seen.holder
         last = max(last, seen.renewed)
@@ -57,7 +67,9 @@ def leaderless(sightings: Sequence[Sighting], until: float) -> float:
 class Leaders:
     """Looks from ``__enter__`` to ``__exit__``."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, node: str) -> None:
+        """``node`` is the container of the only control-plane node."""
+        self._processes = Processes(node)
         self._cluster = Cluster(cluster.transport.apart(), timeout=ANSWER)
         self._sightings: dict[str, list[Sighting]] = {name: [] for name in COMPONENTS}
         self._stop = threading.Event()
@@ -93,7 +105,10 @@ class Leaders:
     def seconds(self) -> dict[str, float]:
         """By component, for how long nobody led."""
         until = self._until or time.time()
-        return {name: leaderless(seen, until) for name, seen in self._sightings.items()}
+        return {
+            name: leaderless(seen, until, self._processes.ends(name))
+            for name, seen in self._sightings.items()
+        }
 
     def changes(self) -> dict[str, int]:
         """By component, how often another process became the leader."""
@@ -110,6 +125,7 @@ class Leaders:
             number = max(number + 1, int((time.monotonic() - began) / EVERY))
 
     def _look(self) -> None:
+        self._processes.look()
         try:
             leases = self._cluster.list(LEASES, NAMESPACE)
         except SelfhostError:
@@ -121,6 +137,33 @@ class Leaders:
             now = _sighting(lease.get("spec") or {})
             if not seen or seen[-1] != now:
                 seen.append(now)
+
+
+class Processes:
+    """When each process of the components was last seen on a node of this machine."""
+
+    def __init__(self, node: str) -> None:
+        init = output(["docker", "inspect", "--format={{.State.Pid}}", node]).strip()
+        # They are on the node's network, where no other node's are.
+        self._network = os.readlink(f"/proc/{init}/ns/net")
+        self._seen: dict[str, dict[str, float]] = {name: {} for name in COMPONENTS}
+        self._latest = 0.0
+
+    def look(self) -> None:
+        now = time.time()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                name = folder.joinpath("comm").read_text().strip()
+                ours = next((one for one in COMPONENTS if one[:COMM] == name), None)
+                if ours and os.readlink(folder / "ns/net") == self._network:
+                    self._seen[ours][folder.name] = now
+            except OSError:
+                continue  # it has just ended
+        self._latest = now
+
+    def ends(self, component: str) -> list[float]:
+        """When those that are gone by now were last seen (epoch)."""
+        return [last for last in self._seen[component].values() if last < self._latest]
 
 
 def _sighting(spec: dict) -> Sighting:

@@ -68,7 +68,7 @@ def play(kit: bed_cluster.Kit, name: str, way: Way, folder: Path) -> Round:
         probed: list[dict[str, Any]] = []
         with (
             _probe(bed, api, folder, probed),
-            Leaders(api) as leaders,
+            Leaders(api, bed.node) as leaders,
             Writer(api, connect(options).transport.login) as writer,
         ):
             time.sleep(BEFORE)

@@ -33,8 +33,8 @@ NOTES = (
     "Medians of the rounds, in brackets from the least to the most. The gap is the",
     "longest time between two good answers. Answers that say when to come again",
     "(retry) are no failures. Service's address: seen from a pod, at the kubernetes",
-    "Service. Leaderless: from the old leader's last renewal of its lease (every 2 s)",
-    "to the moment when the new one acquired it, both as the lease says.",
+    "Service. Leaderless: from the end of the old leader's process, or from its last",
+    "renewal if that is later, to the moment when the new one acquired the lease.",
 )
 
 
