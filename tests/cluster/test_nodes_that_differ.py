@@ -22,6 +22,8 @@ from cluster.test_nodes import (
     self_hosted,
 )
 
+from kubectl_selfhost.controlplane.component import group_named_after
+
 __all__ = ["KIND_CONFIG"]
 
 PIVOT = ("pivot", "--yes", "--timeout=120s")
@@ -74,7 +76,7 @@ def daemonsets(bed: Bed) -> set[str]:
 
 
 def of_each_group(bed: Bed) -> set[str]:
-    second, third = bed.nodes[1:]
+    second, third = map(group_named_after, bed.nodes[1:])
     return {
         f"self-hosted-{component}{group}"
         for component in looks.COMPONENTS
@@ -113,7 +115,7 @@ def test_status_tells_them_apart(bed):
     text = " ".join(bed.selfhost("status").stdout.split())
     assert "self-hosted on 3 nodes, healthy" in text
     for node in bed.nodes[1:]:
-        assert f"own DaemonSets, *-{node}" in text
+        assert f"own DaemonSets, *-{group_named_after(node)}" in text
     assert "recovery copy of" not in text
 
 
@@ -157,7 +159,8 @@ def test_one_of_them_alone_goes_back_and_its_daemonsets_go(bed):
     run = bed.selfhost("revert", f"--node={third}", "--yes", "--timeout=120s", check=False)
     assert run.returncode == 0, str(run)
     assert self_hosted(bed) == {**on_all(bed), third: set()}
-    assert daemonsets(bed) == {name for name in of_each_group(bed) if not name.endswith(third)}
+    gone = f"-{group_named_after(third)}"
+    assert daemonsets(bed) == {name for name in of_each_group(bed) if not name.endswith(gone)}
     assert image(bed, third).endswith(":other")
 
 

@@ -1,4 +1,5 @@
-"""``make bench``: start-up ratios, a pivot's times, and each way beside the others."""
+"""``make bench``: start-up ratios, a pivot's times, three nodes beside one, and each way beside the
+others."""
 
 from __future__ import annotations
 
@@ -13,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from bed import cluster, pytestkind
-from bed.bench import pivot, rounds, start_up, table
+from bed.bench import nodes, pivot, rounds, start_up, table
 from bed.bench.ways import WAYS
 from bed.command import BedError, say
 
 BASE = "seamless"
+NODES = "nodes"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of each way")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, help="only these, and nothing else")
+    parser.add_argument("--ways", nargs="+", choices=[*WAYS, NODES], help="only these")
     parser.add_argument("--out", type=Path, help="a file for all that was seen, as JSON")
     arguments = parser.parse_args()
     # Also where a shell started us in the background, deaf to SIGINT: our children inherit that, and
@@ -61,7 +63,13 @@ def _bench(chosen: Sequence[str], count: int) -> tuple[dict[str, Any], bool]:
         if not chosen:
             with pytestkind.running(kit, _name("pivot"), Path(place)) as bed:
                 data["pivot"] = pivot.measure(bed)
-    data["ways"] = _compare(kit, [name for name in WAYS if name in (chosen or WAYS)], count)
+        if not chosen or NODES in chosen:
+            folder = Path(place) / NODES
+            folder.mkdir()
+            with pytestkind.running(kit, _name(NODES), folder, nodes.KIND_CONFIG) as bed:
+                data[NODES] = nodes.measure(bed)
+    wanted = [name for name in WAYS if name in (chosen or WAYS)]
+    data["ways"] = _compare(kit, wanted, count) if wanted else {}
     every = [one for way in data["ways"].values() for one in way]
     return data, any(one["error"] for one in every)
 

@@ -1,0 +1,29 @@
+"""A control plane of three nodes: its pivot beside that of one of them, on the same cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bed.harness import Bed
+
+NODES = 3
+KIND_CONFIG = "\n".join(
+    [
+        "kind: Cluster",
+        "apiVersion: kind.x-k8s.io/v1alpha4",
+        "nodes:",
+        *["- role: control-plane"] * NODES,
+    ]
+)
+
+
+def measure(bed: Bed) -> dict[str, Any]:
+    """Pivot a node, take it back, and pivot all; print the times and their ratio; returns them."""
+    node = f"--node={bed.node}"
+    one = bed.selfhost("pivot", "--yes", node).seconds
+    bed.selfhost("revert", "--yes", node)
+    every = bed.selfhost("pivot", "--yes").seconds
+    print(f"{'pivot of one node of three':28} {one:6.1f} s")
+    print(f"{'pivot of all three':28} {every:6.1f} s")
+    print(f"{'  times one node':28} {every / one:6.2f}", flush=True)
+    return {"one": round(one, 2), "all": round(every, 2), "ratio": round(every / one, 2)}
