@@ -46,6 +46,14 @@ def bed(cluster: Bed) -> Bed:
     return cluster
 
 
+@pytest.fixture
+def pivoted(bed: Bed) -> Bed:
+    """Self-hosted on every node, also where the tests before were left out."""
+    if self_hosted(bed) != on_all(bed):
+        bed.selfhost(*PIVOT)
+    return bed
+
+
 @dataclass
 class Seen:
     """What clients saw: the document of a probe through the load balancer; and of new connections at
@@ -325,6 +333,7 @@ def test_a_roll_out_reaches_every_node_and_loses_nothing(bed, tmp_path):
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("pivoted")
 def test_a_roll_out_that_fails_on_one_node_is_taken_back_on_all(bed):
     before = _images_and_commands(bed)
     second = bed.nodes[1]
@@ -348,12 +357,14 @@ def _images_and_commands(bed: Bed) -> list[tuple[str, str, list[str]]]:
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("pivoted")
 def test_one_node_is_restarted(bed):
     _restart(bed.nodes[1:2])
     heals(bed)
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("pivoted")
 def test_all_nodes_are_restarted_at_once(bed):
     _restart(bed.nodes)
     heals(bed)
@@ -387,6 +398,7 @@ def heals(bed: Bed) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("pivoted")
 def test_a_node_object_that_is_made_anew_gets_its_pods_back(bed):
     node = bed.nodes[2]
     bed.kubectl("delete", "node", node)
@@ -403,6 +415,7 @@ def test_a_node_object_that_is_made_anew_gets_its_pods_back(bed):
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("pivoted")
 def test_a_node_that_leaves_and_joins_again_is_taken_in(bed):
     first, node = bed.nodes[0], bed.nodes[2]
     bed.node_exec("kubeadm", "reset", "--force", node=node)
@@ -427,6 +440,7 @@ def test_a_node_that_leaves_and_joins_again_is_taken_in(bed):
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("pivoted")
 def test_the_way_back_loses_nothing_and_leaves_nothing(bed, tmp_path):
     with probed(bed, tmp_path) as seen:
         run = bed.selfhost(*REVERT, check=False)
