@@ -1,7 +1,7 @@
 """The revert's plan: DaemonSets back to static pods, on one node after the other.
 
-Where there are several nodes, the DaemonSets stay until the last one is static again: the label that
-a node loses takes their pods away there. A lone node's DaemonSets go one by one.
+Where there are several nodes, a DaemonSet stays until the last one of its nodes is static again: the
+label that a node loses takes its pods away there. A lone node's DaemonSets go one by one.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Revert:
         return Step(
             name="/".join(filter(None, ("remove-daemonset", component.name, component.group))),
             title=f"Delete DaemonSet {name}",
-            why="static pods serve on every node, and no node has its label any more",
+            why="static pods serve on its nodes, and none of them has its label any more",
             done=lambda: self.cluster.find(DAEMONSETS, name, NAMESPACE) is None,
             do=lambda: discard(self.cluster.delete(DAEMONSETS, name, NAMESPACE)),
         )
