@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.exec import ExecResult
 
 
+#: Seconds in which the kubelet has started a container again: at once the first time, 10 s later the
+#: next one (its back-off).
+_RESTARTED = 15.0
+_AGAIN = 0.25
+#: "container not found" is an InternalError.
+_NOT_NOW = 500
+
+
 class AgentError(SelfhostError):
     """The agent refused an order. ``code`` is its own word for the kind of reason."""
 
@@ -91,17 +99,23 @@ class NodeAgent(Orders):
     def order(self, command: str, *arguments: str) -> dict:
         """The agent's answer to one of its commands; raises AgentError with the agent's reason."""
         words = [self.target.program, command, *arguments]
-        result = self._exec(words)
-        try:
-            answer = json.loads(result.stdout)
-        except ValueError:
-            if self._is_leaving():  # what runs in its container is killed with it
-                raise AgentGone(self.pod) from None
-            said = (result.stderr or result.stdout).strip()[:200] or "nothing"
-            raise AgentError(
-                f"The agent on node {self.target.node} gave no answer to '{command}' "
-                f"(exit code {result.exit_code}, it said: {said})."
-            ) from None
+        given_up = time.monotonic() + _RESTARTED
+        while True:
+            result = self._exec(words)
+            try:
+                answer = json.loads(result.stdout)
+                break
+            except ValueError:
+                # What runs in its container is killed with it.
+                if self._is_leaving():
+                    raise AgentGone(self.pod) from None
+                if time.monotonic() >= given_up:
+                    said = (result.stderr or result.stdout).strip()[:200] or "nothing"
+                    raise AgentError(
+                        f"The agent on node {self.target.node} gave no answer to '{command}' "
+                        f"(exit code {result.exit_code}, it said: {said})."
+                    ) from None
+                time.sleep(_AGAIN)
         if "error" in answer:
             raise AgentError(
                 f"The agent on node {self.target.node} refused '{command}': {answer['error']}",
@@ -111,21 +125,25 @@ class NodeAgent(Orders):
         return answer
 
     def _exec(self, words: list[str]) -> ExecResult:
-        """Gives the order again where its answer was lost, for as long as the cluster is patient."""
+        """Gives the order again where its answer was lost, for as long as the cluster is patient; and
+        where the container is away, until the kubelet has started it again."""
         from kubectl_selfhost.cluster.errors import ApiError, Unreachable
 
-        deadline = time.monotonic() + self.cluster.patience
+        began = time.monotonic()
+        deadline = began + self.cluster.patience
         while True:
             try:
                 return self.cluster.exec(self.pod, agent_pod.CONTAINER, words, timeout=15.0)
             except Unreachable:
                 if time.monotonic() >= deadline:
                     raise
-                time.sleep(0.25)
+                time.sleep(_AGAIN)
             except ApiError as error:
-                if not self._is_leaving():
+                if self._is_leaving():
+                    raise AgentGone(self.pod) from error
+                if error.status < _NOT_NOW or time.monotonic() >= began + _RESTARTED:
                     raise
-                raise AgentGone(self.pod) from error
+                time.sleep(_AGAIN)
 
     def _is_leaving(self) -> bool:
         pod = self.find()

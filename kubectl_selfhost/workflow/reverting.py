@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import JOURNAL, NAMESPACE, NODE_LABEL
@@ -16,7 +17,7 @@ from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.revert import Revert, RevertOptions, hosted_nodes
 from kubectl_selfhost.workflow.rolling import require_rolled_out
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import read_situation, static_pod_path
+from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     Raises SelfhostError where a revert can't begin, with what to do.
     """
     access.require(cluster)
-    situation = read_situation(cluster)
+    situation = _without_copies(cluster, timeout=options.timeout, observer=observer)
     hosted = hosted_nodes(situation)
     meant = nodes.chosen(situation, options.nodes, server=cluster.server)
     journal = journals.read(cluster)
@@ -91,6 +92,27 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
                 one.instance(component)
     writing = Journal(cluster)
     return Prepared(revert, revert.plan(observer=observer, journal=writing), writing)
+
+
+def _without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> Situation:
+    """The situation once no recovery copy stands in for a component: after a restart of a node that is
+    a matter of a minute. Raises TimedOut."""
+    from kubectl_selfhost.cluster.waits import Waiting, wait_until
+
+    def look() -> Situation:
+        situation = read_situation(cluster)
+        standing_in = recovery.standing_in(situation.pods)
+        if standing_in:
+            raise Waiting(f"they stand in for {', '.join(standing_in)}")
+        return situation
+
+    return wait_until(
+        look,
+        what="the guardian to take the recovery copies away",
+        timeout=timeout,
+        every=1.0,
+        tell=observer.step_waiting,
+    )
 
 
 def carry_out(

@@ -1,5 +1,6 @@
 #include "serve.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,6 +23,8 @@
 #include "steward.h"
 #include "syntax.h"
 
+#define CONTACT "contact" /* in our directory: touched by each order */
+
 /* All in milliseconds. */
 enum {
     TICK = 100,
@@ -32,6 +35,8 @@ enum {
     STOP_FOR = 12000,   /* tries to put back before the kubelet's SIGKILL, 20 s after its SIGTERM */
 };
 
+enum { LEFT_BEHIND = 10 }; /* a run that was is waited for so many times shorter */
+
 struct watch {
     const struct options *options;
     struct state state;
@@ -40,6 +45,7 @@ struct watch {
     int64_t told_deadline;  /* and whose */
     struct timespec contact;
     int64_t contact_since;  /* when that changed last */
+    bool left_behind;       /* nobody has called since the node was restarted */
     int64_t next_look;
     int64_t dead_since;     /* the new instance has no process; 0: it has */
     int64_t silent_since;   /* nobody listens; 0: somebody does */
@@ -54,27 +60,55 @@ static void stop(int signal) {
     stopped = 1;
 }
 
-void contact_touch(const char *dir) {
+/* It says in which boot that was. */
+void contact_touch(const struct options *options) {
     char path[PATH_SIZE];
-    if (path_join(path, dir, "contact") != 0) {
+    char boot_id[BOOT_ID_SIZE];
+    if (path_join(path, options->dir, CONTACT) != 0) {
         return;
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
+        boot_id_read(options->proc, boot_id, sizeof boot_id);
+        if (pwrite(fd, boot_id, strlen(boot_id), 0) < 0) {
+            say("%s: %s", path, strerror(errno)); /* it counts as one of an earlier boot */
+        }
         futimens(fd, NULL);
         close(fd);
     }
+}
+
+static bool is_of_this_boot(const struct options *options, const char *path) {
+    char boot_id[BOOT_ID_SIZE];
+    char seen[BOOT_ID_SIZE] = "";
+    boot_id_read(options->proc, boot_id, sizeof boot_id);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || read(fd, seen, sizeof seen - 1) < 0) {
+        seen[0] = '\0';
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return strcmp(seen, boot_id) == 0;
 }
 
 /* The file's time may come from a clock that jumps, so only its changing counts. */
 static void see_contact(struct watch *watch, int64_t now) {
     char path[PATH_SIZE];
     struct stat facts;
-    if (path_join(path, watch->options->dir, "contact") == 0 && stat(path, &facts) == 0 &&
+    if (path_join(path, watch->options->dir, CONTACT) == 0 && stat(path, &facts) == 0 &&
         memcmp(&facts.st_mtim, &watch->contact, sizeof watch->contact) != 0) {
         watch->contact = facts.st_mtim;
         watch->contact_since = now;
+        watch->left_behind = !is_of_this_boot(watch->options, path);
     }
+}
+
+/* A run that outlasts a restart of the node calls as soon as the API is back. One that doesn't must not
+ * keep the guardian from its work. */
+static int64_t idle_limit(const struct watch *watch) {
+    int64_t limit = watch->options->idle * 1000;
+    return watch->left_behind ? limit / LEFT_BEHIND : limit;
 }
 
 static void tell_phase(struct watch *watch) {
@@ -276,9 +310,9 @@ int serve(const struct options *options) {
             if (must_fall_back(&watch, now, reason)) {
                 fall_back(&watch, now, reason);
             }
-        } else if (now - watch.contact_since > options->idle * 1000 && may_end(&watch, now)) {
+        } else if (now - watch.contact_since > idle_limit(&watch) && may_end(&watch, now)) {
             leave(&watch);
-            say("nobody has called for %ld s: the agent ends", options->idle);
+            say("nobody has called for %ld s: the agent ends", (long)idle_limit(&watch) / 1000);
             return 0;
         }
         watch_port(&watch);

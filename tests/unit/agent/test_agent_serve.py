@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -347,3 +348,21 @@ def test_nothing_is_armed_behind_the_back_of_an_agent_that_ends(node: Node) -> N
         order.communicate(timeout=20)
         assert node.status()["state"] in ("idle", "put-back")
         assert is_back(node)
+
+
+def test_after_a_restart_of_the_node_a_run_that_is_left_behind_is_not_waited_for_long(node: Node):
+    with node.serving("--idle", 20):
+        node.status()
+    node.boot("1e0c0a0e-0000-4000-8000-000000000002")
+    with node.serving("--idle", 20) as agent:
+        assert agent.wait(timeout=10) == 0
+
+
+def test_a_run_that_outlasts_a_restart_of_the_node_is_waited_for(node: Node):
+    with node.serving("--idle", 20):
+        node.status()
+    node.boot("1e0c0a0e-0000-4000-8000-000000000002")
+    with node.serving("--idle", 20) as agent:
+        node.status()
+        with pytest.raises(subprocess.TimeoutExpired):
+            agent.wait(timeout=4)
