@@ -180,8 +180,10 @@ def test_kubeadm_upgrades_it_to_the_next_patch_release(bed):
             name = image.removesuffix(now) + new
             bed.node_exec("ctr", "-n", "k8s.io", "images", "tag", "--force", image, name)
     bed.node_exec("next-kubeadm", "upgrade", "plan", new)
+    # A node that is a container passes no system verification; kind leaves it out, too.
+    ignored = "--ignore-preflight-errors=SystemVerification"
     subprocess.run(
-        ["docker", "exec", node, "next-kubeadm", "upgrade", "apply", new, "--yes"],
+        ["docker", "exec", node, "next-kubeadm", "upgrade", "apply", new, "--yes", ignored],
         check=True,
         timeout=600,
     )
