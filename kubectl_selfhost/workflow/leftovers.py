@@ -74,6 +74,9 @@ def _settle_node(
     if state["state"] in ("placed", "taken-away"):
         _take_away(cluster, agent, situation, state, timeout, observer)
     _wait_for_static_pods_that_end(cluster, agent, timeout, observer)
+    if any(situation.stands_in(component, node) for component in COMPONENTS):
+        # While an agent is there, the guardian leaves the recovery copies where they are.
+        agent.stop(timeout=timeout, tell=observer.step_waiting)
 
 
 def _wait_for_static_pods_that_end(

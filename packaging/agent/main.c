@@ -176,7 +176,7 @@ static int run(int count, char **words) {
         return -1;
     }
     if (options.dir != NULL && command->run != serve && command->run != guard) {
-        contact_touch(&options);
+        contact_touch(options.dir);
     }
     return command->run(&options);
 }

@@ -1,6 +1,5 @@
 #include "serve.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -35,7 +34,7 @@ enum {
     STOP_FOR = 12000,   /* tries to put back before the kubelet's SIGKILL, 20 s after its SIGTERM */
 };
 
-enum { LEFT_BEHIND = 10 }; /* a run that was is waited for so many times shorter */
+enum { UNCALLED = 10 }; /* so many times shorter is the first call waited for */
 
 struct watch {
     const struct options *options;
@@ -45,7 +44,7 @@ struct watch {
     int64_t told_deadline;  /* and whose */
     struct timespec contact;
     int64_t contact_since;  /* when that changed last */
-    bool left_behind;       /* nobody has called since the node was restarted */
+    bool called;            /* since this process started */
     int64_t next_look;
     int64_t dead_since;     /* the new instance has no process; 0: it has */
     int64_t silent_since;   /* nobody listens; 0: somebody does */
@@ -60,55 +59,42 @@ static void stop(int signal) {
     stopped = 1;
 }
 
-/* It says in which boot that was. */
-void contact_touch(const struct options *options) {
+void contact_touch(const char *dir) {
     char path[PATH_SIZE];
-    char boot_id[BOOT_ID_SIZE];
-    if (path_join(path, options->dir, CONTACT) != 0) {
+    if (path_join(path, dir, CONTACT) != 0) {
         return;
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
-        boot_id_read(options->proc, boot_id, sizeof boot_id);
-        if (pwrite(fd, boot_id, strlen(boot_id), 0) < 0) {
-            say("%s: %s", path, strerror(errno)); /* it counts as one of an earlier boot */
-        }
         futimens(fd, NULL);
         close(fd);
     }
 }
 
-static bool is_of_this_boot(const struct options *options, const char *path) {
-    char boot_id[BOOT_ID_SIZE];
-    char seen[BOOT_ID_SIZE] = "";
-    boot_id_read(options->proc, boot_id, sizeof boot_id);
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || read(fd, seen, sizeof seen - 1) < 0) {
-        seen[0] = '\0';
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return strcmp(seen, boot_id) == 0;
-}
-
 /* The file's time may come from a clock that jumps, so only its changing counts. */
-static void see_contact(struct watch *watch, int64_t now) {
+static bool contact_is_new(struct watch *watch) {
     char path[PATH_SIZE];
     struct stat facts;
-    if (path_join(path, watch->options->dir, CONTACT) == 0 && stat(path, &facts) == 0 &&
-        memcmp(&facts.st_mtim, &watch->contact, sizeof watch->contact) != 0) {
-        watch->contact = facts.st_mtim;
+    if (path_join(path, watch->options->dir, CONTACT) != 0 || stat(path, &facts) != 0 ||
+        memcmp(&facts.st_mtim, &watch->contact, sizeof watch->contact) == 0) {
+        return false;
+    }
+    watch->contact = facts.st_mtim;
+    return true;
+}
+
+static void see_contact(struct watch *watch, int64_t now) {
+    if (contact_is_new(watch)) {
         watch->contact_since = now;
-        watch->left_behind = !is_of_this_boot(watch->options, path);
+        watch->called = true;
     }
 }
 
-/* A run that outlasts a restart of the node calls as soon as the API is back. One that doesn't must not
- * keep the guardian from its work. */
+/* A run calls soon after it has started the agent; one that outlasts a restart of the node, as soon as
+ * the API is back. Where none does, nobody must keep the guardian from its work for long. */
 static int64_t idle_limit(const struct watch *watch) {
     int64_t limit = watch->options->idle * 1000;
-    return watch->left_behind ? limit / LEFT_BEHIND : limit;
+    return watch->called ? limit : limit / UNCALLED;
 }
 
 static void tell_phase(struct watch *watch) {
@@ -298,6 +284,7 @@ int serve(const struct options *options) {
         return -1;
     }
     say("kubectl-selfhost agent " AGENT_VERSION " watches %s", options->dir);
+    contact_is_new(&watch); /* what is there is of an earlier agent's time */
     standstill_check(options->dir, options->proc, true);
     steward_start(&watch.steward, options);
     while (!stopped) {

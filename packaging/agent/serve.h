@@ -8,6 +8,6 @@
 int serve(const struct options *options);
 
 /* Notes that a command was given: the idle time starts afresh. Does nothing where there is no DIR. */
-void contact_touch(const struct options *options);
+void contact_touch(const char *dir);
 
 #endif

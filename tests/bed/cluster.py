@@ -100,14 +100,22 @@ def wait_ready(kubectl: Path, *, context: str, kubeconfig: Path | None = None) -
         time.sleep(0.5)
 
 
+def _has_foreign_etcd(pods: list[dict[str, Any]]) -> bool:
+    """Whether the apiserver's etcd is not kubeadm's own, which takes TLS only."""
+    containers = [one for pod in pods for one in pod.get("spec", {}).get("containers", [])]
+    words = [word for one in containers for word in one.get("command", [])]
+    return any(word.startswith("--etcd-servers=http://") for word in words)
+
+
 def not_ready(nodes: list[dict[str, Any]], pods: list[dict[str, Any]]) -> str:
     """What a cluster of ``nodes`` with ``pods`` in kube-system lacks; empty when it is Ready."""
     control_planes = sum(
         "node-role.kubernetes.io/control-plane" in node["metadata"]["labels"] for node in nodes
     )
     static = sum("kubernetes.io/config.mirror" in _annotations(pod) for pod in pods)
-    if static < STATIC_PODS * control_planes:
-        return f"{static} of {STATIC_PODS * control_planes} static pods are known"
+    wanted = (STATIC_PODS - _has_foreign_etcd(pods)) * control_planes
+    if static < wanted:
+        return f"{static} of {wanted} static pods are known"
     proxies = sum(pod["metadata"]["labels"].get("k8s-app") == "kube-proxy" for pod in pods)
     resolvers = sum(pod["metadata"]["labels"].get("k8s-app") == "kube-dns" for pod in pods)
     if proxies < len(nodes) or not resolvers:

@@ -343,6 +343,7 @@ def test_a_roll_out_that_fails_on_one_node_is_taken_back_on_all(bed):
     finally:
         bed.node_exec("mv", f"{CERTIFICATE}.away", CERTIFICATE, node=second)
     assert run.returncode == 1, str(run)
+    print(run)
     assert _images_and_commands(bed) == before
     assert self_hosted(bed) == on_all(bed)
 
@@ -420,7 +421,10 @@ def test_a_node_that_leaves_and_joins_again_is_taken_in(bed):
     first, node = bed.nodes[0], bed.nodes[2]
     bed.node_exec("kubeadm", "reset", "--force", node=node)
     bed.kubectl("delete", "node", node)
-    assert "self-hosted on 2 nodes, healthy" in bed.selfhost("status", check=False).stdout
+    looks.eventually(  # its pods go some time after it
+        lambda: "self-hosted on 2 nodes, healthy" in bed.selfhost("status", check=False).stdout,
+        what="status still knows it",
+    )
     assert bed.node_exec("ls", looks.MANIFESTS, node=node) == ""
     for file in ("ca.crt", "ca.key", "sa.pub", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key",
                  "etcd/ca.crt", "etcd/ca.key"):  # fmt: skip

@@ -235,7 +235,8 @@ def by_kubeadm(bed: Bed, component: str) -> None:
     spec = yaml.safe_load(bed.node_exec("cat", manifest))["spec"]
     for container in spec["containers"]:
         for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
-            container[probe]["httpGet"]["port"] = container["ports"][0]["containerPort"]
+            if probe in container:
+                container[probe]["httpGet"]["port"] = container["ports"][0]["containerPort"]
         del container["ports"]
     del spec["priority"]
     spec["nodeSelector"] = {"node-role.kubernetes.io/control-plane": ""}
