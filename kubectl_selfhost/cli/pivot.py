@@ -13,6 +13,8 @@ from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 from kubectl_selfhost.controlplane.component import COMPONENTS
 
+_WHEN_NODES_DIFFER = ("refuse", "separate")
+
 
 def pivot(
     connection: ConnectionOptions,
@@ -37,10 +39,10 @@ def pivot(
         str,
         typer.Option(
             "--when-nodes-differ",
-            parser=pages.one_of("refuse", "separate"),
-            metavar="refuse|separate",
+            parser=pages.one_of(*_WHEN_NODES_DIFFER),
+            metavar="|".join(_WHEN_NODES_DIFFER),
             help="Refuse nodes that differ, or give them DaemonSets of their own.",
-            autocompletion=suggestions.among(("refuse", "separate")),
+            autocompletion=suggestions.among(_WHEN_NODES_DIFFER),
         ),
     ] = "refuse",
     no_reboot_recovery: Annotated[

@@ -98,24 +98,7 @@ class NodeAgent(Orders):
 
     def order(self, command: str, *arguments: str) -> dict:
         """The agent's answer to one of its commands; raises AgentError with the agent's reason."""
-        words = [self.target.program, command, *arguments]
-        given_up = time.monotonic() + _RESTARTED
-        while True:
-            result = self._exec(words)
-            try:
-                answer = json.loads(result.stdout)
-                break
-            except ValueError:
-                # What runs in its container is killed with it.
-                if self._is_leaving():
-                    raise AgentGone(self.pod) from None
-                if time.monotonic() >= given_up:
-                    said = (result.stderr or result.stdout).strip()[:200] or "nothing"
-                    raise AgentError(
-                        f"The agent on node {self.target.node} gave no answer to '{command}' "
-                        f"(exit code {result.exit_code}, it said: {said})."
-                    ) from None
-                time.sleep(_AGAIN)
+        answer = self._answer([self.target.program, command, *arguments])
         if "error" in answer:
             raise AgentError(
                 f"The agent on node {self.target.node} refused '{command}': {answer['error']}",
@@ -124,26 +107,42 @@ class NodeAgent(Orders):
             )
         return answer
 
-    def _exec(self, words: list[str]) -> ExecResult:
+    def _answer(self, words: list[str]) -> dict:
         """Gives the order again where its answer was lost, for as long as the cluster is patient; and
         where the container is away, until the kubelet has started it again."""
         from kubectl_selfhost.cluster.errors import ApiError, Unreachable
 
         began = time.monotonic()
-        deadline = began + self.cluster.patience
+
+        def waited(seconds: float) -> bool:
+            return time.monotonic() - began >= seconds
+
         while True:
             try:
-                return self.cluster.exec(self.pod, agent_pod.CONTAINER, words, timeout=15.0)
+                result = self.cluster.exec(self.pod, agent_pod.CONTAINER, words, timeout=15.0)
+                answer: dict = json.loads(result.stdout)
+                return answer
             except Unreachable:
-                if time.monotonic() >= deadline:
+                if waited(self.cluster.patience):
                     raise
-                time.sleep(_AGAIN)
             except ApiError as error:
                 if self._is_leaving():
                     raise AgentGone(self.pod) from error
-                if error.status < _NOT_NOW or time.monotonic() >= began + _RESTARTED:
+                if error.status < _NOT_NOW or waited(_RESTARTED):
                     raise
-                time.sleep(_AGAIN)
+            except ValueError:  # what runs in its container is killed with it
+                if self._is_leaving():
+                    raise AgentGone(self.pod) from None
+                if waited(_RESTARTED):
+                    raise self._silent(words[1], result) from None
+            time.sleep(_AGAIN)
+
+    def _silent(self, command: str, result: ExecResult) -> AgentError:
+        said = (result.stderr or result.stdout).strip()[:200] or "nothing"
+        return AgentError(
+            f"The agent on node {self.target.node} gave no answer to '{command}' "
+            f"(exit code {result.exit_code}, it said: {said})."
+        )
 
     def _is_leaving(self) -> bool:
         pod = self.find()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.names import NAMESPACE
@@ -10,14 +11,17 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
 
 
-def ready_members(cluster: Cluster) -> set[str]:
-    """The nodes whose etcd is Ready, as kubeadm's static pods tell; empty for an external etcd."""
-    from kubectl_selfhost.cluster.kinds import PODS
+_LABELS = {"component": "etcd", "tier": "control-plane"}
 
+
+def ready_members(pods: Iterable[dict]) -> set[str]:
+    """The nodes whose etcd is Ready, as kubeadm's static pods among ``pods`` tell; empty for an
+    external etcd."""
     return {
         pod["spec"].get("nodeName", "")
-        for pod in cluster.list(PODS, NAMESPACE, labels="component=etcd,tier=control-plane")
-        if any(
+        for pod in pods
+        if _LABELS.items() <= (pod["metadata"].get("labels") or {}).items()
+        and any(
             one["type"] == "Ready" and one["status"] == "True"
             for one in pod.get("status", {}).get("conditions") or []
         )
@@ -26,9 +30,11 @@ def ready_members(cluster: Cluster) -> set[str]:
 
 def require(cluster: Cluster, before: set[str]) -> bool:
     """True if every member that was Ready ``before`` is so now; raises Waiting where one isn't."""
+    from kubectl_selfhost.cluster.kinds import PODS
     from kubectl_selfhost.cluster.waits import Waiting
 
-    missing = sorted(before - ready_members(cluster))
+    labels = ",".join(f"{key}={value}" for key, value in _LABELS.items())
+    missing = sorted(before - ready_members(cluster.list(PODS, NAMESPACE, labels=labels)))
     if missing:
         raise Waiting(f"etcd on {', '.join(missing)} is not Ready")
     return True

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import staticpod
-from kubectl_selfhost.controlplane.component import Component, group_of
+from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node.agent import NodeAgent
-from kubectl_selfhost.workflow import nodes, ways
+from kubectl_selfhost.workflow import etcd, nodes, ways
 from kubectl_selfhost.workflow.situation import Situation
 from kubectl_selfhost.workflow.ways import SHARED, WAITING, Choice
 
@@ -34,7 +34,7 @@ class NodePart:
     @property
     def group(self) -> str:
         """The group of nodes (see ``Component.group``) that it is in."""
-        return group_of(self.situation.node(self.node))
+        return self.situation.group(self.node)
 
     def own(self, component: Component) -> Component:
         """The component as the node's group of nodes has it."""
@@ -47,6 +47,11 @@ class NodePart:
     def facts(self) -> NodeFacts:
         """The node, as its DaemonSets and recovery copies need to know it."""
         return nodes.facts(self.situation, self.node)
+
+    @property
+    def etcd_members(self) -> set[str]:
+        """The nodes whose etcd was Ready before the run."""
+        return etcd.ready_members(self.situation.pods)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -12,16 +12,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import alike, daemonset
-from kubectl_selfhost.controlplane.component import (
-    COMPONENTS,
-    Component,
-    group_named_after,
-    group_of,
-)
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_named_after
 from kubectl_selfhost.controlplane.daemonset import AgentFacts, NodeFacts
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.workflow import etcd, nodes, ways
 from kubectl_selfhost.workflow import journal as journals
+from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.pivot_node import NodePivot
@@ -96,11 +91,6 @@ class Pivot:
         """The DaemonSets of the components that are still to be switched on some node."""
         return list(self._daemonsets.values())
 
-    @cached_property
-    def etcd_members(self) -> set[str]:
-        """The nodes whose etcd is Ready before the run."""
-        return etcd.ready_members(self.cluster)
-
     def manifests(self) -> list[dict]:
         """Everything that the pivot applies, as for ``kubectl apply -f -``."""
         programs = {one.target.arch: binaries.config_map(one.target.arch) for one in self.nodes}
@@ -108,15 +98,13 @@ class Pivot:
 
     def made(self) -> list[dict]:
         """The DaemonSets that don't serve anywhere yet; the others are left as they are."""
-        in_use = self._in_use()
-        return [one for name, one in self._daemonsets.items() if name not in in_use]
+        return [one for name, one in self._daemonsets.items() if name not in self._in_use]
 
     def in_use(self, component: Component) -> bool:
         """Whether its group's DaemonSet serves on some node: then it is left as it is."""
         situation = self.situation
         return any(
-            situation.self_hosted(component, name)
-            and situation.own(component, name).group == component.group
+            situation.self_hosted(component, name) and situation.group(name) == component.group
             for name in situation.node_names
         )
 
@@ -138,24 +126,25 @@ class Pivot:
 
     def group(self, node: str) -> str:
         """The group of nodes (see ``Component.group``) that ``node`` is in, or will be."""
-        return self._groups[node]
+        return self._grouped[0][node]
 
     @cached_property
-    def _groups(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        known = self._in_use()
+    def _grouped(self) -> tuple[dict[str, str], dict[str, dict]]:
+        """The nodes' groups, and all DaemonSets by name: those that serve, and what the first static
+        pod of each group makes."""
+        groups: dict[str, str] = {}
+        known = dict(self._in_use)
         for one in self.nodes:
-            group = self._group_of(one, known)
-            found[one.node] = group
+            groups[one.node] = self._group_of(one, known)
             for component in one.static:
-                own = component.of(group)
+                own = component.of(groups[one.node])
                 if own.daemonset not in known:
                     known[own.daemonset] = self._built(own, one)
-        return found
+        return groups, known
 
     def _group_of(self, one: NodePivot, known: Mapping[str, dict]) -> str:
-        if one.labelled:
-            return group_of(self.situation.node(one.node))
+        if self.situation.is_labelled(one.node):
+            return self.situation.group(one.node)
         if one.to_return:  # the Node object is a new one, and its label is lost
             kept = journals.read(self.cluster).get("nodes", {}).get(one.node, {})
             names = [kept.get(c.name, {}).get("daemonset") or "" for c in one.to_return]
@@ -179,14 +168,11 @@ class Pivot:
             )
         ]
 
+    @cached_property
     def _in_use(self) -> dict[str, dict]:
         """The DaemonSets that serve on some node, by name."""
         return {
-            component.daemonset: {
-                "apiVersion": "apps/v1",
-                "kind": "DaemonSet",
-                **self.situation.daemonsets[component.daemonset],
-            }
+            component.daemonset: self.situation.daemonset(component)
             for each in COMPONENTS
             for component in each.groups_in(self.situation.daemonsets)
             if self.in_use(component)
@@ -194,15 +180,13 @@ class Pivot:
 
     @cached_property
     def _daemonsets(self) -> dict[str, dict]:
-        """The DaemonSets of the components that are still to be switched on some node, by name: the
-        one that serves already on another node, or what its group's first static pod makes."""
-        found, in_use = {}, self._in_use()
-        for one in self.nodes:
-            for component in one.to_switch:
-                name = component.daemonset
-                if name not in found:
-                    found[name] = in_use.get(name) or self._built(component, one)
-        return found
+        """The DaemonSets of the components that are still to be switched on some node, by name."""
+        _, known = self._grouped
+        return {
+            component.daemonset: known[component.daemonset]
+            for one in self.nodes
+            for component in one.to_switch
+        }
 
     def _built(self, component: Component, node: NodePivot) -> dict:
         """The DaemonSet as the static pod of ``node`` makes it, for every node like it."""

@@ -63,12 +63,9 @@ class Preflight:
             Check("Admission", "what admission makes of our pods", self.admission),
         ]
 
+    @cached_property
     def pivot(self) -> Pivot:
         """The pivot of the nodes that are meant and not done yet."""
-        return self._pivot
-
-    @cached_property
-    def _pivot(self) -> Pivot:
         meant, parts = self._nodes(), self._options.components
         left = [n for n in meant if not all(self.situation.self_hosted(c, n) for c in parts)]
         return Pivot(
@@ -188,7 +185,7 @@ class Preflight:
     def nodes_alike(self) -> Finding:
         if len(self._nodes()) == 1 and not nodes.are_several(self.situation):
             return ok("NodesAlike", "there is just one")
-        found = self.pivot().differences()
+        found = self.pivot.differences()
         if found:
             return Finding(
                 "NodesAlike",
@@ -198,7 +195,7 @@ class Preflight:
                 "Make the manifests alike; or give nodes that differ DaemonSets of their own: "
                 "--when-nodes-differ=separate.",
             )
-        separate = self.pivot().separate()
+        separate = self.pivot.separate()
         if separate:
             named = [", ".join(names) for names in separate.values()]
             return ok("NodesAlike", f"DaemonSets of their own get {'; and '.join(named)}")
@@ -242,7 +239,7 @@ class Preflight:
 
     def handover(self) -> Finding:
         try:
-            by_node = [one.choices() for one in self.pivot().nodes]
+            by_node = [one.choices() for one in self.pivot.nodes]
         except SelfhostError as error:
             return Finding("HandOver", FAILED, error.message, "it was asked for", error.hint)
         found = [
@@ -253,7 +250,7 @@ class Preflight:
         return ok("HandOver", "; ".join(dict.fromkeys(found)) or "nothing is left to change hands")
 
     def head_room(self) -> Finding:
-        found = [self._room_on(one) for one in self.pivot().nodes]
+        found = [self._room_on(one) for one in self.pivot.nodes]
         return next((one for one in found if one.result != OK), found[0])
 
     def _room_on(self, pivot: NodePivot) -> Finding:
@@ -303,7 +300,7 @@ class Preflight:
     def admission(self) -> Finding:
         from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS
 
-        pivot = self.pivot()
+        pivot = self.pivot
         for one in pivot.nodes:
             program = binaries.config_map(one.target.arch)
             self._cluster.create(CONFIGMAPS, _trial(program), dry_run=True)

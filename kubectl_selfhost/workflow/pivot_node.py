@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import NODE_LABEL
 from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
 from kubectl_selfhost.workflow.journal import Journal
@@ -44,11 +43,6 @@ class NodePivot(NodePart):
     def group(self) -> str:
         """The group of nodes that it is in, or will be."""
         return self.whole.group(self.node)
-
-    @property
-    def labelled(self) -> bool:
-        """Whether it has our label, which says its group."""
-        return NODE_LABEL in (self.situation.node(self.node)["metadata"].get("labels") or {})
 
     @property
     def to_switch(self) -> tuple[Component, ...]:
@@ -102,7 +96,7 @@ class NodePivot(NodePart):
                 steps.label(),
                 *([steps.returned()] if self.to_return else []),
                 steps.end_agent(),
-                *([steps.settled(self.whole.etcd_members)] if self.whole.several else []),
+                *([steps.settled(self.etcd_members)] if self.whole.several else []),
             ]
         return [
             steps.program(),
@@ -116,5 +110,5 @@ class NodePivot(NodePart):
             steps.static_ended(),
             *([steps.release_address()] if bridge else []),
             steps.end_agent(),
-            *([steps.settled(self.whole.etcd_members)] if self.whole.several else []),
+            *([steps.settled(self.etcd_members)] if self.whole.several else []),
         ]

@@ -74,7 +74,7 @@ def prepare(
     findings = preflight.run_checks(looked.checks(), ignore=options.ignore)
     show_findings(findings)
     preflight.require(findings)
-    pivot = looked.pivot()
+    pivot = looked.pivot
     journal = Journal(cluster)
     return Prepared(pivot, findings, pivot.plan(observer=observer, journal=journal), journal)
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
+from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.workflow import etcd, nodes, ways
+from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.revert_node import NodeRevert
@@ -97,11 +96,6 @@ class Revert:
         left = [n for n in hosted_nodes(self.situation) if n not in meant]
         return not left and all(one.whole for one in self.nodes)
 
-    @cached_property
-    def etcd_members(self) -> set[str]:
-        """The nodes whose etcd is Ready before the run."""
-        return etcd.ready_members(self.cluster)
-
     def manifests(self) -> list[dict]:
         """The static pods' manifests, of all nodes."""
         return [manifest for one in self.nodes for manifest in one.manifests()]
@@ -140,7 +134,7 @@ class Revert:
             own
             for component in COMPONENTS
             for own in component.groups_in(self.situation.daemonsets)
-            if not any(self.situation.own(component, n).group == own.group for n in left)
+            if not any(self.situation.group(n) == own.group for n in left)
         ]
 
     def _remove_daemonset(self, component: Component) -> Step:
@@ -195,7 +189,5 @@ def hosted_nodes(situation: Situation) -> list[str]:
     return [
         name
         for name in situation.node_names
-        if NODE_LABEL in (situation.node(name)["metadata"].get("labels") or {})
-        or situation.has_guardian(name)
-        or situation.hosts(name)
+        if situation.is_labelled(name) or situation.has_guardian(name) or situation.hosts(name)
     ]

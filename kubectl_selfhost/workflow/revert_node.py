@@ -152,5 +152,5 @@ class NodeRevert(HostedPart):
             *([steps.unlabel()] if self.whole and not several else []),
             *([steps.tidy()] if self.whole else []),
             steps.end_agent(),
-            *([steps.settled(self.all.etcd_members)] if several else []),
+            *([steps.settled(self.etcd_members)] if several else []),
         ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import JOURNAL, NAMESPACE, NODE_LABEL
+from kubectl_selfhost.names import JOURNAL, NAMESPACE
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.workflow import access, carrying, nodes
 from kubectl_selfhost.workflow import journal as journals
@@ -53,7 +53,7 @@ def nothing_to_do(cluster: Cluster, options: RevertOptions) -> bool:
         return False
     if any(component.groups_in(situation.daemonsets) for component in COMPONENTS):
         return True
-    labelled = any(NODE_LABEL in (n["metadata"].get("labels") or {}) for n in situation.nodes)
+    labelled = any(situation.is_labelled(name) for name in situation.node_names)
     programs = {binaries.config_map_name(arch) for arch in binaries.ARCHITECTURES}
     names = {one["metadata"]["name"] for one in cluster.list(CONFIGMAPS, NAMESPACE)}
     return not labelled and not names & {*programs, JOURNAL}

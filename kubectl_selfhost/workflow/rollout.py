@@ -15,7 +15,6 @@ from kubectl_selfhost.controlplane import difference
 from kubectl_selfhost.controlplane.change import Change
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import is_available
-from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.across_nodes import AcrossNodes
@@ -83,13 +82,7 @@ class Rollout:
 
     def before(self, component: Component) -> dict:
         """The DaemonSet of the component's group as it is."""
-        found = self.situation.daemonsets.get(component.daemonset)
-        if found is None:
-            raise SelfhostError(
-                f"{component} is not self-hosted: there is no DaemonSet {component.daemonset}.",
-                "`kubectl selfhost status` shows where the cluster stands.",
-            )
-        return {"apiVersion": "apps/v1", "kind": "DaemonSet", **found}
+        return self.situation.daemonset(component)
 
     def after(self, component: Component) -> dict:
         """The same as it shall be."""

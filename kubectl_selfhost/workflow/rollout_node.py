@@ -30,7 +30,7 @@ class NodeRollout(HostedPart):
     def subject(self, component: Component) -> Revision:
         """What the hand-over needs to know of the component."""
         pod = self.pod(component)
-        after = self.whole.after(component)  # of this node's group
+        after = self.whole.after(component)
         return Revision(
             port=staticpod.secure_port(pod, component),
             old_uid=self.instance(component).uid,

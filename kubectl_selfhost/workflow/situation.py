@@ -20,6 +20,7 @@ from kubectl_selfhost.names import (
     GUARDIAN,
     MIRROR_ANNOTATION,
     NAMESPACE,
+    NODE_LABEL,
     guardian_pod,
 )
 
@@ -62,9 +63,22 @@ class Situation:
                 return pod
         return None
 
+    def is_labelled(self, node: str) -> bool:
+        """Whether the node has our label."""
+        return NODE_LABEL in (self.node(node)["metadata"].get("labels") or {})
+
+    def group(self, node: str) -> str:
+        """The group of nodes (see ``Component.group``) that the node's label says."""
+        return group_of(self.node(node))
+
     def own(self, component: Component, node: str) -> Component:
-        """The component as the node's group of nodes has it (see ``Component.group``)."""
-        return component.of(group_of(self.node(node)))
+        """The component as the node's group of nodes has it."""
+        return component.of(self.group(node))
+
+    def daemonset(self, component: Component) -> dict:
+        """The DaemonSet of the component's group as a manifest: what a list has leaves the kind out."""
+        found = self.daemonsets[component.daemonset]
+        return {"apiVersion": "apps/v1", "kind": "DaemonSet", **found}
 
     def has_guardian(self, node: str) -> bool:
         """Whether the guardian's static pod is on the node."""

@@ -27,6 +27,11 @@ patches:
 Config = dict[str, Any]
 
 
+def control_planes(count: int) -> str:
+    """The configuration of so many control-plane nodes and no worker, for ``load``."""
+    return json.dumps({"nodes": [{"role": "control-plane"}] * count})
+
+
 def load(text: str) -> Config:
     """Parse ``text``, which must be a kind ``Cluster``; empty text is a cluster of one node."""
     import yaml

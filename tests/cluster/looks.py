@@ -70,10 +70,7 @@ def ready_pods(bed, daemonset: str) -> list[str]:
     return [
         pod["metadata"]["name"]
         for pod in objects(bed, "pods", "-l", f"k8s-app={daemonset}")
-        if any(
-            c["type"] == "Ready" and c["status"] == "True"
-            for c in pod["status"].get("conditions", [])
-        )
+        if is_ready(pod)
     ]
 
 
@@ -100,6 +97,12 @@ def eventually(look, *, seconds: float = 60.0, what: str = "") -> None:
             last = str(error)
         assert time.monotonic() < deadline, f"{what or look}: {last}"
         time.sleep(0.3)
+
+
+def is_ready(pod: dict) -> bool:
+    """Whether a pod says that it is Ready."""
+    conditions = pod["status"].get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def works(bed) -> bool:

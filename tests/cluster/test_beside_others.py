@@ -62,8 +62,6 @@ def bed(kit, etcd: str, tmp_path_factory: pytest.TempPathFactory):
     """Without an etcd of its own; with a static pod of somebody else's, and work."""
     patch = {"kind": "ClusterConfiguration", "etcd": {"external": {"endpoints": [etcd]}}}
     config = {
-        "kind": "Cluster",
-        "apiVersion": "kind.x-k8s.io/v1alpha4",
         "nodes": [{"role": "control-plane"}],
         "kubeadmConfigPatches": [yaml.safe_dump(patch)],
     }

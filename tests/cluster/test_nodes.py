@@ -22,17 +22,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bed import kindconfig
 from bed.harness import Bed
 from cluster import looks
 
-KIND_CONFIG = """
-kind: Cluster
-apiVersion: kind.x-k8s.io/v1alpha4
-nodes:
-- role: control-plane
-- role: control-plane
-- role: control-plane
-"""
+KIND_CONFIG = kindconfig.control_planes(3)
 PIVOT = ("pivot", "--yes", "--timeout=120s")
 REVERT = ("revert", "--yes", "--timeout=120s")
 CERTIFICATE = "/etc/kubernetes/pki/apiserver.crt"
@@ -155,12 +149,8 @@ def self_hosted(bed: Bed) -> dict[str, set[str]]:
     for component in looks.COMPONENTS:
         for pod in looks.objects(bed, "pods", "-l", f"component={component}"):
             node = pod["spec"]["nodeName"]
-            ready = any(
-                c["type"] == "Ready" and c["status"] == "True"
-                for c in pod["status"].get("conditions", [])
-            )
             owners = pod["metadata"].get("ownerReferences", [{}])
-            if ready and owners[0].get("kind") == "DaemonSet":
+            if looks.is_ready(pod) and owners[0].get("kind") == "DaemonSet":
                 found[node].add(component)
     static = {
         (pod["spec"]["nodeName"], pod["metadata"]["labels"].get("component"))
@@ -219,17 +209,15 @@ def test_nodes_that_differ_in_a_flag_are_told(bed):
     looks.eventually(
         lambda: "--v=3" not in _command(bed, "kube-scheduler", node), what="still there"
     )
-    looks.eventually(lambda: _is_ready(bed, f"kube-scheduler-{node}"), what="not Ready again")
+    looks.eventually(
+        lambda: looks.is_ready(bed.get("pod", f"kube-scheduler-{node}", "-n", "kube-system")),
+        what="not Ready again",
+    )
 
 
 def _command(bed: Bed, component: str, node: str) -> list[str]:
     pod = bed.get("pod", f"{component}-{node}", "-n", "kube-system")
     return pod["spec"]["containers"][0]["command"]
-
-
-def _is_ready(bed: Bed, pod: str) -> bool:
-    conditions = bed.get("pod", pod, "-n", "kube-system")["status"]["conditions"]
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def test_a_node_without_room_for_second_instances_is_told(bed):
@@ -343,8 +331,7 @@ def test_a_roll_out_that_fails_on_one_node_is_taken_back_on_all(bed):
     finally:
         bed.node_exec("mv", f"{CERTIFICATE}.away", CERTIFICATE, node=second)
     assert run.returncode == 1, str(run)
-    print(run)
-    assert _images_and_commands(bed) == before
+    assert _images_and_commands(bed) == before, str(run)
     assert self_hosted(bed) == on_all(bed)
 
 
@@ -360,18 +347,18 @@ def _images_and_commands(bed: Bed) -> list[tuple[str, str, list[str]]]:
 @pytest.mark.soak
 @pytest.mark.usefixtures("pivoted")
 def test_one_node_is_restarted(bed):
-    _restart(bed.nodes[1:2])
+    restart(bed.nodes[1:2])
     heals(bed)
 
 
 @pytest.mark.soak
 @pytest.mark.usefixtures("pivoted")
 def test_all_nodes_are_restarted_at_once(bed):
-    _restart(bed.nodes)
+    restart(bed.nodes)
     heals(bed)
 
 
-def _restart(nodes: list[str]) -> None:
+def restart(nodes: list[str]) -> None:
     threads = [
         threading.Thread(
             target=subprocess.run,
@@ -401,7 +388,11 @@ def heals(bed: Bed) -> None:
 @pytest.mark.soak
 @pytest.mark.usefixtures("pivoted")
 def test_a_node_object_that_is_made_anew_gets_its_pods_back(bed):
-    node = bed.nodes[2]
+    gets_its_pods_back(bed, bed.nodes[2])
+
+
+def gets_its_pods_back(bed: Bed, node: str) -> None:
+    """Its Node object is deleted and registered anew; a pivot gives it its label again."""
     bed.kubectl("delete", "node", node)
     time.sleep(10)
     bed.node_exec("systemctl", "restart", "kubelet", node=node)

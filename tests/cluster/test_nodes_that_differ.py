@@ -5,8 +5,6 @@ Three nodes: the second one's scheduler has a flag, the third one's another name
 
 from __future__ import annotations
 
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -14,11 +12,15 @@ from bed.harness import Bed
 from cluster import looks
 from cluster.test_nodes import (
     KIND_CONFIG,
+    PIVOT,
+    REVERT,
+    gets_its_pods_back,
     heals,
     nothing_is_lost,
     on_all,
     on_none,
     probed,
+    restart,
     self_hosted,
 )
 
@@ -26,7 +28,6 @@ from kubectl_selfhost.controlplane.component import group_named_after
 
 __all__ = ["KIND_CONFIG"]
 
-PIVOT = ("pivot", "--yes", "--timeout=120s")
 IMAGE = "registry.k8s.io/kube-scheduler"
 
 pytestmark = [pytest.mark.alone, pytest.mark.soak, pytest.mark.timeout(1800)]
@@ -56,9 +57,7 @@ def ready(bed: Bed, node: str) -> list[dict]:
     return [
         pod
         for pod in looks.objects(bed, "pods", "-l", "component=kube-scheduler")
-        if pod["spec"]["nodeName"] == node
-        for condition in pod["status"].get("conditions", [])
-        if condition["type"] == "Ready" and condition["status"] == "True"
+        if pod["spec"]["nodeName"] == node and looks.is_ready(pod)
     ]
 
 
@@ -132,31 +131,21 @@ def test_a_roll_out_reaches_all_of_them(bed):
 
 def test_one_of_them_comes_back_after_a_restart_as_it_was(bed):
     second = bed.nodes[1]
-    subprocess.run(["docker", "restart", second], check=True, capture_output=True)
+    restart([second])
     heals(bed)
     assert "--v=3" in command(bed, second)
 
 
 def test_a_node_object_that_is_made_anew_gets_its_own_pods_back(bed):
     second = bed.nodes[1]
-    bed.kubectl("delete", "node", second)
-    time.sleep(10)
-    bed.node_exec("systemctl", "restart", "kubelet", node=second)
-    looks.eventually(lambda: bed.get("node", second), what="it is not registered again")
-    looks.eventually(
-        lambda: "the node has lost our label" in bed.selfhost("status", check=False).stdout,
-        what="status does not tell",
-    )
-    run = bed.selfhost(*PIVOT, check=False)
-    assert run.returncode == 0, str(run)
-    heals(bed)
+    gets_its_pods_back(bed, second)
     assert daemonsets(bed) == of_each_group(bed)
     assert "--v=3" in command(bed, second)
 
 
 def test_one_of_them_alone_goes_back_and_its_daemonsets_go(bed):
     third = bed.nodes[2]
-    run = bed.selfhost("revert", f"--node={third}", "--yes", "--timeout=120s", check=False)
+    run = bed.selfhost(*REVERT, f"--node={third}", check=False)
     assert run.returncode == 0, str(run)
     assert self_hosted(bed) == {**on_all(bed), third: set()}
     gone = f"-{group_named_after(third)}"
@@ -165,7 +154,7 @@ def test_one_of_them_alone_goes_back_and_its_daemonsets_go(bed):
 
 
 def test_the_others_go_back_too_each_as_it_was(bed):
-    run = bed.selfhost("revert", "--yes", "--timeout=120s", check=False)
+    run = bed.selfhost(*REVERT, check=False)
     assert run.returncode == 0, str(run)
     assert self_hosted(bed) == on_none(bed)
     assert daemonsets(bed) == set()

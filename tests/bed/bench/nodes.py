@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from bed import kindconfig
 from bed.harness import Bed
 
-NODES = 3
-KIND_CONFIG = "\n".join(
-    [
-        "kind: Cluster",
-        "apiVersion: kind.x-k8s.io/v1alpha4",
-        "nodes:",
-        *["- role: control-plane"] * NODES,
-    ]
-)
+KIND_CONFIG = kindconfig.control_planes(3)
 
 
 def measure(bed: Bed) -> dict[str, Any]:
