@@ -21,14 +21,14 @@ from kubectl_selfhost.names import (
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.node.orders import ManifestFile
-from kubectl_selfhost.workflow import recovering, ways
+from kubectl_selfhost.workflow import former_pods, recovering, ways
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod, StaticPod
 from kubectl_selfhost.workflow.journal import Journal, now
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.standby import wait_until_standing_by
 from kubectl_selfhost.workflow.step import Step
-from kubectl_selfhost.workflow.steps import CommonSteps, discard
+from kubectl_selfhost.workflow.steps import CommonSteps
 from kubectl_selfhost.workflow.ways import UNAVAILABLE, Choice
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class PivotSteps(CommonSteps):
             # Applied each time: it is what repairs a DaemonSet that was changed since. Not where it
             # serves on another node: what that one runs is not ours to change here.
             done=lambda: self._pivot.whole.in_use(component),
-            do=lambda: discard(self._cluster.apply(manifest)),
+            do=lambda: self._apply(component, manifest),
             undo=lambda: self._delete_daemonset(component),
         )
 
@@ -292,6 +292,13 @@ class PivotSteps(CommonSteps):
             retry_period=staticpod.retry_period(mirror),
             probe_address=probe_address(self._pivot.whole.daemonset(component))
             or PROBE_ADDRESSES[0],
+        )
+
+    def _apply(self, component: Component, manifest: dict) -> None:
+        applied = self._cluster.apply(manifest)
+        self.wait(
+            lambda: former_pods.are_gone(self._cluster, applied, self._node),
+            f"the pods of an earlier {component.daemonset} to end",
         )
 
     def _delete_daemonset(self, component: Component) -> None:

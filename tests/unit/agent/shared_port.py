@@ -69,10 +69,12 @@ def who(*addresses: str, times: int = 8) -> set[str]:
 
 
 class Clients:
-    """Clients that connect all the time; ``answers`` has who answered, or what went wrong."""
+    """Clients that connect all the time; ``answers`` has who answered, or what went wrong, and
+    ``by_client`` the same for each alone: only there the order is when it was asked."""
 
     def __init__(self, *addresses: str) -> None:
         self.answers: list[str] = []
+        self.by_client: dict[str, list[str]] = {address: [] for address in addresses}
         self._stopped = False
         self._threads = [threading.Thread(target=self._call, args=(a,)) for a in addresses]
         for thread in self._threads:
@@ -80,7 +82,9 @@ class Clients:
 
     def _call(self, address: str) -> None:
         while not self._stopped:
-            self.answers.append(ask(address))
+            answer = ask(address)
+            self.answers.append(answer)
+            self.by_client[address].append(answer)
 
     def __enter__(self) -> Clients:
         return self

@@ -23,7 +23,14 @@ class Objects:
         found = self._objects.get((kind.plural, name))
         return dict(found) if found and found["metadata"]["namespace"] == namespace else None
 
-    def list(self, kind: Kind, namespace: str, *, labels: str = "") -> list[dict[str, Any]]:
+    def list(
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        labels: str = "",
+        fields: str = "",
+    ) -> list[dict[str, Any]]:
         key, _, value = labels.partition("=")
         return [
             manifest
@@ -44,5 +51,8 @@ class Objects:
             raise Conflict("changed", status=409)
         self.put(manifest)
 
-    def delete(self, kind: Kind, name: str, namespace: str) -> bool:
+    def delete(self, kind: Kind, name: str, namespace: str, *, uid: str | None = None) -> bool:
+        found = self.find(kind, name, namespace)
+        if found is None or uid not in (None, found["metadata"].get("uid")):
+            return False
         return self._objects.pop((kind.plural, name), None) is not None
