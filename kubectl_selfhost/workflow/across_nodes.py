@@ -74,6 +74,10 @@ class AcrossNodes:
         for handover in begun:
             handover.stay()
         self._hand_over(ways_back, back)
+        # A new instance that wasn't Ready just now has no way back of its own: the DaemonSet
+        # controller replaces it when it comes to it.
+        for handover in self._handovers:
+            handover.wait_until_one_serves()
 
     def _expect(self, handover: BetweenRevisions, subject: Revision) -> None:
         """Nothing must keep the DaemonSet from saying again what it said: without a steward, clients

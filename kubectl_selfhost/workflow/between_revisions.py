@@ -70,6 +70,13 @@ class BetweenRevisions(HandOver[Revision]):
             )
             self._stop_steering()
 
+    def wait_until_one_serves(self) -> None:
+        """Waits until there is one instance on the node, whichever, but for those that are ending."""
+        with self._cluster.waiting(self._timeout):
+            self._wait(
+                self._conditions.one_serves, f"one {self.component} to serve alone", self._timeout
+            )
+
     def resume(self) -> None:
         """Lets a new instance go on that was stopped for the moment when it may lead."""
         with suppress(AgentGone):  # an agent that ends lets everybody go on

@@ -143,6 +143,16 @@ class Conditions:
             raise Waiting(phases)
         return True
 
+    def one_serves(self) -> bool:
+        """One DaemonSet's instance is Ready, and every other one is on its way out."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        found = [i for i in self.instances() if i.kind == DAEMONSET and not i.terminating]
+        if len(found) != 1 or not _ready(found):
+            phases = ", ".join(f"{i.pod} {_words(i)}" for i in found) or "no pod"
+            raise Waiting(phases)
+        return True
+
     def static_serves(self) -> bool:
         """The static instance is Ready."""
         from kubectl_selfhost.cluster.waits import Waiting

@@ -6,6 +6,8 @@ enum {
     SILENT_FIRST = 5000,
     SILENT_OTHER = 10000,   /* a DaemonSet's pod is soon there by itself, once there is an API */
     STAY = 30000,
+    STAY_FIRST = 75000,     /* an API server that can't look through the Services' addresses ends by
+                               itself, a minute after its start (start-service-ip-repair-controllers) */
     STAY_MAX = 300000,
     CALM = 600000,          /* so long after the last time, the next one is a first one again */
 };
@@ -41,6 +43,7 @@ enum guard_move guard_decide(struct guard_memory *memory, const struct guard_vie
     if (memory->stay == 0) {
         memory->stay = STAY;
     }
+    int64_t stay = view->is_first && memory->stay < STAY_FIRST ? STAY_FIRST : memory->stay;
     bool wanted = view->ours && view->copy_kept && !view->copy_in_place && !view->static_in_place &&
                   (view->is_first || view->first_listens);
     int64_t silent = lasting(wanted && view->listeners == 0, &memory->silent_since, view->now);
@@ -51,7 +54,7 @@ enum guard_move guard_decide(struct guard_memory *memory, const struct guard_vie
         memory->silent_since = 0;
         return PLACE;
     }
-    if (view->ours && view->copy_in_place && (view->static_in_place || beside >= memory->stay)) {
+    if (view->ours && view->copy_in_place && (view->static_in_place || beside >= stay)) {
         memory->beside_since = 0;
         return TAKE;
     }

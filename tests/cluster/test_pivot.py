@@ -124,7 +124,7 @@ def test_status_as_data(bed):
     assert (status["apiVersion"], status["kind"]) == ("kubectl-selfhost/v1alpha1", "Status")
 
 
-@pytest.mark.parametrize("component", reversed(looks.COMPONENTS))
+@pytest.mark.parametrize("component", list(reversed(looks.COMPONENTS)))
 def test_a_process_that_dies_is_started_again(bed, component):
     """By the kubelet alone: the API server's own pod needs no API to be started again."""
     daemonset = f"self-hosted-{component}"

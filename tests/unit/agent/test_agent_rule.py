@@ -78,13 +78,18 @@ def test_the_others_wait_for_the_first(moves):
 
 
 def test_a_copy_goes_when_two_have_listened_long_enough(moves):
-    assert moves(during(1, 60, FIRST + "i", 1)) == []
-    assert moves(during(1, 32, FIRST + "i", 2)) == [(31, "take")]
+    assert moves(during(1, 60, OTHER + "i", 1)) == []
+    assert moves(during(1, 32, OTHER + "i", 2)) == [(31, "take")]
+
+
+def test_the_first_ones_copy_stays_until_the_server_has_lived_a_minute(moves):
+    assert moves(during(1, 120, FIRST + "i", 1)) == []
+    assert moves(during(1, 77, FIRST + "i", 2)) == [(76, "take")]
 
 
 def test_two_that_listen_now_and_then_are_not_enough(moves):
-    looks = [*during(1, 30, FIRST + "i", 2), (30, FIRST + "i", 1)]
-    assert moves(looks + during(31, 60, FIRST + "i", 2)) == []
+    looks = [*during(1, 30, OTHER + "i", 2), (30, OTHER + "i", 1)]
+    assert moves(looks + during(31, 60, OTHER + "i", 2)) == []
 
 
 class Days:
@@ -133,7 +138,7 @@ def test_a_copy_that_is_needed_again_stays_longer_but_comes_as_soon(days):
     for _ in range(6):
         assert days.until("place", served=False) <= 6
         stays.append(days.until("take", served=True))
-    assert stays == [31, 61, 121, 241, 301, 301]
+    assert stays == [76, 76, 121, 241, 301, 301]
 
 
 def test_after_a_calm_time_it_is_a_first_time_again(days):
@@ -141,4 +146,4 @@ def test_after_a_calm_time_it_is_a_first_time_again(days):
     days.until("take", served=True)
     days.until("rest", served=True, limit=700)
     days.until("place", served=False)
-    assert days.until("take", served=True) == 31
+    assert days.until("take", served=True) == 76
