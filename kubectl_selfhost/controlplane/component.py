@@ -80,7 +80,7 @@ def group_of(node: dict) -> str:
 
 def group_named_after(node: str) -> str:
     """The group that nodes like ``node`` make, which is the first of them."""
-    if len(node) <= _LONGEST_GROUP:
+    if len(node) <= _LONGEST_GROUP and node != SHARED_BY_ALL:
         return node
     digest = hashlib.sha256(node.encode()).hexdigest()[:_DIGEST]
     return f"{node[: _LONGEST_GROUP - _DIGEST - 1].rstrip('-.')}-{digest}"

@@ -107,8 +107,8 @@ class NodePivot(NodePart):
             steps.standby(),
             *([steps.keep_address()] if bridge else []),
             *[steps.switch(handover) for handover in self.handovers],
+            steps.end_agent(),
             steps.static_ended(),
             *([steps.release_address()] if bridge else []),
-            steps.end_agent(),
             *([steps.settled(self.etcd_members)] if self.whole.several else []),
         ]

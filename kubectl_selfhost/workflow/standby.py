@@ -6,6 +6,7 @@ that isn't on the node, an admission policy that refuses the pod or changes it i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -118,10 +119,19 @@ def _events(cluster: Cluster, component: Component) -> str:
     """The latest warning that Kubernetes has about the DaemonSet or its pods, or nothing."""
     from kubectl_selfhost.cluster.kinds import EVENTS
 
+    # Not by the beginning alone: a group's DaemonSet has the shared one's name and more.
+    pod = re.compile(re.escape(component.daemonset) + "-[a-z0-9]{5}")
+
+    def is_meant(about: dict) -> bool:
+        name = about.get("name", "")
+        if about.get("kind") == "Pod":
+            return pod.fullmatch(name) is not None
+        return bool(name == component.daemonset)
+
     events = [
         event
         for event in cluster.list(EVENTS, NAMESPACE, fields="type=Warning")
-        if event.get("involvedObject", {}).get("name", "").startswith(component.daemonset)
+        if is_meant(event.get("involvedObject") or {})
     ]
     if not events:
         return ""

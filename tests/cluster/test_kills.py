@@ -26,9 +26,9 @@ STEPS = (
     "hand-over/kube-apiserver",
     "hand-over/kube-controller-manager",
     "hand-over/kube-scheduler",
+    f"end-agent/{NODE}",
     f"static-pods/{NODE}",
     f"release-address/{NODE}",
-    f"end-agent/{NODE}",
 )
 PIVOT = ("pivot", "--yes", "--timeout=90s")
 

@@ -15,6 +15,7 @@ from kubectl_selfhost.controlplane.component import (
     Component,
     group_named_after,
 )
+from kubectl_selfhost.names import SHARED_BY_ALL
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
 from kubectl_selfhost.workflow.situation import Situation
 
@@ -131,9 +132,12 @@ def test_a_node_that_advertises_another_address_has_its_own_and_the_others_share
     assert "--advertise-address=192.0.2.7" in command
 
 
-@pytest.mark.parametrize("node", ["cp-1", "a-control-plane-node-with-a-very-long.name.example.org"])
+@pytest.mark.parametrize(
+    "node", ["cp-1", "true", "a-control-plane-node-with-a-long.name.example.org"]
+)
 def test_a_groups_name_fits_a_label(node: str):
     group = group_named_after(node)
+    assert group != SHARED_BY_ALL
     for component in COMPONENTS:
         name = component.of(group).daemonset
         assert len(name) <= 63
