@@ -114,6 +114,7 @@ def _rehearse(cluster: Any, options: Any, *, on_server: bool, output: str) -> No
 
 def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
     from kubectl_selfhost.workflow import pivoting
+    from kubectl_selfhost.workflow.pivot import BEFORE_A_RESET
 
     if _is_done(cluster, options):
         return
@@ -138,6 +139,7 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
                 for directory, names in result.kept.items()
             ],
             "`kubeadm upgrade` no longer applies to this control plane.",
+            *([BEFORE_A_RESET] if prepared.pivot.several else []),
             "After a reboot of the node its guardian brings the API back by itself."
             if options.reboot_recovery
             else "After a reboot of the node the API does not come back by itself "

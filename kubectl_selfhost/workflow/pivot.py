@@ -36,6 +36,12 @@ _FALLS_BACK = (
     "without the API and without this machine."
 )
 _AFTERWARDS = "Afterwards `kubeadm upgrade` no longer knows this control plane."
+#: kubeadm takes a node without kube-apiserver.yaml for a worker: it looks for the etcd member of no
+#: address, finds none, and says nothing (1.37: reset.go, RemoveStackedEtcdMemberFromCluster).
+BEFORE_A_RESET = (
+    "Before `kubeadm reset` of a node: `kubectl selfhost revert --node NAME`, or its etcd member "
+    "stays in the cluster and counts for the quorum."
+)
 _AFTER_A_REBOOT = {
     True: "After a reboot of the node, a static pod of ours (the guardian) starts a copy of the API "
     "server, until the DaemonSet's own is up again.",
@@ -236,6 +242,7 @@ class Pivot:
                 *([_ONE_AFTER_THE_OTHER] if len(self.nodes) > 1 else []),
                 _FALLS_BACK,
                 _AFTERWARDS,
+                *([BEFORE_A_RESET] if self.several else []),
                 _AFTER_A_REBOOT[self.options.reboot_recovery],
             ],
         )

@@ -410,6 +410,8 @@ def gets_its_pods_back(bed: Bed, node: str) -> None:
 @pytest.mark.usefixtures("pivoted")
 def test_a_node_that_leaves_and_joins_again_is_taken_in(bed):
     first, node = bed.nodes[0], bed.nodes[2]
+    run = bed.selfhost(*REVERT, f"--node={node}", check=False)
+    assert run.returncode == 0, str(run)
     bed.node_exec("kubeadm", "reset", "--force", node=node)
     bed.kubectl("delete", "node", node)
     looks.eventually(  # its pods go some time after it
