@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import change
+from kubectl_selfhost.controlplane.daemonset import is_rolled_out
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.workflow.between_revisions import BetweenRevisions, Revision, put_back
 from kubectl_selfhost.workflow.ways import SHARED, Choice
 
@@ -78,6 +80,27 @@ class AcrossNodes:
         # controller replaces it when it comes to it.
         for handover in self._handovers:
             handover.wait_until_one_serves()
+        self._wait_until_rolled_out()
+
+    def _wait_until_rolled_out(self) -> None:
+        """Who runs another command then isn't told that the DaemonSet is being rolled out."""
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+        from kubectl_selfhost.cluster.waits import Waiting, wait_until
+
+        name = self._handovers[0].component.daemonset
+
+        def check() -> bool:
+            if not is_rolled_out(self._cluster.get(DAEMONSETS, name, NAMESPACE)):
+                raise Waiting(f"the pods of DaemonSet {name} are not all as they were yet")
+            return True
+
+        with self._cluster.waiting(self._timeout):
+            wait_until(
+                check,
+                what=f"DaemonSet {name} to be as it was",
+                timeout=self._timeout,
+                tell=self._tell,
+            )
 
     def _expect(self, handover: BetweenRevisions, subject: Revision) -> None:
         """Nothing must keep the DaemonSet from saying again what it said: without a steward, clients

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from objects import Objects
 
@@ -31,6 +33,9 @@ def image_of(one: dict) -> str:
 class Cluster(Objects):
     def get(self, kind, name, namespace):
         return self.find(kind, name, namespace)
+
+    def waiting(self, seconds):
+        return nullcontext()
 
     @property
     def image(self) -> str:
