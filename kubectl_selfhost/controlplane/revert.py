@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 from kubectl_selfhost.controlplane import flags as component_flags
 from kubectl_selfhost.controlplane import staticpod
@@ -62,6 +63,9 @@ _AS_BEFORE = (
     "schedulerName",
     "tolerations",
 )
+_FROM_THE_API = (
+    *("configMap", "secret", "configMapRef", "secretRef", "configMapKeyRef", "secretKeyRef"),
+)
 _STARTUP = ("initialDelaySeconds", "periodSeconds", "failureThreshold")
 _VARIABLE = re.compile(r"\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 
@@ -97,6 +101,8 @@ def from_daemonset(
     container = staticpod.component_container(pod)
     if component == APISERVER:
         _advertise(container, _main_before(before), address)
+        if before is None:
+            _tell_kubeadm(pod)
         _probe(container, before, pod, address=address, probe_host=probe_host)
     component_flags.with_flag(container, "permit-port-sharing", "true")
     _start_as_before(container, _main_before(before) if before else None)
@@ -125,8 +131,10 @@ def _metadata(component: Component, template: dict, before: dict | None) -> dict
         for key, value in (template.get("annotations") or {}).items()
         if key not in _OF_ROLL_OUTS
     }
-    known = (before or {}).get("metadata", {})
-    if before is not None and ADVERTISE_ADDRESS_ANNOTATION not in known.get("annotations", {}):
+    known = (before or {}).get("metadata", {}).get("annotations", {})
+    if ADVERTISE_ADDRESS_ANNOTATION in known:  # a DaemonSet of several nodes can't say it
+        annotations.setdefault(ADVERTISE_ADDRESS_ANNOTATION, known[ADVERTISE_ADDRESS_ANNOTATION])
+    elif before is not None:
         annotations.pop(ADVERTISE_ADDRESS_ANNOTATION, None)
     return {
         "name": component.name,
@@ -145,11 +153,22 @@ def _take_off_ours(spec: dict) -> None:
         spec.pop(field, None)
 
 
+def _fields(value: Any) -> Iterator[str]:
+    """The names of all fields in it, however deep."""
+    if isinstance(value, dict):
+        yield from value
+        for one in value.values():
+            yield from _fields(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _fields(one)
+
+
 def _refuse_what_only_the_api_has(component: Component, spec: dict) -> None:
     """The kubelet runs a static pod without the API: it can't fetch anything for it."""
-    text = json.dumps(spec)
-    for field in ("configMap", "secret", "configMapRef", "secretRef", "configMapKeyRef"):
-        if f'"{field}"' in text:
+    named = set(_fields(spec))
+    for field in _FROM_THE_API:
+        if field in named:
             raise SelfhostError(
                 f"The DaemonSet of {component} refers to a Secret or a ConfigMap ({field}), which "
                 "no static pod may.",
@@ -237,6 +256,13 @@ def _start_as_before(container: dict, former: dict | None) -> None:
     elif former is None and seconds > _KUBEADM_DELAY + _KUBEADM_PERIOD:
         failures = -(-(seconds - _KUBEADM_DELAY) // _KUBEADM_PERIOD)
         probe.update(zip(_STARTUP, (_KUBEADM_DELAY, _KUBEADM_PERIOD, failures), strict=True))
+
+
+def _tell_kubeadm(pod: dict) -> None:
+    """Writes kubeadm's annotation, without which it knows no control-plane node."""
+    endpoint = staticpod.advertise_endpoint(pod)
+    if endpoint:
+        pod["metadata"]["annotations"].setdefault(ADVERTISE_ADDRESS_ANNOTATION, endpoint)
 
 
 def _advertise(container: dict, former: dict, address: str) -> None:

@@ -68,8 +68,7 @@ def bed(kit, etcd: str, tmp_path_factory: pytest.TempPathFactory):
     name, folder = f"{pytestkind.PREFIX}{os.getpid()}-beside", tmp_path_factory.mktemp("beside")
     with pytestkind.running(kit, name, folder, yaml.safe_dump(config)) as made:
         assert "etcd.yaml" not in looks.manifest_files(made)
-        images = made.node_exec("crictl", "images", "--output=json")
-        tags = [tag for one in json.loads(images)["images"] for tag in one["repoTags"]]
+        tags = made.node_exec("ctr", "-n", "k8s.io", "images", "ls", "-q").split()
         other = {
             "apiVersion": "v1",
             "kind": "Pod",

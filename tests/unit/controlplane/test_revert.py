@@ -50,6 +50,33 @@ def test_there_and_back_it_means_the_same(manifest, version, component) -> None:
     assert differences(pod, back) == [SHARING.format(component)]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_kubeadm_finds_the_address_where_a_daemonset_of_several_nodes_could_not_say_it(
+    manifest, kept: bool
+) -> None:
+    """kubeadm reset and upgrade read it from the pod; without it they take the node for a worker."""
+    pod = manifest("1.37", APISERVER)
+    own = address(pod)
+    nodes = [
+        NodeFacts("cp-1", own, own, "amd64"),
+        NodeFacts("cp-2", "10.0.0.9", "10.0.0.9", "amd64"),
+    ]
+    daemonset = build(APISERVER, pod, nodes=nodes, agent=AGENT)
+    template = daemonset["spec"]["template"]
+    assert ADVERTISE_ADDRESS_ANNOTATION not in template["metadata"].get("annotations", {})
+    back = from_daemonset(APISERVER, daemonset, pod if kept else None, address=own)
+    assert back["metadata"]["annotations"][ADVERTISE_ADDRESS_ANNOTATION] == f"{own}:6443"
+
+
+def test_a_volume_may_be_called_secret(manifest) -> None:
+    pod = manifest("1.37", SCHEDULER)
+    pod["spec"]["volumes"].append({"name": "secret", "hostPath": {"path": "/x"}})
+    assert from_daemonset(SCHEDULER, built(SCHEDULER, pod), pod)
+    pod["spec"]["volumes"].append({"name": "x", "secret": {"secretName": "x"}})
+    with pytest.raises(SelfhostError, match="secret"):
+        from_daemonset(SCHEDULER, built(SCHEDULER, pod), pod)
+
+
 @for_any(static_pods())
 def test_whatever_people_have_patched(pod) -> None:
     component = staticpod.component_of(pod)
