@@ -150,13 +150,19 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
 
 
 def _is_done(cluster: Any, options: Any) -> bool:
-    from kubectl_selfhost.workflow import pivoting
+    from kubectl_selfhost.workflow import nodes, pivoting
     from kubectl_selfhost.workflow.situation import read_situation
 
-    if not pivoting.nothing_to_do(cluster, read_situation(cluster), options):
+    situation = read_situation(cluster)
+    if not pivoting.nothing_to_do(cluster, situation, options):
         return False
     what = "The control plane is" if len(options.components) == len(pages.NAMES) else "That is"
     pages.say(f"{what} already self-hosted; nothing was changed. See `kubectl selfhost status`.")
+    for name in nodes.left_alone(situation):
+        pages.say(
+            f"Node {name} has the control-plane label, and no static pods: it was left alone. If it "
+            "has just joined, its static pods are still to come: then do this again."
+        )
     return True
 
 

@@ -431,6 +431,10 @@ def test_a_node_that_leaves_and_joins_again_is_taken_in(bed):
         check=True,
         timeout=600,
     )  # fmt: skip
+    looks.eventually(  # kubeadm doesn't wait for them
+        lambda: "partly pivoted: 6 of 9" in bed.selfhost("status", check=False).stdout,
+        what="status does not show its static pods",
+    )
     run = bed.selfhost(*PIVOT, check=False)
     assert run.returncode == 0, str(run)
     assert self_hosted(bed) == on_all(bed)
