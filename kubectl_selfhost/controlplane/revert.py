@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
 
 from kubectl_selfhost.controlplane import flags as component_flags
 from kubectl_selfhost.controlplane import staticpod
@@ -64,7 +63,12 @@ _AS_BEFORE = (
     "tolerations",
 )
 _FROM_THE_API = (
-    *("configMap", "secret", "configMapRef", "secretRef", "configMapKeyRef", "secretKeyRef"),
+    "configMap",
+    "secret",
+    "configMapRef",
+    "secretRef",
+    "configMapKeyRef",
+    "secretKeyRef",
 )
 _STARTUP = ("initialDelaySeconds", "periodSeconds", "failureThreshold")
 _VARIABLE = re.compile(r"\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
@@ -89,7 +93,7 @@ def from_daemonset(
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(component, template.get("metadata") or {}, before),
+        "metadata": _metadata(component, template.get("metadata") or {}),
         "spec": template["spec"],
     }
     spec = pod["spec"]
@@ -101,9 +105,8 @@ def from_daemonset(
     container = staticpod.component_container(pod)
     if component == APISERVER:
         _advertise(container, _main_before(before), address)
-        if before is None:
-            _tell_kubeadm(pod)
         _probe(container, before, pod, address=address, probe_host=probe_host)
+    _tell_kubeadm(component, pod, before)
     component_flags.with_flag(container, "permit-port-sharing", "true")
     _start_as_before(container, _main_before(before) if before else None)
     for one, former in _pairs(spec, before):
@@ -124,18 +127,13 @@ def other_probe_address(daemonset: dict) -> str:
     return next(one for one in PROBE_ADDRESSES if one not in hosts)
 
 
-def _metadata(component: Component, template: dict, before: dict | None) -> dict:
+def _metadata(component: Component, template: dict) -> dict:
     labels = {k: v for k, v in (template.get("labels") or {}).items() if k != "k8s-app"}
     annotations = {
         key: value
         for key, value in (template.get("annotations") or {}).items()
         if key not in _OF_ROLL_OUTS
     }
-    known = (before or {}).get("metadata", {}).get("annotations", {})
-    if ADVERTISE_ADDRESS_ANNOTATION in known:  # a DaemonSet of several nodes can't say it
-        annotations.setdefault(ADVERTISE_ADDRESS_ANNOTATION, known[ADVERTISE_ADDRESS_ANNOTATION])
-    elif before is not None:
-        annotations.pop(ADVERTISE_ADDRESS_ANNOTATION, None)
     return {
         "name": component.name,
         "namespace": NAMESPACE,
@@ -153,22 +151,11 @@ def _take_off_ours(spec: dict) -> None:
         spec.pop(field, None)
 
 
-def _fields(value: Any) -> Iterator[str]:
-    """The names of all fields in it, however deep."""
-    if isinstance(value, dict):
-        yield from value
-        for one in value.values():
-            yield from _fields(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _fields(one)
-
-
 def _refuse_what_only_the_api_has(component: Component, spec: dict) -> None:
     """The kubelet runs a static pod without the API: it can't fetch anything for it."""
-    named = set(_fields(spec))
+    text = json.dumps(spec)
     for field in _FROM_THE_API:
-        if field in named:
+        if f'"{field}":' in text:  # a field's name, and no value: a volume may be called so
             raise SelfhostError(
                 f"The DaemonSet of {component} refers to a Secret or a ConfigMap ({field}), which "
                 "no static pod may.",
@@ -258,11 +245,19 @@ def _start_as_before(container: dict, former: dict | None) -> None:
         probe.update(zip(_STARTUP, (_KUBEADM_DELAY, _KUBEADM_PERIOD, failures), strict=True))
 
 
-def _tell_kubeadm(pod: dict) -> None:
-    """Writes kubeadm's annotation, without which it knows no control-plane node."""
-    endpoint = staticpod.advertise_endpoint(pod)
-    if endpoint:
-        pod["metadata"]["annotations"].setdefault(ADVERTISE_ADDRESS_ANNOTATION, endpoint)
+def _tell_kubeadm(component: Component, pod: dict, before: dict | None) -> None:
+    """Has kubeadm's annotation of the address, which a DaemonSet of several nodes can't say, where it
+    was before; where that is lost, as kubeadm would write it."""
+    annotations = pod["metadata"]["annotations"]
+    if before is not None:
+        known = before.get("metadata", {}).get("annotations", {})
+        endpoint = known.get(ADVERTISE_ADDRESS_ANNOTATION)
+        if endpoint is None:
+            annotations.pop(ADVERTISE_ADDRESS_ANNOTATION, None)
+    else:
+        endpoint = staticpod.advertise_endpoint(pod) if component == APISERVER else None
+    if endpoint is not None:
+        annotations.setdefault(ADVERTISE_ADDRESS_ANNOTATION, endpoint)
 
 
 def _advertise(container: dict, former: dict, address: str) -> None:

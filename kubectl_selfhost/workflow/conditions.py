@@ -135,23 +135,11 @@ class Conditions:
 
     def old_serves(self) -> bool:
         """The old instance is Ready, or a successor like it, and no new one is beside it."""
-        from kubectl_selfhost.cluster.waits import Waiting
-
-        found = [i for i in self.instances() if i.kind == DAEMONSET]
-        if len(found) != 1 or not _ready(found):
-            phases = ", ".join(f"{i.pod} {_words(i)}" for i in found) or "no pod"
-            raise Waiting(phases)
-        return True
+        return _is_one([i for i in self.instances() if i.kind == DAEMONSET])
 
     def one_serves(self) -> bool:
         """One DaemonSet's instance is Ready, and every other one is on its way out."""
-        from kubectl_selfhost.cluster.waits import Waiting
-
-        found = [i for i in self.instances() if i.kind == DAEMONSET and not i.terminating]
-        if len(found) != 1 or not _ready(found):
-            phases = ", ".join(f"{i.pod} {_words(i)}" for i in found) or "no pod"
-            raise Waiting(phases)
-        return True
+        return _is_one([i for i in self.instances() if i.kind == DAEMONSET and not i.terminating])
 
     def static_serves(self) -> bool:
         """The static instance is Ready."""
@@ -200,6 +188,16 @@ def instances_on(cluster: Cluster, component: Component, node: str) -> list[Inst
 
 def _ready(instances: list[Instance]) -> bool:
     return any(instance.ready for instance in instances)
+
+
+def _is_one(found: list[Instance]) -> bool:
+    """True for one instance that is Ready; raises Waiting with all that there are."""
+    from kubectl_selfhost.cluster.waits import Waiting
+
+    if len(found) != 1 or not _ready(found):
+        phases = ", ".join(f"{i.pod} {_words(i)}" for i in found) or "no pod"
+        raise Waiting(phases)
+    return True
 
 
 def _words(instance: Instance) -> str:
