@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import pod as agent_pod
-from kubectl_selfhost.node.orders import Orders
+from kubectl_selfhost.node.orders import LOOKS, Orders
 from kubectl_selfhost.node.pod import NodeTarget
 
 if TYPE_CHECKING:
@@ -50,13 +50,25 @@ class AgentGone(AgentError):
         )
 
 
-class NodeAgent(Orders):
-    """The agent of one node: its pod, and its ear for orders."""
+def _anything() -> None:
+    """Permit every order."""
 
-    def __init__(self, cluster: Cluster, target: NodeTarget) -> None:
+
+class NodeAgent(Orders):
+    """The agent of one node: its pod, and its ear for orders.
+
+    ``may_order`` is called before each order that changes something on the node, and again before
+    each repetition of such an order. It raises SelfhostError if this run may not give the order,
+    for example because another run has the Lease; then nothing is sent.
+    """
+
+    def __init__(
+        self, cluster: Cluster, target: NodeTarget, *, may_order: Callable[[], None] = _anything
+    ) -> None:
         self.cluster = cluster
         self.target = target
         self.pod = agent_pod.pod_name(target.node)
+        self._may_order = may_order
 
     def find(self) -> dict | None:
         """The agent's pod, or None."""
@@ -118,6 +130,8 @@ class NodeAgent(Orders):
             return time.monotonic() - began >= seconds
 
         while True:
+            if words[1] not in LOOKS:
+                self._may_order()
             try:
                 result = self.cluster.exec(self.pod, agent_pod.CONTAINER, words, timeout=15.0)
                 answer: dict = json.loads(result.stdout)

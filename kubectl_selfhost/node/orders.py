@@ -14,6 +14,9 @@ from kubectl_selfhost.node.pod import NodeTarget
 #: proxies that take no more than 8 KiB of it.
 _PART = 3072
 
+#: The commands that only look. Every other one changes something on the node.
+LOOKS = frozenset({"status", "list", "can-share"})
+
 _LOGS = agent_pod.HOST + "/var/log/pods"
 
 
