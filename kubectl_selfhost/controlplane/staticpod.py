@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from kubectl_selfhost.controlplane import durations
 from kubectl_selfhost.controlplane import flags as component_flags
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.defaults import (
@@ -31,8 +32,6 @@ _LIMIT_RANGER = "kubernetes.io/limit-ranger"
 _LIMIT_RANGER_SET = re.compile(
     r"(?P<resources>[^;:]+) (?P<kind>request|limit) for (?:init )?container (?P<name>[a-z0-9-]+)"
 )
-#: The part of Go's durations that anybody gives to a leader election: 1m30s, 2s, 500ms.
-_DURATION = re.compile(r"(?:([\d.]+)m)?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 _VARIABLE = re.compile(r"\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 
 
@@ -166,11 +165,8 @@ def retry_period(pod: dict) -> float:
     """
     if not leader_elects(pod):
         return 0.0
-    given = _DURATION.fullmatch(flags(pod).get("leader-elect-retry-period", ""))
-    if given is None or not any(given.groups()):
-        return 2.0
-    minutes, seconds, milliseconds = (float(part or 0) for part in given.groups())
-    return 60 * minutes + seconds + milliseconds / 1000
+    given = durations.seconds(flags(pod).get("leader-elect-retry-period", ""))
+    return 2.0 if given is None else given
 
 
 def _environment(pod: dict, container: dict) -> dict[str, str]:
