@@ -109,8 +109,7 @@ def _rehearse(cluster: Any, options: Any, *, how: str, output: str) -> None:
     with Progress() as progress:
         prepared = rolling.prepare(cluster, options, observer=progress)
     if output:
-        rollout = prepared.rollout
-        pages.print_manifests([rollout.after(c) for c in options.components], output)
+        pages.print_manifests(prepared.rollout.manifests(), output)
     else:
         pages.print_plan(prepared.plan, file=sys.stdout)
     pages.say(f"Nothing was changed (--dry-run={how}).")
@@ -126,8 +125,7 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
         pages.ask(yes=yes)
         result = rolling.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
     if output:
-        rollout = prepared.rollout
-        pages.print_manifests([rollout.after(c) for c in options.components], output)
+        pages.print_manifests(prepared.rollout.manifests(), output)
     pages.print_summary(
         cluster,
         "The roll-out is done.",

@@ -90,6 +90,10 @@ class Rollout:
             self.before(component), component, self.options.change, now=self.stamp
         )
 
+    def manifests(self) -> list[dict]:
+        """Return every DaemonSet as it will be, those of each group of nodes among them."""
+        return [self.after(component) for component in self.components()]
+
     def differences(self) -> dict[str, list[str]]:
         """What will be different in the pods of each component, in words; by group where nodes
         have DaemonSets of their own."""
