@@ -31,7 +31,7 @@ def settle(cluster: Cluster, *, timeout: float, observer: Observer) -> None:
     situation = read_situation(cluster)
     for node in situation.nodes:
         _settle_node(cluster, situation, node["metadata"]["name"], timeout, observer)
-    if service_address.is_spare(cluster):
+    if service_address.is_kept(cluster) and not service_address.missing(cluster):
         service_address.release(cluster)
 
 

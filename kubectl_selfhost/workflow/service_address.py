@@ -1,8 +1,9 @@
-"""Keeps the address of the Service ``kubernetes`` while its apiserver changes hands.
+"""Keeps the address of the Service ``kubernetes`` while its API server changes hands.
 
-An apiserver that stops takes the node's address out of the EndpointSlice ``kubernetes``, and its
-successor puts it back at its next tick, up to 10 s later: meanwhile kube-proxy refuses whoever calls
-the Service. A second EndpointSlice of our own bridges that; the apiservers look at theirs alone.
+An API server that is told to end takes the node's address out of the EndpointSlice ``kubernetes``.
+Its successor, or the one that stays after a failure, puts it back at its next tick, up to 10 s
+later: meanwhile kube-proxy refuses whoever calls the Service. A second EndpointSlice of our own
+bridges that; the API servers look at theirs alone. It goes only when the address is back in theirs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Collection
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.names import FIELD_MANAGER
+from kubectl_selfhost.cluster.waits import Waiting
+from kubectl_selfhost.controlplane.component import APISERVER
+from kubectl_selfhost.controlplane.instance import instances_of
+from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -23,44 +27,69 @@ NAME = "kubernetes-kubectl-selfhost"
 
 
 def keep(cluster: Cluster, addresses: Collection[str]) -> bool:
-    """Adds our EndpointSlice with those ``addresses`` that the Service has; False where it has none (an
-    apiserver that doesn't keep the Service's endpoints itself: --endpoint-reconciler-type=none)."""
+    """Add our EndpointSlice with those ``addresses`` that the Service has, and with what an earlier
+    run keeps there that no API server has put back.
+
+    Return False where the Service has none of them (an API server that doesn't keep the Service's
+    endpoints itself: --endpoint-reconciler-type=none).
+    """
     for theirs in _slices(cluster):
         kept = [address for address in addresses if address in _addresses(theirs)]
         if theirs["metadata"]["name"] != NAME and kept:
-            cluster.apply(_ours(theirs, kept))
+            cluster.apply(_ours(theirs, sorted({*kept, *missing(cluster)})))
             return True
     return False
 
 
 def is_kept(cluster: Cluster, addresses: Collection[str] = ()) -> bool:
-    """Whether our EndpointSlice is there, with all of ``addresses``."""
+    """Return whether our EndpointSlice is there, with all of ``addresses``."""
     from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 
     found = cluster.find(ENDPOINTSLICES, NAME, _NAMESPACE)
     return found is not None and set(addresses) <= set(_addresses(found))
 
 
-def is_back(cluster: Cluster, address: str) -> bool:
-    """Whether an apiserver has put ``address`` into an EndpointSlice that isn't ours."""
-    return any(
-        address in _addresses(one) for one in _slices(cluster) if one["metadata"]["name"] != NAME
-    )
+def missing(cluster: Cluster) -> list[str]:
+    """Return the addresses of our EndpointSlice that no API server has in its own: none where all
+    are back, and where our EndpointSlice is gone."""
+    kept: set[str] = set()
+    theirs: set[str] = set()
+    for one in _slices(cluster):
+        (kept if one["metadata"]["name"] == NAME else theirs).update(_addresses(one))
+    return sorted(kept - theirs)
 
 
-def is_spare(cluster: Cluster) -> bool:
-    """Whether our EndpointSlice is there, and another one has an address, too."""
-    found = _slices(cluster)
-    return any(one["metadata"]["name"] == NAME for one in found) and any(
-        _addresses(one) for one in found if one["metadata"]["name"] != NAME
-    )
+def require_back(cluster: Cluster) -> bool:
+    """Return True when our EndpointSlice may go; raise Waiting with the reason why it may not.
+
+    An API server takes its node's address out twice (kubernetesservice/controller.go, 1.25 to 1.37):
+    soon after it listens, which its /readyz waits for, and as it is told to end. So the address
+    stays only where the server answers /readyz first, and no second one runs on its node that will
+    be told to end.
+    """
+    from kubectl_selfhost.cluster.kinds import PODS
+
+    pods = [pod for pod in cluster.list(PODS, NAMESPACE) if not _has_ended(pod)]
+    running = [one.node for one in instances_of(pods, APISERVER) if not one.waiting_for_port]
+    for node in running:
+        if running.count(node) > 1:
+            raise Waiting(f"two API servers run on {node}")
+    cluster.raw("GET", "/readyz")
+    absent = missing(cluster)
+    if absent:
+        raise Waiting(f"no API server has put {', '.join(absent)} back into the Service yet")
+    return True
 
 
 def release(cluster: Cluster) -> None:
-    """Takes our EndpointSlice away."""
+    """Delete our EndpointSlice."""
     from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 
     cluster.delete(ENDPOINTSLICES, NAME, _NAMESPACE)
+
+
+def _has_ended(pod: dict) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
 
 
 def _slices(cluster: Cluster) -> list[dict]:

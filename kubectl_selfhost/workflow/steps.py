@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node.agent import NodeAgent
@@ -17,6 +19,11 @@ from kubectl_selfhost.workflow.step import Step
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
+
+
+#: Seconds. An API server that stays puts its address back within 10 s; one that drains beside it, with
+#: open watches, ends after 30 s.
+ADDRESS_LIMIT = 60.0
 
 
 class CommonSteps:
@@ -62,42 +69,53 @@ class CommonSteps:
         )
 
     def keep_address(self, *others: str) -> Step:
-        """Of this node's apiserver, and ``others`` that change hands meanwhile."""
+        """Keep the address of this node's API server, and ``others`` that change hands meanwhile."""
         addresses = (self._address, *others)
         # A plan for several nodes says each step once.
         which = f"{self._node}'s address" if self._hosts and not others else ", ".join(addresses)
         return Step(
             name="keep-addresses" if others else f"keep-address/{self._node}",
             title=f"Keep {which} in the Service kubernetes, by an EndpointSlice of our own",
-            why="an apiserver that stops takes it out, and the next one is seconds late with it",
+            why="a stopping API server removes the address; its successor adds it up to 10 s later",
             done=lambda: service_address.is_kept(self._cluster, addresses),
             do=lambda: discard(service_address.keep(self._cluster, addresses)),
-            undo=lambda: service_address.release(self._cluster),
+            undo=self._give_address_back,
         )
 
     def release_address(self, *others: str) -> Step:
-        """Of the same addresses."""
-        addresses = (self._address, *others)
-
-        def are_back() -> bool:
-            from kubectl_selfhost.cluster.waits import Waiting
-
-            for address in addresses:
-                if not service_address.is_back(self._cluster, address):
-                    raise Waiting(f"{address} is not back in the Service kubernetes yet")
-            return True
-
-        def release() -> None:
-            self.wait(are_back, f"{', '.join(addresses)} to be back in the Service kubernetes")
-            service_address.release(self._cluster)
-
+        """Delete that EndpointSlice, once the addresses are back."""
         return Step(
             name="release-addresses" if others else f"release-address/{self._node}",
-            title="Take that EndpointSlice away, once the new apiserver has its own",
-            why="from then on the apiserver keeps the Service's address by itself",
+            title="Delete that EndpointSlice, once the API server has put the address back",
+            why="from then on the API server keeps the Service's address by itself",
             done=lambda: not service_address.is_kept(self._cluster),
-            do=release,
+            do=lambda: self._release_address(self._timeout),
         )
+
+    def _release_address(self, limit: float) -> None:
+        wait_until(
+            lambda: service_address.require_back(self._cluster),
+            what="the API server to have its address in the Service kubernetes",
+            timeout=limit,
+            tell=self._tell,
+        )
+        service_address.release(self._cluster)
+
+    def _give_address_back(self) -> None:
+        """Delete our EndpointSlice as soon as that leaves the Service an address.
+
+        Raise SelfhostError where no API server puts the address back in time: then our EndpointSlice
+        keeps it, and the next run deletes it.
+        """
+        if not service_address.is_kept(self._cluster):
+            return
+        try:
+            self._release_address(min(self._timeout, ADDRESS_LIMIT))
+        except TimedOut as late:
+            raise SelfhostError(
+                f"After {late.seconds:.0f} s {late.why or 'the address is not back'}; EndpointSlice "
+                f"{service_address.NAME} keeps it, and the next run deletes that."
+            ) from late
 
     def end_agent(self) -> Step:
         return Step(
@@ -125,8 +143,6 @@ class CommonSteps:
 
     def _serves(self) -> bool:
         """Every component has a Ready instance on the node, and the API answers where we call it."""
-        from kubectl_selfhost.cluster.waits import Waiting
-
         for component in COMPONENTS:
             found = instances_on(self._cluster, component, self._node)
             if not any(instance.ready for instance in found):
@@ -140,8 +156,6 @@ class CommonSteps:
 
     def wait(self, check: Callable[[], bool], what: str) -> None:
         """Waits for ``check`` as ``wait_until`` does, and tells what for."""
-        from kubectl_selfhost.cluster.waits import wait_until
-
         wait_until(check, what=what, timeout=self._timeout, tell=self._tell)
 
     def stop_agent(self) -> None:

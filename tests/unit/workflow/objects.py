@@ -37,7 +37,7 @@ class Objects:
             for (plural, _), manifest in self._objects.items()
             if plural == kind.plural
             and manifest["metadata"]["namespace"] == namespace
-            and manifest["metadata"].get("labels", {}).get(key) == value
+            and (not key or manifest["metadata"].get("labels", {}).get(key) == value)
         ]
 
     def apply(self, manifest: dict[str, Any]) -> None:
