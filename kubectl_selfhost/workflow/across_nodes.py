@@ -48,13 +48,27 @@ class AcrossNodes:
 
         Raises HandOverFailed with the reason; whoever runs it then calls ``undo``.
         """
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
-
         self._subjects = subjects
         for handover in self._handovers:
             handover.expect(subjects[handover.node])
-        self._cluster.replace(DAEMONSETS, next(iter(subjects.values())).after)
+        self._change(next(iter(subjects.values())))
         self._hand_over(self._handovers, subjects)
+
+    def _change(self, subject: Revision) -> None:
+        """Change the DaemonSet, unless somebody else has changed it since the plan was made.
+
+        Its controller writes its status now and then, so its resourceVersion may be another one.
+        """
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        name = subject.before["metadata"]["name"]
+        current = self._cluster.get(DAEMONSETS, name, NAMESPACE)
+        if current["spec"] != subject.before["spec"]:
+            raise SelfhostError(
+                f"DaemonSet {name} was changed by somebody else since the plan was made.",
+                "Look at the change, then run `kubectl selfhost rollout` again.",
+            )
+        self._cluster.replace(DAEMONSETS, {**current, "spec": subject.after["spec"]})
 
     def undo(self) -> None:
         """Has the DaemonSet say again what it said, unless the new instances serve everywhere."""

@@ -169,3 +169,17 @@ def test_what_can_not_be_steered_goes_back_all_the_same(cluster, did):
 def test_before_anything_was_begun_there_is_nothing_to_undo(cluster, did):
     rolled(cluster, did, HandOver("a", did, cluster)).undo()
     assert did == []
+
+
+def test_a_daemonset_whose_status_alone_was_written_is_changed(cluster, did):
+    cluster.put({**daemonset("v1"), "status": {"numberAvailable": 1}})
+    rolled(cluster, did, HandOver("a", did, cluster)).do(subjects("a"))
+    assert did[-1] == "a to v2"
+    assert cluster.image == "v2"
+
+
+def test_a_daemonset_that_somebody_else_has_changed_is_left_as_it_is(cluster, did):
+    cluster.put(daemonset("v3"))
+    with pytest.raises(SelfhostError, match="was changed by somebody else"):
+        rolled(cluster, did, HandOver("a", did, cluster)).do(subjects("a"))
+    assert cluster.image == "v3"
