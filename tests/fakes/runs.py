@@ -1,0 +1,118 @@
+"""Runs of whole verbs on a fake cluster: from the first look to the last step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fakes.edge import Edge
+from fakes.world import World
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.controlplane.change import Change
+from kubectl_selfhost.workflow import leftovers, pivoting, reverting, rolling, syncing
+from kubectl_selfhost.workflow.pivot import PivotOptions
+from kubectl_selfhost.workflow.revert import RevertOptions
+from kubectl_selfhost.workflow.rollout import RolloutOptions
+from kubectl_selfhost.workflow.situation import read_situation
+from kubectl_selfhost.workflow.step import Plan, Step, nothing
+
+TIMEOUT = 60.0
+#: What becomes of a step before it is run; its number counts from 0.
+StepChange = Callable[[int, Step], Step]
+
+
+@dataclass
+class Seen:
+    """An observer that keeps what it is told."""
+
+    steps: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    waited_for: list[str] = field(default_factory=list)
+
+    def run_started(self, plan_title: str, steps: int) -> None: ...
+
+    def step_started(self, number: int, name: str, title: str) -> None:
+        self.steps.append(name)
+
+    def step_waiting(self, why: str) -> None:
+        self.waited_for.append(why)
+
+    def step_done(self, seconds: float, outcome: str) -> None:
+        self.outcomes.append(outcome)
+
+    def step_failed(self, seconds: float, message: str) -> None:
+        self.outcomes.append(f"failed: {message}")
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def same(number: int, step: Step) -> Step:
+    return step
+
+
+@dataclass
+class Run:
+    """A run of one verb by one process. ``still_ours`` stands for the Lease's check."""
+
+    world: World
+    verb: str = "pivot"
+    options: dict[str, Any] = field(default_factory=dict)
+    step: StepChange = same
+    still_ours: Callable[[], None] = nothing
+    settle: bool = True
+    seen: Seen = field(default_factory=Seen)
+    edge: Edge | None = None
+
+    def __call__(self) -> Any:
+        """Runs it to its end; raises what ends it."""
+        self.edge = self.edge or self.world.client()
+        cluster = self.edge.cluster()
+        if self.settle:
+            leftovers.settle(cluster, timeout=TIMEOUT, observer=self.seen)
+        return getattr(self, f"_{self.verb}")(cluster)
+
+    def _pivot(self, cluster: Cluster) -> Any:
+        prepared = pivoting.prepare(
+            cluster,
+            PivotOptions(timeout=TIMEOUT, **self.options),
+            observer=self.seen,
+            show_findings=lambda _: None,
+        )
+        return self._carry_out(pivoting, cluster, prepared)
+
+    def _revert(self, cluster: Cluster) -> Any:
+        prepared = reverting.prepare(
+            cluster, RevertOptions(timeout=TIMEOUT, **self.options), observer=self.seen
+        )
+        return self._carry_out(reverting, cluster, prepared)
+
+    def _rollout(self, cluster: Cluster) -> Any:
+        change = Change(**self.options)
+        prepared = rolling.prepare(
+            cluster, RolloutOptions(change=change, timeout=TIMEOUT), observer=self.seen
+        )
+        return self._carry_out(rolling, cluster, prepared)
+
+    def _sync(self, cluster: Cluster) -> Any:
+        prepared = syncing.prepare(
+            cluster, read_situation(cluster), timeout=TIMEOUT, observer=self.seen
+        )
+        return self._carry_out(syncing, cluster, prepared, timeout=TIMEOUT)
+
+    def _carry_out(self, verb: Any, cluster: Cluster, prepared: Any, **more: Any) -> Any:
+        steps = [self.step(number, step) for number, step in enumerate(prepared.plan.steps)]
+        plan: Plan = replace(prepared.plan, steps=steps)
+        return verb.carry_out(
+            cluster,
+            replace(prepared, plan=plan),
+            observer=self.seen,
+            still_ours=self.still_ours,
+            **more,
+        )

@@ -1,0 +1,526 @@
+"""A kubeadm cluster of one or several control-plane nodes, all of it fake.
+
+    world = World(nodes=3, monkeypatch=monkeypatch)
+    cluster = world.client().cluster()
+    ... run a plan ...
+    assert world.unserved() == []
+
+The DaemonSet controller and the scheduler do their work only while somebody leads, the Service
+``kubernetes`` has the addresses that the apiservers give it, and the API answers only while an
+apiserver is Ready: what a plan would lose on a real control plane, it loses here.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fakes.clock import Clock
+from fakes.edge import Call, Edge, Fault
+from fakes.plane import MANIFESTS, Node, Process
+from fakes.store import Object, Refusal, Store
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import MIN_READY_SECONDS
+from kubectl_selfhost.names import NAMESPACE
+
+_DATA = Path(__file__).parents[1] / "unit" / "controlplane" / "data" / "kubeadm-1.37"
+_VERSION = "v1.37.2"
+#: Seconds: how often an apiserver looks after its address in the Service (Kubernetes 1.37,
+#: kubernetesservice/controller.go), how long a lease lasts, how often it is renewed.
+_RECONCILE = 10.0
+_LEASE, _RENEW = 15.0, 2.0
+#: How often everybody looks at each moment: what one does, the others see.
+_ROUNDS = 2
+_ETCD = b"""
+apiVersion: v1
+kind: Pod
+metadata: {name: etcd, namespace: kube-system, labels: {component: etcd, tier: control-plane}}
+spec: {containers: [{name: etcd, image: etcd}], hostNetwork: true}
+"""
+
+
+class World:
+    """The cluster, and everything that works on it."""
+
+    def __init__(self, *, nodes: int = 1, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lock = threading.RLock()
+        self.clock = Clock()
+        self.store = Store()
+        self.faults: list[Fault] = []
+        #: Every call of a client that changed something, in order.
+        self.changed: list[Call] = []
+        self.allows: Callable[[Object], bool] = lambda _: True
+        self.admit: Callable[[str, Object], None] = lambda *_: None
+        self.spoils: Callable[[Process], str] = lambda _: ""
+        #: For how many seconds the Service ``kubernetes`` has had no address; the API no answer.
+        self.empty_service = 0.0
+        self.silent_api = 0.0
+        self.paths: dict[str, Callable[[], Any]] = {
+            "/version": lambda: {"gitVersion": _VERSION},
+            "/apis": lambda: {"groups": [{"name": "apps"}]},
+            "/readyz": lambda: "ok",
+        }
+        self._ticking = False
+        self._ticked = self.clock.now
+        self._seen: tuple[float, int] = (0.0, 0)
+        self.nodes = [self._node(number) for number in range(nodes)]
+        self.files = {node.name: dict(node.manifests) for node in self.nodes}
+        self._make_slice()
+        self.clock.on_tick = self.tick
+        self._install(monkeypatch)
+        self.clock.sleep(30.0)
+        self.empty_service = self.silent_api = 0.0
+
+    # ---- for tests ----
+
+    def client(self, name: str = "a run") -> Edge:
+        """A new process that talks to this cluster."""
+        return Edge(self, name)
+
+    def fault(
+        self,
+        meant: Callable[[Call], bool],
+        how: str | BaseException,
+        *,
+        times: int = 1,
+        skip: int = 0,
+    ) -> Fault:
+        """Makes something go wrong; see ``Fault``."""
+        made = Fault(meant, how, times=times, skip=skip)
+        self.faults.append(made)
+        return made
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+
+    def unserved(self) -> list[str]:
+        """The components without exactly one Ready instance, by node."""
+        return [
+            f"{component} on {node.name}: {len(node.serving(component.name))}"
+            for node in self.nodes
+            for component in COMPONENTS
+            if len(node.serving(component.name)) != 1
+        ]
+
+    def served_by(self, component: Component, node: Node | None = None) -> str:
+        """``static`` or ``daemonset``, for the Ready instance on a node (the first one's)."""
+        found = (node or self.nodes[0]).serving(component.name)
+        return " and ".join("static" if one.static else "daemonset" for one in found)
+
+    def ours(self) -> list[str]:
+        """What of ours is left in the API, but for the journal and the Lease."""
+        objects = [
+            f"{plural}/{name}"
+            for (plural, _, name), one in self.store.all()
+            if "selfhost" in name
+            or (one["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by")
+            == "kubectl-selfhost"
+        ]
+        labels = [
+            f"label of {node['metadata']['name']}"
+            for node in self.store.list("nodes")
+            if any(key.startswith("kubectl-selfhost/") for key in node["metadata"]["labels"])
+        ]
+        kept = {"configmaps/kubectl-selfhost-journal", "leases/kubectl-selfhost"}
+        return sorted({*objects, *labels} - kept)
+
+    # ---- the API ----
+
+    def api_answers(self) -> bool:
+        return any(node.serving(APISERVER.name) for node in self.nodes)
+
+    def order(self, pod: str, name: str, fields: dict[str, Any]) -> Object:
+        """The agent's answer, or what the API says where its pod doesn't run."""
+        found = self.store.get("pods", pod, NAMESPACE)
+        node = self.node(found["spec"]["nodeName"])
+        if not node.agent_runs(pod):
+            raise Refusal(500, "InternalError", f'container not found ("agent") in {pod}')
+        return node.agent.order(name, fields)
+
+    def configz(self, node: str) -> Object:
+        self.node(node)
+        return {"kubeletconfig": {"staticPodPath": MANIFESTS}}
+
+    def node(self, name: str) -> Node:
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise Refusal(404, "NotFound", f'nodes "{name}" not found')
+
+    # ---- time ----
+
+    def tick(self) -> None:
+        """Lets everybody look, if time has passed or something has changed."""
+        with self.lock:
+            seen = self.clock.now, len(self.changed)
+            if self._ticking or seen == self._seen:
+                return
+            self._seen, self._ticking = seen, True
+            try:
+                for _ in range(_ROUNDS):
+                    for node in self.nodes:
+                        node.tick()
+                    self._lead()
+                    self._keep_service()
+                    self._control()
+                self._count()
+            finally:
+                self._ticking = False
+
+    def _count(self) -> None:
+        passed, self._ticked = self.clock.now - self._ticked, self.clock.now
+        if not self._service_addresses():
+            self.empty_service += passed
+        if not self.api_answers():
+            self.silent_api += passed
+
+    # ---- leases ----
+
+    def _lead(self) -> None:
+        if not self.api_answers():
+            return
+        for component in COMPONENTS:
+            if component.lease is not None:
+                self._lead_one(component.name, component.lease)
+
+    def _lead_one(self, component: str, name: str) -> None:
+        lease = self.store.find("leases", name, NAMESPACE)
+        if lease is None:
+            lease = self.store.create(
+                "leases",
+                {
+                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "spec": {"holderIdentity": "", "leaseDurationSeconds": int(_LEASE)},
+                },
+            )
+            lease["at"] = 0.0
+        spec, now = lease["spec"], self.clock.now
+        able = [
+            one
+            for node in self.nodes
+            for one in node.servers()
+            if one.component == component and one.leads_if_it_may
+        ]
+        holder = next((one for one in able if one.identity == spec["holderIdentity"]), None)
+        at = self._renewed.get(name, 0.0)
+        if holder is None and (not spec["holderIdentity"] or now >= at + _LEASE):
+            for one in able:
+                if now >= one.next_try:
+                    holder, at = one, 0.0
+                    break
+        for one in able:
+            if now >= one.next_try:
+                one.next_try = now + _RENEW
+        if holder is not None and now >= at + _RENEW:
+            self._renewed[name] = now
+            spec.update(holderIdentity=holder.identity, renewTime=self.clock.stamp())
+            self.store.touch(lease)
+
+    def leads(self, component: Component) -> Process | None:
+        """The process that holds the component's lease, if it lives."""
+        lease = self.store.find("leases", str(component.lease), NAMESPACE)
+        holder = lease["spec"]["holderIdentity"] if lease else ""
+        for node in self.nodes:
+            for one in node.servers():
+                if holder and one.identity == holder and one.leads_if_it_may:
+                    return one
+        return None
+
+    # ---- the Service ----
+
+    def apiserver_begins(self, process: Process) -> None:
+        """It takes its address out, and puts it in once it is Ready (kubernetesservice, Start)."""
+        self._address(process.node, there=False)
+        process.next_reconcile = self.clock.now
+
+    def apiserver_ends(self, process: Process) -> None:
+        self._address(process.node, there=False)
+
+    def _keep_service(self) -> None:
+        for node in self.nodes:
+            for one in node.serving(APISERVER.name):
+                if self.clock.now >= one.next_reconcile:
+                    one.next_reconcile = self.clock.now + _RECONCILE
+                    self._address(node, there=True)
+
+    def _address(self, node: Node, *, there: bool) -> None:
+        kept = self.store.find("endpointslices", "kubernetes", "default")
+        if kept is None:
+            return
+        others = [one for one in kept["endpoints"] if one["addresses"] != [node.address]]
+        ours = [{"addresses": [node.address], "conditions": {"ready": True}}] if there else []
+        if [*others, *ours] != kept["endpoints"]:
+            kept["endpoints"] = [*others, *ours]
+            self.store.touch(kept)
+
+    def _service_addresses(self) -> list[str]:
+        return [
+            address
+            for one in self.store.list(
+                "endpointslices", "default", labels="kubernetes.io/service-name=kubernetes"
+            )
+            for endpoint in one["endpoints"]
+            for address in endpoint["addresses"]
+        ]
+
+    # ---- controllers ----
+
+    def _control(self) -> None:
+        controllers = next(c for c in COMPONENTS if c.name == "kube-controller-manager")
+        scheduler = next(c for c in COMPONENTS if c.name == "kube-scheduler")
+        if self.api_answers() and self.leads(controllers):
+            self._collect_garbage()
+            for daemonset in self.store.list("daemonsets", NAMESPACE):
+                self._run_daemonset(daemonset)
+        if self.api_answers() and self.leads(scheduler):
+            for pod in self.store.list("pods", NAMESPACE):
+                meant = pod["metadata"].get("annotations", {}).get("fake/node")
+                if meant and "nodeName" not in pod["spec"]:
+                    pod["spec"]["nodeName"] = meant
+                    self.store.touch(pod)
+
+    def _collect_garbage(self) -> None:
+        uids = {one["metadata"]["uid"] for one in self.store.list("daemonsets", NAMESPACE)}
+        for pod in self.store.list("pods", NAMESPACE):
+            for owner in pod["metadata"].get("ownerReferences") or []:
+                if owner["kind"] == "DaemonSet" and owner["uid"] not in uids:
+                    self.store.delete("pods", pod["metadata"]["name"], NAMESPACE)
+
+    def _run_daemonset(self, daemonset: Object) -> None:
+        uid, selector = daemonset["metadata"]["uid"], daemonset["spec"]["selector"]["matchLabels"]
+        revision = _revision(daemonset)
+        pods = []
+        for pod in self.store.list(
+            "pods", NAMESPACE, labels=",".join(f"{k}={v}" for k, v in selector.items())
+        ):
+            owners = pod["metadata"].get("ownerReferences")
+            if not owners:
+                _adopt(pod, daemonset, revision)
+                self.store.touch(pod)
+                owners = pod["metadata"]["ownerReferences"]
+            if owners[0]["uid"] == uid:
+                pods.append(pod)
+        meant = [node.name for node in self.nodes if self._runs_on(daemonset, node)]
+        for node in self.nodes:
+            here = [pod for pod in pods if _node_of(pod) == node.name]
+            if node.name in meant:
+                self._run_on(daemonset, revision, node, here)
+            else:
+                for pod in here:
+                    self.store.delete("pods", pod["metadata"]["name"], NAMESPACE)
+        self._tell_of(daemonset, revision, pods, meant)
+
+    def _runs_on(self, daemonset: Object, node: Node) -> bool:
+        labels = self.store.get("nodes", node.name)["metadata"]["labels"]
+        selector = daemonset["spec"]["template"]["spec"].get("nodeSelector") or {}
+        return bool(selector.items() <= labels.items())
+
+    def _run_on(self, daemonset: Object, revision: str, node: Node, pods: list[Object]) -> None:
+        there = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        new = [pod for pod in there if _revision_of(pod) == revision]
+        old = [pod for pod in there if pod not in new]
+        if not new:
+            self.store.create("pods", _pod_of(daemonset, revision, node))
+        elif old and self._is_available(new[0]):
+            for pod in old:
+                self.store.delete("pods", pod["metadata"]["name"], NAMESPACE)
+        for surplus in new[1:]:
+            self.store.delete("pods", surplus["metadata"]["name"], NAMESPACE)
+
+    def _is_available(self, pod: Object) -> bool:
+        uid = pod["metadata"]["uid"]
+        if not _is_ready(pod):
+            self._ready_since.pop(uid, None)
+            return False
+        return self.clock.now >= self._ready_since.setdefault(uid, self.clock.now) + (
+            MIN_READY_SECONDS
+        )
+
+    def _tell_of(
+        self, daemonset: Object, revision: str, pods: list[Object], meant: list[str]
+    ) -> None:
+        live = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        status = {
+            "observedGeneration": daemonset["metadata"]["generation"],
+            "desiredNumberScheduled": len(meant),
+            "currentNumberScheduled": len({_node_of(pod) for pod in live}),
+            "updatedNumberScheduled": len(
+                {_node_of(pod) for pod in live if _revision_of(pod) == revision}
+            ),
+            "numberReady": len({_node_of(pod) for pod in live if _is_ready(pod)}),
+            "numberAvailable": len({_node_of(pod) for pod in live if self._is_available(pod)}),
+        }
+        if daemonset.get("status") != status:
+            daemonset["status"] = status
+            self.store.touch(daemonset)
+
+    # ---- beginning ----
+
+    def _node(self, number: int) -> Node:
+        name = f"cp-{number + 1}"
+        address = f"172.18.0.{number + 2}"
+        manifests = {
+            f"{component}.yaml": (_DATA / f"{component}.yaml")
+            .read_bytes()
+            .replace(b"172.18.0.2", address.encode())
+            for component in COMPONENTS
+        }
+        node = Node(self, name, address, {**manifests, "etcd.yaml": _ETCD})
+        self.store.create("nodes", _node_object(name, address))
+        return node
+
+    def _make_slice(self) -> None:
+        self._renewed: dict[str, float] = {}
+        self._ready_since: dict[str, float] = {}
+        self.store.create(
+            "endpointslices",
+            {
+                "metadata": {
+                    "name": "kubernetes",
+                    "namespace": "default",
+                    "labels": {"kubernetes.io/service-name": "kubernetes"},
+                },
+                "addressType": "IPv4",
+                "endpoints": [],
+                "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}],
+            },
+        )
+
+    def _install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock.install(monkeypatch)
+        monkeypatch.setattr("kubectl_selfhost.cluster.exec.run_in_container", _run_in_container)
+        monkeypatch.setattr("kubectl_selfhost.cluster.prober.Prober", NoProber)
+        # A plan reads manifests again and again, and the C library reads them ten times as fast.
+        monkeypatch.setattr(yaml, "SafeLoader", yaml.CSafeLoader)
+        monkeypatch.setattr(yaml, "safe_load", lambda text: yaml.load(text, yaml.CSafeLoader))
+        monkeypatch.setattr(yaml, "safe_load_all", lambda t: yaml.load_all(t, yaml.CSafeLoader))
+        monkeypatch.setattr(
+            yaml,
+            "safe_dump",
+            lambda data, **more: yaml.dump_all([data], None, Dumper=yaml.CSafeDumper, **more),
+        )
+
+
+class NoProber:
+    """Stands for the Prober: whether clients notice anything is counted by the World."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> NoProber:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def mark(self, label: str) -> None: ...
+
+    def report(self) -> NoProber:
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        return {}
+
+
+def _run_in_container(transport: Edge, *, pod: str, command: Any, action: str, **more: Any) -> Any:
+    order, fields = _order(list(command), more.get("stdin"))
+    return transport.run(pod, order, fields, action)
+
+
+def _order(command: list[str], stdin: Any) -> tuple[str, dict[str, Any]]:
+    """An order as its name and fields (``static-uid``, ...), however it is sent."""
+    if stdin is not None:
+        said = json.loads(stdin)
+        return said.pop("order"), {key.replace("_", "-"): value for key, value in said.items()}
+    fields: dict[str, Any] = {}
+    words = command[2:]
+    for key, value in zip(words[::2], words[1::2], strict=True):
+        name = key.removeprefix("--")
+        if name == "instance-uid":
+            fields.setdefault(name, []).append(value)
+        else:
+            fields[name] = value
+    return command[1], fields
+
+
+def _node_object(name: str, address: str) -> Object:
+    return {
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/arch": "amd64",
+                "kubernetes.io/hostname": name,
+                "node-role.kubernetes.io/control-plane": "",
+            },
+        },
+        "status": {
+            "addresses": [
+                {"type": "InternalIP", "address": address},
+                {"type": "Hostname", "address": name},
+            ],
+            "allocatable": {"cpu": "8", "memory": "16Gi", "pods": "110"},
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "nodeInfo": {
+                "architecture": "amd64",
+                "operatingSystem": "linux",
+                "kernelVersion": "6.18.0",
+                "osImage": "Debian",
+                "kubeletVersion": _VERSION,
+            },
+        },
+    }
+
+
+def _revision(daemonset: Object) -> str:
+    text = json.dumps(daemonset["spec"]["template"], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _revision_of(pod: Object) -> str:
+    return str(pod["metadata"]["labels"].get("controller-revision-hash", ""))
+
+
+def _pod_of(daemonset: Object, revision: str, node: Node) -> Object:
+    template = copy.deepcopy(daemonset["spec"]["template"])
+    pod: Object = {
+        "metadata": {
+            **template["metadata"],
+            "generateName": daemonset["metadata"]["name"] + "-",
+            "namespace": NAMESPACE,
+        },
+        "spec": template["spec"],
+    }
+    pod["metadata"].setdefault("annotations", {})["fake/node"] = node.name
+    _adopt(pod, daemonset, revision)
+    return pod
+
+
+def _adopt(pod: Object, daemonset: Object, revision: str) -> None:
+    pod["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "name": daemonset["metadata"]["name"],
+            "uid": daemonset["metadata"]["uid"],
+            "controller": True,
+        }
+    ]
+    pod["metadata"]["labels"]["controller-revision-hash"] = revision
+
+
+def _node_of(pod: Object) -> str:
+    meant = pod["metadata"].get("annotations", {}).get("fake/node", "")
+    return str(pod["spec"].get("nodeName") or meant)
+
+
+def _is_ready(pod: Object) -> bool:
+    return any(
+        one["type"] == "Ready" and one["status"] == "True"
+        for one in (pod.get("status") or {}).get("conditions") or []
+    )
