@@ -20,11 +20,19 @@ def _setting(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _settings(texts: list[str]) -> dict[str, list[str]]:
+    """All values of each flag, in order; ``_`` counts as ``-`` in a name, as for the components."""
+    found: dict[str, list[str]] = {}
+    for name, value in map(_setting, texts):
+        found.setdefault(name.replace("_", "-"), []).append(value)
+    return found
+
+
 def _flag_name(text: str) -> str:
     name = text.lstrip("-")
     if not name or "=" in name:
         raise typer.BadParameter(f'"{text}" is no flag\'s name')
-    return name
+    return name.replace("_", "-")
 
 
 def rollout(
@@ -47,7 +55,7 @@ def rollout(
         typer.Option(
             "--set-flag",
             metavar="NAME=VALUE",
-            help="Set a flag of the component (repeatable).",
+            help="Set a flag of the component (repeatable; all values of one flag are set, in order).",
             show_default=False,
         ),
     ] = None,
@@ -81,7 +89,7 @@ def rollout(
     chosen = component or list(pages.NAMES)
     change = Change(
         image=image,
-        flags=dict(_setting(text) for text in set_flag or []),
+        flags=_settings(set_flag or []),
         without=tuple(_flag_name(text) for text in unset_flag or []),
     )
     if change and len(chosen) != 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -29,11 +29,12 @@ _FIXED = {
 class Change:
     """What a person wants changed: the image (empty: as it is), flags to set, flags to take off.
 
-    Names of flags are without dashes.
+    Names of flags are without dashes. A flag has all its values, in order: some add up when they
+    are repeated (``--service-account-issuer``).
     """
 
     image: str = ""
-    flags: Mapping[str, str] = field(default_factory=dict)
+    flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     without: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -54,8 +55,13 @@ def changed(daemonset: dict, component: Component, change: Change, *, now: str) 
             raise SelfhostError(
                 f"--{name} of {component} can't be changed by a roll-out: {_FIXED[name]}."
             )
-    for name, value in change.flags.items():
-        component_flags.with_flag(container, name, value)
+    for name in set(change.flags) & set(change.without):
+        raise SelfhostError(
+            f"--{name} of {component} is to be set and to be taken off at once.",
+            "Give --set-flag or --unset-flag for it, not both.",
+        )
+    for name, values in change.flags.items():
+        component_flags.with_flag(container, name, *values)
     for name in change.without:
         if not component_flags.without_flag(container, name):
             raise SelfhostError(f"{component} has no flag --{name} that could be taken off.")

@@ -1,119 +1,231 @@
 """A component's command line: what its flags say, and how to set one.
 
 The components read their flags with Go's pflag: ``--name=value``, ``--name value``, ``--name``
-alone (true), ``-v 2``; ``_`` counts as ``-`` in a name; the last one wins.
+alone (true), ``-v 2``, ``-v=2``, ``-v2``; ``_`` counts as ``-`` in a name. Some flags add up when
+they are repeated (``--service-account-issuer``); of the others the last one wins.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.errors import SelfhostError
 
+#: What Go's strconv.ParseBool takes for true and for false; a component refuses every other word.
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+#: "-1", "-30s": a value. pflag knows no flag that begins with a digit.
+_NEGATIVE = re.compile(r"-[0-9.]")
+_PROGRAMS = frozenset(component.name for component in COMPONENTS)
+_SHELLS = frozenset(("sh", "ash", "bash", "busybox", "dash", "ksh", "zsh"))
+#: The flags of Kubernetes' go-runner that have a value (build/go-runner/go-runner.go).
+_GO_RUNNER = "go-runner"
+_GO_RUNNER_VALUES = ("log-file",)
+_GO_RUNNER_FLAGS = (*_GO_RUNNER_VALUES, "also-stdout", "redirect-stderr")
+
+
+class _Flag(NamedTuple):
+    """One flag among words: it takes the words from ``start`` to before ``end``."""
+
+    name: str
+    value: str
+    start: int
+    end: int
+
 
 def parse(words: list[str]) -> list[tuple[str, str]]:
-    """The flags among ``words``, in their order, as (name without dashes, value).
+    """Return the flags among ``words``, in their order, as (name without dashes, value)."""
+    return [(flag.name, flag.value) for flag in _flags(words)]
 
-    A word without a dash after a flag without ``=`` is that flag's value: the components take no
-    other arguments, so it can be nothing else.
-    """
-    found: list[tuple[str, str]] = []
-    rest = list(map(str, words))
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            continue
-        name, equals, value = word.lstrip("-").partition("=")
-        if not equals:
-            value = rest.pop(0) if rest and not rest[0].startswith("-") else "true"
-        found.append((name.replace("_", "-"), value))
-    return found
+
+def boolean(text: str) -> bool | None:
+    """Return the truth value that Go reads in ``text``; None for what Go refuses."""
+    return _BOOLEANS.get(text)
 
 
 def of_container(container: dict) -> dict[str, str]:
-    """The flags of a component's container; of one that is given twice, the last."""
-    return dict(parse(_words_after_program(container)))
+    """Return the flags of a component's container; of a repeated flag, the last value."""
+    return dict(all_of_container(container))
 
 
-def with_flag(container: dict, name: str, value: str) -> None:
-    """Sets ``--name=value`` in ``container`` (which is changed), in the place of what was there.
+def all_of_container(container: dict) -> list[tuple[str, str]]:
+    """Return the flags of a component's container with every repetition, in their order.
 
-    Raises SelfhostError if the component is started in a way that can't be seen through (a shell).
+    Empty where the command cannot be seen through (a shell).
     """
-    key, start = _flags_place(container)
-    words = container[key]
+    try:
+        words, start = _command_line(container)
+    except SelfhostError:
+        return []
+    return parse([word for _, word in words[start:]])
+
+
+def require_program(container: dict) -> None:
+    """Raise SelfhostError if the component is started in a way that can't be seen through."""
+    _command_line(container)
+
+
+def runs(container: dict) -> str | None:
+    """Return the name of the component whose program a container names; None if it names none."""
+    try:
+        words, start = _command_line(container)
+    except SelfhostError:
+        return None
+    name = _base(words[start - 1][1]) if start else ""
+    return name if name in _PROGRAMS else None
+
+
+def with_flag(container: dict, name: str, *values: str) -> None:
+    """Set ``--name=value``, once for each of ``values``, in ``container`` (which is changed).
+
+    The new flags take the place of the first old one; no old one stays. Raises SelfhostError if
+    the component is started in a way that can't be seen through (a shell).
+    """
+    words, start = _command_line(container)
     kept, place = _without(words[start:], name)
-    kept.insert(len(kept) if place is None else place, f"--{name}={value}")
-    container[key] = [*words[:start], *kept]
+    at = len(kept) if place is None else place
+    key = words[start + at][0] if start + at < len(words) else _last_list(container)
+    kept[at:at] = [(key, f"--{name}={value}") for value in values]
+    _write(container, [*words[:start], *kept])
 
 
 def without_flag(container: dict, name: str) -> bool:
-    """Takes ``--name`` off ``container`` (which is changed), wherever it is; False if it isn't there.
+    """Remove each ``--name`` from ``container`` (which is changed); False if there is none.
 
     Raises as ``with_flag`` does.
     """
-    key, start = _program(container)
-    found = False
-    for words_key, first in ((key, start), ("args", 0)):
-        words = container.get(words_key) or []
-        if words_key == key and first != start:
-            continue
-        kept, place = _without(words[first:], name)
-        if place is not None:
-            container[words_key] = [*words[:first], *kept]
-            found = True
-    return found
+    words, start = _command_line(container)
+    kept, place = _without(words[start:], name)
+    if place is None:
+        return False
+    _write(container, [*words[:start], *kept])
+    return True
 
 
-def _flags_place(container: dict) -> tuple[str, int]:
-    """Where a flag is added: after the command's own words, for the last one wins."""
-    key, start = _program(container)
-    return ("args", 0) if key == "command" and container.get("args") else (key, start)
+def _flags(words: list[str]) -> Iterator[_Flag]:
+    """Read ``words`` as pflag does.
 
-
-def _without(words: list[str], name: str) -> tuple[list[str], int | None]:
-    """``words`` without the flag ``name``, and where it stood first (None: nowhere)."""
-    kept: list[str] = []
-    place = None
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not _is_flag(word, name):
-            kept.append(word)
-            continue
-        place = len(kept) if place is None else place
-        if "=" not in word and rest and not rest[0].startswith("-"):
-            rest.pop(0)
-    return kept, place
-
-
-def _is_flag(word: str, name: str) -> bool:
-    return word.startswith("--") and word[2:].partition("=")[0].replace("_", "-") == name
-
-
-def _words_after_program(container: dict) -> list[str]:
-    try:
-        key, start = _program(container)
-    except SelfhostError:
-        return []
-    words = container[key][start:]
-    return words if key == "args" else [*words, *(container.get("args") or [])]
-
-
-def _program(container: dict) -> tuple[str, int]:
-    """Where the flags are: in ``command`` or ``args``, and from which word on.
-
-    The program may come after another that starts it (``/go-runner --log-file=… kube-apiserver``).
+    A word after a flag without ``=`` is the flag's value unless it is a flag itself: the components
+    take no other arguments, so it can be nothing else.
     """
-    names = {component.name for component in COMPONENTS}
+    at = 0
+    while at < len(words):
+        start, word = at, str(words[at])
+        at += 1
+        if word == "--":
+            return
+        if not word.startswith("-") or word == "-":
+            continue
+        name, has_value, value = _split(word)
+        if not has_value:
+            value = "true"
+            if at < len(words) and _is_value(str(words[at])):
+                value = str(words[at])
+                at += 1
+        yield _Flag(name.replace("_", "-"), value, start, at)
+
+
+def _split(word: str) -> tuple[str, bool, str]:
+    """The name in a flag's word, and its value if the word has one: ``--v=2``, ``-v=2``, ``-v2``."""
+    if word.startswith("--"):
+        name, equals, value = word[2:].partition("=")
+        return name, bool(equals), value
+    name, value = word[1:2], word[2:]
+    return name, bool(value), value.removeprefix("=")
+
+
+def _is_value(word: str) -> bool:
+    return not word.startswith("-") or word == "-" or _NEGATIVE.match(word) is not None
+
+
+#: A word, and the list of the container that it stands in: ``command`` or ``args``.
+_Word = tuple[str, str]
+
+
+def _without(words: list[_Word], name: str) -> tuple[list[_Word], int | None]:
+    """``words`` without the flag ``name``, and where it stood first (None: nowhere)."""
+    found = [flag for flag in _flags([word for _, word in words]) if flag.name == name]
+    gone = {at for flag in found for at in range(flag.start, flag.end)}
+    kept = [word for at, word in enumerate(words) if at not in gone]
+    return kept, found[0].start if found else None
+
+
+def _last_list(container: dict) -> str:
+    """Where a flag is added: after all others, for the last one wins."""
+    return "args" if container.get("args") or not container.get("command") else "command"
+
+
+def _write(container: dict, words: list[_Word]) -> None:
     for key in ("command", "args"):
-        for index, word in enumerate(container.get(key) or []):
-            if str(word).rpartition("/")[2] in names:
-                return key, index + 1
-    if container.get("args") and not container.get("command"):
-        return "args", 0  # the image's entrypoint is the program
-    command = " ".join(str(word) for word in container.get("command") or [])
+        if key in container:
+            container[key] = [word for its, word in words if its == key]
+
+
+def _command_line(container: dict) -> tuple[list[_Word], int]:
+    """All words of a container, and from which one on they are the component's flags.
+
+    The program may come after another that starts it (``/go-runner --log-file=… kube-apiserver``,
+    ``/hyperkube kube-apiserver``). Raises SelfhostError where a shell starts it, or nothing does.
+    """
+    words = [(key, str(word)) for key in ("command", "args") for word in container.get(key) or []]
+    start = _start([word for _, word in words], entrypoint=not container.get("command"))
+    if start is not None:
+        return words, start
+    command = " ".join(word for _, word in words)
     raise SelfhostError(
         f"The container {container.get('name')} is not started as kubeadm starts it: its command "
         f"doesn't name the program ({command[:60]}).",
         "Write the program and its flags in the manifest as kubeadm does, without a shell.",
     )
+
+
+def _start(words: list[str], *, entrypoint: bool) -> int | None:
+    """Where the flags begin; None if that can't be told. ``entrypoint``: the image's own program
+    is started, with ``words`` as its arguments."""
+    if not words or words[0] == "-c":
+        return None
+    if entrypoint and words[0].startswith("-"):
+        # The entrypoint is the component, or the go-runner of Kubernetes' own images.
+        return _after_go_runner(words, 0) or 0
+    if _base(words[0]) == _GO_RUNNER:
+        return _after_go_runner(words, 1)
+    candidates = [at for at, word in enumerate(words) if _names_program(word)]
+    first = candidates[0] if candidates else 0
+    if any(_base(word) in _SHELLS for word in words[:first]) or _base(words[0]) in _SHELLS:
+        return None
+    if not candidates:
+        return 0 if entrypoint else None
+    if _may_be_a_value(words, first) and len(candidates) > 1:
+        return None
+    return first + 1
+
+
+def _after_go_runner(words: list[str], at: int) -> int | None:
+    """Where the component's flags begin behind those of the go-runner; None if it starts none."""
+    while at < len(words) and words[at].startswith("-"):
+        name, equals, _ = words[at].lstrip("-").partition("=")
+        if name not in _GO_RUNNER_FLAGS:
+            return None
+        at += 2 if name in _GO_RUNNER_VALUES and not equals else 1
+    return at + 1 if at < len(words) and _names_program(words[at]) else None
+
+
+def _may_be_a_value(words: list[str], at: int) -> bool:
+    """Whether the word may be the value of the flag before it, of a program that starts another."""
+    before = words[at - 1] if at else ""
+    return before.startswith("--") and before != "--" and "=" not in before
+
+
+def _names_program(word: str) -> bool:
+    """Whether a word is a component's program, and not a text or a flag that ends like it."""
+    plain = not word.startswith("-") and "=" not in word and len(word.split()) == 1
+    return plain and _base(word) in _PROGRAMS
+
+
+def _base(word: str) -> str:
+    return word.rpartition("/")[2]

@@ -154,7 +154,7 @@ def leader_elects(pod: dict) -> bool:
     component = component_of(pod)
     if component is None or component.lease is None:
         return False
-    return flags(pod).get("leader-elect", "true").lower() in ("true", "t", "1")
+    return component_flags.boolean(flags(pod).get("leader-elect", "true")) is not False
 
 
 def retry_period(pod: dict) -> float:

@@ -55,9 +55,23 @@ def test_the_image_is_the_waiting_containers_too(scheduler) -> None:
 
 
 def test_flags_are_set_and_taken_off(scheduler) -> None:
-    change = Change(flags={"v": "4"}, without=("leader-elect",))
+    change = Change(flags={"v": ["4"]}, without=("leader-elect",))
     after = changed(scheduler, SCHEDULER, change, now=NOW)
     assert (flag(after, "v"), flag(after, "leader-elect")) == ("4", None)
+
+
+def test_all_values_of_a_flag_are_set_in_their_order(apiserver) -> None:
+    issuers = ["https://new.example", "https://old.example"]
+    change = Change(flags={"service-account-issuer": issuers})
+    after = changed(apiserver, APISERVER, change, now=NOW)
+    all_flags = flags.all_of_container(spec(after)["containers"][0])
+    assert [value for name, value in all_flags if name == "service-account-issuer"] == issuers
+
+
+def test_a_flag_is_not_set_and_taken_off_at_once(scheduler) -> None:
+    change = Change(flags={"v": ["4"]}, without=("v",))
+    with pytest.raises(SelfhostError, match="--v of kube-scheduler is to be set and to be taken"):
+        changed(scheduler, SCHEDULER, change, now=NOW)
 
 
 def test_a_flag_that_is_not_there_can_not_be_taken_off(scheduler) -> None:
@@ -68,7 +82,7 @@ def test_a_flag_that_is_not_there_can_not_be_taken_off(scheduler) -> None:
 @pytest.mark.parametrize("name", ["secure-port", "bind-address", "permit-port-sharing"])
 def test_what_both_instances_must_agree_on_is_refused(apiserver, name) -> None:
     with pytest.raises(SelfhostError, match=f"--{name} of kube-apiserver can't be changed"):
-        changed(apiserver, APISERVER, Change(flags={name: "1"}), now=NOW)
+        changed(apiserver, APISERVER, Change(flags={name: ["1"]}), now=NOW)
 
 
 def test_an_apiserver_is_probed_elsewhere_each_time(apiserver) -> None:

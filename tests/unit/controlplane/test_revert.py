@@ -100,7 +100,7 @@ def test_without_a_backup_kubeadm_would_have_written_it_so(manifest, component) 
 
 def test_a_change_since_the_pivot_is_kept(manifest) -> None:
     pod = manifest("1.37", SCHEDULER)
-    change = Change(image="registry/new:1", flags={"v": "4"}, without=("leader-elect",))
+    change = Change(image="registry/new:1", flags={"v": ["4"]}, without=("leader-elect",))
     daemonset = changed(built(SCHEDULER, pod), SCHEDULER, change, now="2026-11-24T12:00:00Z")
     container = from_daemonset(SCHEDULER, daemonset, pod)["spec"]["containers"][0]
     found = flags.of_container(container)

@@ -218,7 +218,15 @@ def test_kubeadms_components_elect_a_leader_save_the_apiserver(manifest, version
 
 
 @pytest.mark.parametrize(
-    ("flags", "elects"), [([], True), (["--leader-elect"], True), (["--leader-elect=false"], False)]
+    ("flags", "elects"),
+    [
+        ([], True),
+        (["--leader-elect"], True),
+        (["--leader-elect=false"], False),
+        (["--leader-elect=F"], False),
+        (["--leader_elect=0"], False),
+        (["--leader-elect=false", "--leader-elect=T"], True),
+    ],
 )
 def test_leader_election(flags, elects) -> None:
     assert staticpod.leader_elects(with_command(*flags, component=SCHEDULER)) is elects
