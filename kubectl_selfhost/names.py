@@ -31,6 +31,14 @@ RECOVERY = "kubectl-selfhost-recovery"
 RECOVERS_LABEL = "kubectl-selfhost/recovers"
 
 
+def cut(name: str, length: int) -> str:
+    """Return the first ``length`` characters of an object's name; what is left is a valid name.
+
+    A part of a DNS name may not end in a dash, and no name in a dot (RFC 1123).
+    """
+    return name[:length].rstrip("-.")
+
+
 def guardian_pod(node: str) -> str:
     """The name of the guardian's mirror pod: the kubelet appends the node's, in lower case."""
     return f"{GUARDIAN}-{node.lower()}"

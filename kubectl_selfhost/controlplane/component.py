@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from kubectl_selfhost.names import NODE_LABEL, SHARED_BY_ALL
+from kubectl_selfhost.names import NODE_LABEL, SHARED_BY_ALL, cut
 
 #: A label's value has 63 characters, and the longest of our DaemonSets' names 35 before the group's.
 _LONGEST_GROUP = 27
@@ -83,7 +83,7 @@ def group_named_after(node: str) -> str:
     if len(node) <= _LONGEST_GROUP and node != SHARED_BY_ALL:
         return node
     digest = hashlib.sha256(node.encode()).hexdigest()[:_DIGEST]
-    return f"{node[: _LONGEST_GROUP - _DIGEST - 1].rstrip('-.')}-{digest}"
+    return f"{cut(node, _LONGEST_GROUP - _DIGEST - 1)}-{digest}"
 
 
 def component_named(name: str) -> Component:

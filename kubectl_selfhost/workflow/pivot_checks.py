@@ -12,7 +12,7 @@ from kubectl_selfhost.controlplane import ownership, resources, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import admission_changes
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE, cut
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.workflow import access, nodes
@@ -154,6 +154,16 @@ class Preflight:
             git_version=self.situation.git_version,
             api_groups=self.situation.api_groups,
         )
+        rewriter = ownership.rewriter(self.situation.nodes)
+        if found is None and rewriter is not None:
+            name, when = rewriter
+            return Finding(
+                "Ownership",
+                WARNING,
+                f"{name} writes the static pods' manifests again",
+                f"{when} puts static pods beside the self-hosted ones",
+                "Before that: `kubectl selfhost revert`.",
+            )
         if found is None:
             return ok("Ownership", "nothing else manages this control plane")
         return Finding(
@@ -398,7 +408,7 @@ def _is_ours(daemonset: dict) -> bool:
 def _trial(manifest: dict) -> dict:
     """The manifest under a name that nothing has, for a dry run beside the real one."""
     trial = copy.deepcopy(manifest)
-    trial["metadata"]["generateName"] = trial["metadata"].pop("name")[:40] + "-trial-"
+    trial["metadata"]["generateName"] = f"{cut(trial['metadata'].pop('name'), 40)}-trial-"
     return trial
 
 

@@ -31,6 +31,9 @@ HOPELESS = {
 }
 
 
+_LONGEST_GENERATED = 58
+
+
 class NotStandingBy(SelfhostError):
     """A DaemonSet's pod can't come to stand by."""
 
@@ -119,8 +122,9 @@ def _events(cluster: Cluster, component: Component) -> str:
     """The latest warning that Kubernetes has about the DaemonSet or its pods, or nothing."""
     from kubectl_selfhost.cluster.kinds import EVENTS
 
-    # Not by the beginning alone: a group's DaemonSet has the shared one's name and more.
-    pod = re.compile(re.escape(component.daemonset) + "-[a-z0-9]{5}")
+    # Not by the beginning alone: a group's DaemonSet has the shared one's name and more. The API
+    # server cuts a generateName (apiserver/pkg/storage/names/generate.go).
+    pod = re.compile(re.escape(f"{component.daemonset}-"[:_LONGEST_GENERATED]) + "[a-z0-9]{5}")
 
     def is_meant(about: dict) -> bool:
         name = about.get("name", "")
