@@ -1,47 +1,76 @@
 """Who else looks after this control plane.
 
-Cluster API, OpenShift, Talos, RKE2, k3s and kops write the control plane's static pods themselves
-(or have none): each would fight a pivot, or call the node broken and replace it (Cluster API's
-KubeadmControlPlane looks static pods up by name).
+Cluster API, OpenShift, Deckhouse, Talos, RKE2, kops and the like write the control plane's static
+pods themselves; k3s, k0s and MicroK8s have none. Each would fight a pivot, or call the node broken
+and replace it (Cluster API's KubeadmControlPlane looks static pods up by name).
+
+kubespray, KubeOne, kind and minikube use plain kubeadm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+#: In the server's version: the distribution.
+_VERSIONS = {"+rke2": "RKE2", "+k3s": "k3s", "+k0s": "k0s"}
+#: Of the API groups that the server serves.
+_GROUPS = {"config.openshift.io": "OpenShift", "deckhouse.io": "Deckhouse"}
+#: The beginning of a node's label or annotation.
+_KEYS = {
+    "kops.k8s.io/instancegroup": "kops",
+    "node.deckhouse.io/": "Deckhouse",
+    "rke2.io/": "RKE2",
+    "k3s.io/": "k3s",
+    "node.k0sproject.io/": "k0s",
+    "microk8s.io/": "MicroK8s",
+    "node.kubernetes.io/microk8s-controlplane": "MicroK8s",
+    "k8sd.io/": "Canonical Kubernetes",
+    "rke.cattle.io/": "Rancher (RKE)",
+    "worker.gardener.cloud/": "Gardener",
+}
+#: The beginning of a node's osImage.
+_SYSTEMS = {"Talos": "Talos"}
+_OWNER_KIND = "cluster.x-k8s.io/owner-kind"
+
+#: What makes a control plane with kubeadm and writes its manifests again later, and when.
+_REWRITES = {
+    "minikube.k8s.io/": ("minikube", "each `minikube start` after a stop"),
+}
+
 
 def owner(nodes: Iterable[dict], *, git_version: str, api_groups: Iterable[str]) -> str | None:
-    """The name of what owns the control plane, or None for a plain kubeadm cluster.
+    """Return the name of what owns the control plane, None for a plain kubeadm cluster.
 
     ``nodes`` are the control-plane Node objects, ``git_version`` the server's version string,
     ``api_groups`` the names of the API groups that it serves.
     """
-    if "+rke2" in git_version:
-        return "RKE2"
-    if "+k3s" in git_version:
-        return "k3s"
-    if "config.openshift.io" in set(api_groups):
-        return "OpenShift"
+    served = set(api_groups)
+    found = [name for sign, name in _VERSIONS.items() if sign in git_version]
+    found += [name for group, name in _GROUPS.items() if group in served]
+    found += [name for node in nodes if (name := _node_owner(node))]
+    return found[0] if found else None
+
+
+def rewriter(nodes: Iterable[dict]) -> tuple[str, str] | None:
+    """Return what will write the static pods' manifests again, and when; None if nothing does."""
     for node in nodes:
-        found = _node_owner(node)
-        if found:
-            return found
+        for key in _keys(node):
+            for sign, found in _REWRITES.items():
+                if key.startswith(sign):
+                    return found
     return None
 
 
 def _node_owner(node: dict) -> str | None:
+    kind = str((node["metadata"].get("annotations") or {}).get(_OWNER_KIND, ""))
+    if kind.endswith("ControlPlane"):
+        return f"Cluster API ({kind})"
+    system = node.get("status", {}).get("nodeInfo", {}).get("osImage", "")
+    found = [name for sign, name in _SYSTEMS.items() if system.startswith(sign)]
+    found += [name for key in _keys(node) for sign, name in _KEYS.items() if key.startswith(sign)]
+    return found[0] if found else None
+
+
+def _keys(node: dict) -> list[str]:
     metadata = node["metadata"]
-    annotations = metadata.get("annotations") or {}
-    labels = metadata.get("labels") or {}
-    os_image = node.get("status", {}).get("nodeInfo", {}).get("osImage", "")
-    if annotations.get("cluster.x-k8s.io/owner-kind") == "KubeadmControlPlane":
-        return "Cluster API (KubeadmControlPlane)"
-    if os_image.startswith("Talos"):
-        return "Talos"
-    if "kops.k8s.io/instancegroup" in labels:
-        return "kops"
-    if any(key.startswith("rke2.io/") for key in annotations):
-        return "RKE2"
-    if any(key.startswith("k3s.io/") for key in annotations):
-        return "k3s"
-    return None
+    return [*(metadata.get("annotations") or {}), *(metadata.get("labels") or {})]
