@@ -4,6 +4,10 @@ They are the contract between one run and the next (and the next version): whoev
 must also find what an earlier version left under the old name.
 """
 
+from __future__ import annotations
+
+import hashlib
+
 NAMESPACE = "kube-system"
 FIELD_MANAGER = "kubectl-selfhost"
 
@@ -24,11 +28,32 @@ AGENT_LABELS = {
     "app.kubernetes.io/managed-by": FIELD_MANAGER,
 }
 
+#: On the agent's pod: the uid of the Secret that held the program when the pod was created.
+PROGRAM_UID_ANNOTATION = "kubectl-selfhost/program-uid"
+
+_LABEL_MAX = 63
+
+
+def pod_name(prefix: str, node: str) -> str:
+    """Return the name of our pod on ``node``, always the same one: two runs can't have one each.
+
+    It is a DNS label, for the kubelet makes the pod's host name of it. Where the node's name does not
+    fit (dots, too long), a digest of it keeps two nodes' pods apart.
+    """
+    name = f"{prefix}-{node}"
+    if len(name) <= _LABEL_MAX and "." not in node:
+        return name
+    digest = hashlib.sha256(node.encode()).hexdigest()[:10]
+    return f"{cut(name.replace('.', '-'), _LABEL_MAX - len(digest) - 1)}-{digest}"
+
+
 #: The static pod that looks after a rebooted node, and the copies that it starts there. The label says
 #: which component a copy stands in for.
 GUARDIAN = "kubectl-selfhost-guardian"
 RECOVERY = "kubectl-selfhost-recovery"
 RECOVERS_LABEL = "kubectl-selfhost/recovers"
+#: On the guardian's pod: the name of the Secret whose program the guardian runs a copy of.
+GUARDIAN_PROGRAM_ANNOTATION = "kubectl-selfhost/program"
 
 
 def cut(name: str, length: int) -> str:

@@ -183,7 +183,7 @@ def leases(on: str = NODE) -> list[dict]:
 
 
 def agent_pod(on: str = NODE) -> dict:
-    pod = _pod(COMPONENTS[0], f"node-debugger-selfhost-{on}", on=on, ready=True)
+    pod = _pod(COMPONENTS[0], f"kubectl-selfhost-agent-{on}", on=on, ready=True)
     pod["metadata"]["labels"] = {
         "app.kubernetes.io/name": "kubectl-selfhost-agent",
         "app.kubernetes.io/managed-by": "kubectl-selfhost",

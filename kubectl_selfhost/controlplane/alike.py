@@ -7,6 +7,7 @@ from copy import deepcopy
 from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
 from kubectl_selfhost.controlplane.defaults import actions, containers, with_defaults
 from kubectl_selfhost.controlplane.difference import Difference, compare
+from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 
 
 def differences(wanted: dict, own: dict) -> list[Difference]:
@@ -14,7 +15,8 @@ def differences(wanted: dict, own: dict) -> list[Difference]:
     ``wanted``, which is for all; nowhere: empty.
 
     What is each node's own has become a field reference or loopback in both by now. Left out is what
-    a roll-out toggles: at which of our addresses an apiserver is probed.
+    is ours and no node's: the address of ours at which an apiserver is probed (a roll-out toggles it),
+    and the object with the agent's program (another build's may be in use).
     """
     return compare(*({"spec": _comparable(one)} for one in (wanted, own)))
 
@@ -22,6 +24,7 @@ def differences(wanted: dict, own: dict) -> list[Difference]:
 def _comparable(daemonset: dict) -> dict:
     template = daemonset["spec"]["template"]
     spec = with_defaults({"spec": deepcopy(template["spec"])})["spec"]
+    spec["volumes"] = [one for one in spec.get("volumes", []) if one["name"] != AGENT_VOLUME]
     for container in containers(spec):
         for _, handler in actions(container):
             target = handler.get("httpGet", {})

@@ -23,11 +23,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 from kubectl_selfhost.controlplane import flags as component_flags
+from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.addresses import same_address
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.defaults import actions, containers, tidy, with_defaults
 from kubectl_selfhost.controlplane.difference import compare
+from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     ADVERTISE_ADDRESS_ANNOTATION,
@@ -39,7 +41,6 @@ from kubectl_selfhost.names import (
 )
 
 WAIT_CONTAINER = "wait-port"
-AGENT_VOLUME = "kubectl-selfhost-agent"
 NODE_VOLUME = "kubectl-selfhost-node"
 AGENT_MOUNT = "/selfhost"
 NODE_MOUNT = "/selfhost-node"
@@ -76,16 +77,16 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class AgentFacts:
-    """Where a pod finds the node agent: the ConfigMap that carries it, the program for the CPU
+    """Where a pod finds the node agent: the Secret that carries it, the program for the CPU
     ``arch``, and our directory on the node (``node_directory``, an absolute path)."""
 
     arch: str
-    configmap: str
+    secret: str
     node_directory: str
 
     @property
     def program(self) -> str:
-        return f"{AGENT_MOUNT}/agent-{self.arch}"
+        return f"{AGENT_MOUNT}/{programs.file_name(self.arch)}"
 
 
 def build(
@@ -315,10 +316,7 @@ def _wait_for_port(
     spec["initContainers"] = [*spec.get("initContainers", []), tidy(waiter)]
     spec["volumes"] = [
         *spec.get("volumes", []),
-        {
-            "name": AGENT_VOLUME,
-            "configMap": {"name": agent.configmap, "defaultMode": 0o755, "optional": False},
-        },
+        programs.volume(agent.secret),
         {
             "name": NODE_VOLUME,
             "hostPath": {"path": agent.node_directory, "type": "DirectoryOrCreate"},

@@ -18,13 +18,13 @@ from kubectl_selfhost.controlplane import flags as component_flags
 from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import (
-    AGENT_VOLUME,
     NODE_VOLUME,
     PROBE_ADDRESSES,
     WAIT_CONTAINER,
     NodeFacts,
 )
 from kubectl_selfhost.controlplane.defaults import actions, containers
+from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE, RECOVERS_LABEL, RECOVERY
 

@@ -22,7 +22,6 @@ from kubectl_selfhost.controlplane.addresses import same_address
 from kubectl_selfhost.controlplane.change import ROLLED_OUT_ANNOTATION
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset import (
-    AGENT_VOLUME,
     NODE_VOLUME,
     PROBE_ADDRESSES,
     WAIT_CONTAINER,
@@ -33,6 +32,7 @@ from kubectl_selfhost.controlplane.defaults import (
     containers,
     without_defaults,
 )
+from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     ADVERTISE_ADDRESS_ANNOTATION,

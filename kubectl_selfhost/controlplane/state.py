@@ -6,7 +6,7 @@ From it come the status page and the checks whether something is done.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,10 +22,12 @@ from kubectl_selfhost.controlplane.instance import (
     parse_time,
     phase_and_restarts,
 )
+from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.names import (
     AGENT_LABELS,
     CONTROL_PLANE_LABEL,
     FIELD_MANAGER,
+    GUARDIAN_PROGRAM_ANNOTATION,
     JOURNAL,
     LEASE,
     NODE_LABEL,
@@ -53,7 +55,8 @@ class NodeState:
     ``ready`` is None where the node's object could not be seen. ``labelled`` says whether it has
     the control-plane role, ``pivoted`` whether it has our label, and ``group`` what that says of
     nodes that differ (see ``Component.group``). ``guardian``: it brings the API
-    back after a reboot, by copies of the components; ``standing_in`` are those whose copy runs now,
+    back after a reboot, by copies of the components, and ``guardian_differs`` if its program is another
+    build's; ``standing_in`` are those whose copy runs now,
     ``outdated`` those whose copy is not what their DaemonSet says.
     """
 
@@ -68,6 +71,7 @@ class NodeState:
     kubelet_version: str = ""
     hostname: str = ""
     guardian: bool = False
+    guardian_differs: bool = False
     standing_in: tuple[str, ...] = ()
     outdated: tuple[str, ...] = ()
     instances: Mapping[str, list[Instance]] = field(default_factory=dict)
@@ -132,7 +136,8 @@ class ControlPlane:
     """The control plane. ``daemonsets`` are by their own names, ``leaders`` by the component's.
 
     ``journal`` is what earlier runs wrote (empty where there is none), ``journal_damaged`` that
-    there is one which can't be understood. ``run`` is who holds our own lease.
+    there is one which can't be understood. ``run`` is who holds our own lease. ``programs`` are the
+    objects that the DaemonSets' pods start the node agent's program from, as far as they could be read.
     """
 
     nodes: list[NodeState]
@@ -142,6 +147,7 @@ class ControlPlane:
     journal: Mapping[str, Any] = field(default_factory=dict)
     journal_damaged: bool = False
     run: Leader | None = None
+    programs: Sequence[Carrier] = ()
 
     def serves(self, component: Component, node: NodeState) -> str:
         """Whose Ready instance serves there: static, daemonset, both, or none."""
@@ -186,11 +192,14 @@ def observe(
     daemonsets: Iterable[dict] = (),
     leases: Iterable[dict] = (),
     configmaps: Iterable[dict] = (),
+    programs: Sequence[Carrier] = (),
+    own_programs: Collection[str] = (),
 ) -> ControlPlane:
     """The control plane that these API objects of kube-system (and nodes) show.
 
     Objects that have nothing to do with it are passed over. A node counts by its role label; one
-    that is not among ``nodes`` counts if it has an instance.
+    that is not among ``nodes`` counts if it has an instance. ``own_programs`` are the names of the
+    Secrets with this build's programs.
     """
     pods, leases, daemonsets = list(pods), list(leases), list(daemonsets)
     instances = {c.name: instances_of(pods, c) for c in COMPONENTS}
@@ -200,7 +209,7 @@ def observe(
     content, damaged = _journal(configmaps)
     return ControlPlane(
         nodes=[
-            _with_recovery(node, pods, daemonsets, content)
+            _with_recovery(node, pods, daemonsets, content, own_programs)
             for node in _nodes(nodes, instances, recovery.nodes_with_copies(pods))
         ],
         daemonsets=_rollouts(daemonsets),
@@ -209,6 +218,7 @@ def observe(
         journal=content,
         journal_damaged=damaged,
         run=_leader(by_name[LEASE], newest) if LEASE in by_name else None,
+        programs=programs,
     )
 
 
@@ -248,13 +258,20 @@ def _node(name: str, node: dict | None, here: Mapping[str, list[Instance]]) -> N
 
 
 def _with_recovery(
-    node: NodeState, pods: list[dict], daemonsets: list[dict], journal: Mapping[str, Any]
+    node: NodeState,
+    pods: list[dict],
+    daemonsets: list[dict],
+    journal: Mapping[str, Any],
+    own_programs: Collection[str],
 ) -> NodeState:
     here = [pod for pod in pods if pod["spec"].get("nodeName") == node.name]
     facts = NodeFacts(node.name, node.host_ip, None, node.arch)
+    guardians = [pod for pod in here if pod["metadata"]["name"] == guardian_pod(node.name)]
+    programs = {_annotations(pod).get(GUARDIAN_PROGRAM_ANNOTATION) for pod in guardians}
     return replace(
         node,
-        guardian=any(pod["metadata"]["name"] == guardian_pod(node.name) for pod in here),
+        guardian=bool(guardians),
+        guardian_differs=bool(own_programs) and bool(programs - set(own_programs)),
         standing_in=recovery.standing_in(here),
         outdated=recovery.outdated(daemonsets, facts, journal, group=node.group),
     )
@@ -329,6 +346,10 @@ def _is_agent(pod: dict) -> bool:
 def _agent(pod: dict) -> AgentPod:
     phase, _ = phase_and_restarts(pod)
     return AgentPod(pod["metadata"]["name"], pod["spec"].get("nodeName", ""), phase)
+
+
+def _annotations(thing: dict) -> dict[str, str]:
+    return thing["metadata"].get("annotations") or {}
 
 
 def _labels(thing: dict) -> dict[str, str]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
+from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.controlplane.state import ControlPlane, NodeState, RolloutState
 from kubectl_selfhost.names import NAMESPACE
 
@@ -23,6 +25,7 @@ SELF_HOSTED = "self-hosted"
 UNKNOWN = "unknown"
 
 PIVOT = "kubectl selfhost pivot"
+ROLLOUT = "kubectl selfhost rollout"
 WATCH = "kubectl selfhost status --watch"
 
 _MEND_BY_ITSELF = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Running")
@@ -139,6 +142,8 @@ def troubles(seen: ControlPlane) -> list[Trouble]:
     found: list[Trouble] = []
     for node in seen.running:
         found += _of_node(seen, node)
+    for carrier in seen.programs:
+        found += _of_program(carrier)
     for component in COMPONENTS:
         for rollout in seen.daemonsets.values():
             if rollout.component == component.name:
@@ -158,6 +163,22 @@ def _of_node(seen: ControlPlane, node: NodeState) -> list[Trouble]:
                 _unserved(component, node, known=any(n.ready is not None for n in seen.nodes))
             )
     return found
+
+
+def _of_program(carrier: Carrier) -> list[Trouble]:
+    what = carrier.reference
+    if carrier.wrong:
+        return [
+            Trouble(
+                f"the {what} does not hold the node agent's program",
+                programs.look(what),
+                f"{carrier.wrong}; kubectl selfhost did not make it",
+            )
+        ]
+    if carrier.missing:
+        pods = ", ".join(carrier.daemonsets)
+        return [Trouble(f"the {what} is gone, and pods of {pods} can't start without it", ROLLOUT)]
+    return []
 
 
 def _unserved(component: Component, node: NodeState, *, known: bool) -> Trouble:

@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane.program import SECRET, Reference
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.names import NAMESPACE, PROGRAM_UID_ANNOTATION
+from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.orders import LOOKS, Orders
 from kubectl_selfhost.node.pod import NodeTarget
@@ -68,30 +70,45 @@ class NodeAgent(Orders):
         self.cluster = cluster
         self.target = target
         self.pod = agent_pod.pod_name(target.node)
+        self._former_pod = agent_pod.former_pod_name(target.node)
         self._may_order = may_order
 
     def find(self) -> dict | None:
-        """The agent's pod, or None."""
+        """Return the agent's pod, or the one that an earlier build has left; None if neither is there."""
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        own = self._own_pod()
+        return own if own is not None else self.cluster.find(PODS, self._former_pod, NAMESPACE)
+
+    def runs(self) -> bool:
+        """Return whether the pod of this very agent runs this very program and isn't being deleted."""
+        pod = self._own_pod()
+        return (
+            pod is not None
+            and _is_running(pod)
+            and self._is_ours(pod)
+            and _program_uid(pod) == program.require(self.cluster, self.target.arch)
+        )
+
+    def _own_pod(self) -> dict | None:
         from kubectl_selfhost.cluster.kinds import PODS
 
         return self.cluster.find(PODS, self.pod, NAMESPACE)
 
-    def runs(self) -> bool:
-        """Whether the pod of this very agent runs and isn't being deleted."""
-        pod = self.find()
-        return pod is not None and _is_running(pod) and self._is_ours(pod)
-
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        """Makes the pod and waits until it takes orders; a pod left by a former run is replaced.
+        """Create the pod and wait until it takes orders; a pod that an earlier run left is replaced.
 
-        Raises SelfhostError when the pod can't be made, or doesn't run within ``timeout`` seconds.
+        The program is compared before the pod is created and again before the first order. Raises
+        ForeignProgram or SwappedProgram if it is not ours, SelfhostError if the pod can't be created
+        or doesn't run within ``timeout`` seconds.
         """
         from kubectl_selfhost.cluster.kinds import PODS
         from kubectl_selfhost.cluster.waits import wait_until
 
         if self.find() is not None:
             self.stop(timeout=timeout, tell=tell)
-        self.cluster.create(PODS, agent_pod.manifest(self.target))
+        uid = program.require(self.cluster, self.target.arch)
+        self.cluster.create(PODS, agent_pod.manifest(self.target, program_uid=uid))
         wait_until(self._ready, what=f"the agent pod {self.pod} to run", timeout=timeout, tell=tell)
 
     def stop(self, *, timeout: float, tell: Callable[[str], None]) -> None:
@@ -99,7 +116,8 @@ class NodeAgent(Orders):
         from kubectl_selfhost.cluster.kinds import PODS
         from kubectl_selfhost.cluster.waits import Waiting, wait_until
 
-        self.cluster.delete(PODS, self.pod, NAMESPACE)
+        for name in (self.pod, self._former_pod):
+            self.cluster.delete(PODS, name, NAMESPACE)
 
         def gone() -> bool:
             if self.find() is None:
@@ -165,9 +183,11 @@ class NodeAgent(Orders):
     def _ready(self) -> bool:
         from kubectl_selfhost.cluster.waits import Waiting
 
-        pod = self.find()
+        pod = self._own_pod()
         if pod is None:
             raise SelfhostError(f"The agent pod {self.pod} was deleted by somebody.", _RUN_AGAIN)
+        if _has_started(pod):
+            self._require_same_program(pod)
         if pod["status"].get("phase") in ("Failed", "Succeeded"):
             raise SelfhostError(f"The agent pod {self.pod} ended: {_why(pod)}.", _RUN_AGAIN)
         if not _is_running(pod):
@@ -179,6 +199,28 @@ class NodeAgent(Orders):
         wanted = agent_pod.manifest(self.target)["spec"]["containers"][0]
         has = pod["spec"]["containers"][0]
         return all(has.get(key) == wanted[key] for key in ("image", "command"))
+
+    def _require_same_program(self, pod: dict) -> None:
+        """Delete the pod and raise SwappedProgram unless the Secret is the one that was compared before.
+
+        The kubelet read the Secret after the pod was created and before the program started. A uid is
+        never used twice, and an immutable Secret keeps its content: if the uid is the same before and
+        after, the kubelet had no other object to read. One gap is left: a kubelet keeps an immutable
+        Secret for as long as a pod on its node mounts it (watch_based_manager.go, Get), so it can hand
+        out an object of the same name that is long deleted.
+        """
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        try:
+            now = program.uid(self.cluster, self.target.arch)
+            wrong = "it is another object now" if now else "it is gone"
+        except program.ForeignProgram as error:
+            now, wrong = "", error.wrong
+        if now and now == _program_uid(pod):
+            return
+        self.cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
+        secret = Reference(SECRET, binaries.secret_name(self.target.arch))
+        raise program.SwappedProgram(secret, self.pod, self.target.node, wrong)
 
 
 _RUN_AGAIN = "Run the same command again: it goes on where this one stopped."
@@ -195,6 +237,18 @@ def _is_running(pod: dict) -> bool:
         return False
     statuses = pod["status"].get("containerStatuses", [])
     return bool(statuses) and all("running" in status.get("state", {}) for status in statuses)
+
+
+def _has_started(pod: dict) -> bool:
+    """Return whether the pod's program runs, or has run."""
+    statuses = pod["status"].get("containerStatuses", [])
+    return any({"running", "terminated"} & set(one.get("state") or {}) for one in statuses) or any(
+        one.get("lastState") for one in statuses
+    )
+
+
+def _program_uid(pod: dict) -> str:
+    return (pod["metadata"].get("annotations") or {}).get(PROGRAM_UID_ANNOTATION, "")
 
 
 def _why(pod: dict) -> str:

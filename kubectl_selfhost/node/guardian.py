@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kubectl_selfhost.names import FIELD_MANAGER, GUARDIAN, NAMESPACE
+from kubectl_selfhost.names import (
+    FIELD_MANAGER,
+    GUARDIAN,
+    GUARDIAN_PROGRAM_ANNOTATION,
+    NAMESPACE,
+)
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node.pod import HOST, NodeTarget
 
 #: The program's name in our directory on the node (packaging/agent/recovery.h): a static pod may not
-#: have it from a ConfigMap.
+#: have it from a Secret.
 PROGRAM = "agent"
 #: The list of what is guarded, beside the copies (packaging/agent/recovery.h).
 LIST = "guarded"
@@ -58,8 +63,8 @@ def manifest(target: NodeTarget) -> dict:
                     "After a reboot it starts copies of the control plane's pods, until the "
                     "DaemonSets' own are up again."
                 ),
-                # Another program is another pod: the kubelet starts it anew.
-                "kubectl-selfhost/program": binaries.config_map_name(target.arch),
+                # With another program the pod is another one, so the kubelet restarts it.
+                GUARDIAN_PROGRAM_ANNOTATION: binaries.secret_name(target.arch),
             },
         },
         "spec": {

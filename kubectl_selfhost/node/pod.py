@@ -10,7 +10,15 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from kubectl_selfhost.names import AGENT_LABELS, NAMESPACE, NODE_DIRECTORY
+from kubectl_selfhost import names
+from kubectl_selfhost.controlplane import program as programs
+from kubectl_selfhost.names import (
+    AGENT,
+    AGENT_LABELS,
+    NAMESPACE,
+    NODE_DIRECTORY,
+    PROGRAM_UID_ANNOTATION,
+)
 from kubectl_selfhost.node import binaries
 
 CONTAINER = "agent"
@@ -39,7 +47,7 @@ class NodeTarget:
     @property
     def program(self) -> str:
         """The agent's program inside its pod."""
-        return f"{PROGRAM_FOLDER}/{binaries.program(self.arch)}"
+        return f"{PROGRAM_FOLDER}/{programs.file_name(self.arch)}"
 
     @property
     def directory_arguments(self) -> list[str]:
@@ -52,15 +60,26 @@ class NodeTarget:
 
 
 def pod_name(node: str) -> str:
-    """The agent pod's name: one for a node, so that two runs can't have one each on it."""
+    """Return the name of the agent's pod on ``node``."""
+    return names.pod_name(AGENT, node)
+
+
+def former_pod_name(node: str) -> str:
+    """Return the name that earlier builds gave the agent's pod: a killed run may have left one.
+
+    ``kubectl debug node/NAME`` names its pods in the same way, so the name was given up.
+    """
     name = f"node-debugger-selfhost-{node}"
     if len(name) <= 63:
         return name
     return f"{name[:52]}-{hashlib.sha256(node.encode()).hexdigest()[:10]}"
 
 
-def manifest(target: NodeTarget) -> dict:
-    """The manifest of the agent's pod for ``target``."""
+def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
+    """Return the manifest of the agent's pod for ``target``.
+
+    ``program_uid`` is the uid of the Secret with the program, as it was seen before.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -73,7 +92,8 @@ def manifest(target: NodeTarget) -> dict:
                     f"Moves static pod manifests of node {target.node} for kubectl selfhost. "
                     "Deleting it is safe: it first puts back a manifest whose component is not "
                     "seen to run yet."
-                )
+                ),
+                PROGRAM_UID_ANNOTATION: program_uid,
             },
         },
         "spec": {
@@ -92,8 +112,8 @@ def manifest(target: NodeTarget) -> dict:
                 {"name": "host", "hostPath": {"path": "/", "type": "Directory"}},
                 {
                     "name": "program",
-                    "configMap": {
-                        "name": binaries.config_map_name(target.arch),
+                    "secret": {
+                        "secretName": binaries.secret_name(target.arch),
                         "defaultMode": 0o755,
                     },
                 },

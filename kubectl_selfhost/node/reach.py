@@ -6,18 +6,20 @@ registry either: the node agent's program in the kube-apiserver's own image, whi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost import names
 from kubectl_selfhost.cluster.sightings import FAILED, FINE, SLOT
+from kubectl_selfhost.controlplane.program import SECRET, Reference, file_name
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, PROBE_LABELS
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node.pod import PROGRAM_FOLDER
+from kubectl_selfhost.node.program import SwappedProgram
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -83,17 +85,20 @@ class Reach:
         self._rate = rate
         self._limit = int(seconds) + _SPARE_SECONDS if seconds else _FOR_EVER
         self.pod = pod_name(target.node)
+        self._program_uid = ""
 
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        """Makes the pod and waits until it runs; what a killed probe left is replaced.
+        """Create the pod and wait until it runs; what a killed probe left is replaced.
 
-        Raises SelfhostError when it can't be made, or doesn't run within ``timeout`` seconds.
+        Raises SelfhostError when it can't be created, doesn't run within ``timeout`` seconds, or may
+        have been given another program meanwhile.
         """
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS
+        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
         from kubectl_selfhost.cluster.waits import wait_until
 
         self._remove(timeout=timeout, tell=tell)
-        self._cluster.create(CONFIGMAPS, _program(self._target, self.pod))
+        made = self._cluster.create(SECRETS, _program(self._target, self.pod))
+        self._program_uid = made["metadata"]["uid"]
         self._cluster.create(PODS, manifest(self._target, rate=self._rate, limit=self._limit))
         wait_until(self._runs, what=f"the pod {self.pod} to run", timeout=timeout, tell=tell)
 
@@ -110,10 +115,10 @@ class Reach:
         self._remove(timeout=0.0, tell=lambda _: None)
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS
+        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
         from kubectl_selfhost.cluster.waits import wait_until
 
-        self._cluster.delete(CONFIGMAPS, self.pod, NAMESPACE)
+        self._cluster.delete(SECRETS, self.pod, NAMESPACE)
         # The kubelet kills what is left of it; nobody waits for what it would still say.
         self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
         if timeout:
@@ -138,7 +143,20 @@ class Reach:
             raise SelfhostError(f"The pod {self.pod} has ended before its time ({phase}).")
         if status.get("phase") != "Running":
             raise Waiting(f"pod {self.pod}: {phase}")
+        self._require_same_program()
         return True
+
+    def _require_same_program(self) -> None:
+        """Raise SwappedProgram unless the Secret is the one that was created for this pod."""
+        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
+
+        found = self._cluster.find(SECRETS, self.pod, NAMESPACE)
+        if found is not None and found["metadata"]["uid"] == self._program_uid:
+            return
+        self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
+        raise SwappedProgram(
+            Reference(SECRET, self.pod), self.pod, self._target.node, "it is another object now"
+        )
 
     def _said(self) -> ReachReport | None:
         for line in self._cluster.logs(self.pod, CONTAINER, tail=5).splitlines():
@@ -148,11 +166,8 @@ class Reach:
 
 
 def pod_name(node: str) -> str:
-    """The name of the pod on a node, and of the ConfigMap that carries its program."""
-    name = f"selfhost-probe-{node}"
-    if len(name) <= 63:
-        return name
-    return f"{name[:52]}-{hashlib.sha256(node.encode()).hexdigest()[:10]}"
+    """Return the name of the pod on a node, and of the Secret that carries its program."""
+    return names.pod_name("selfhost-probe", node)
 
 
 def parse(line: str) -> ReachReport:
@@ -206,13 +221,13 @@ def manifest(target: ReachTarget, *, rate: int, limit: int) -> dict:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_container(target, rate, limit)],
-            "volumes": [{"name": "program", "configMap": {"name": name, "defaultMode": 0o755}}],
+            "volumes": [{"name": "program", "secret": {"secretName": name, "defaultMode": 0o755}}],
         },
     }
 
 
 def _container(target: ReachTarget, rate: int, limit: int) -> dict:
-    program = f"{PROGRAM_FOLDER}/{binaries.program(target.arch)}"
+    program = f"{PROGRAM_FOLDER}/{file_name(target.arch)}"
     numbers = {"--port": target.port, "--rate": rate, "--duration": limit}
     return {
         "name": CONTAINER,
@@ -233,10 +248,12 @@ def _container(target: ReachTarget, rate: int, limit: int) -> dict:
 
 
 def _program(target: ReachTarget, name: str) -> dict:
-    """A copy of our own: the agent's belongs to the DaemonSets, and must stay where it is.
+    """Return the manifest of a Secret that goes with the probe, whatever a pivot makes meanwhile.
 
-    This one goes with the probe, whatever a pivot makes or needs meanwhile.
+    It is a copy: the agent's own Secret belongs to the DaemonSets and stays. It is a Secret too, and
+    for the same reason, though this pod has no privilege: who may only write ConfigMaps shall not
+    choose what runs on a control-plane node.
     """
-    carried = binaries.config_map(target.arch)
+    carried = binaries.secret(target.arch)
     metadata = {"name": name, "namespace": NAMESPACE, "labels": dict(PROBE_LABELS)}
     return {**carried, "metadata": metadata}

@@ -21,6 +21,8 @@ pass over what it doesn't know. Times are RFC 3339 in UTC; what is unknown is nu
 - ``certificates[]``: of, notAfter, secondsLeft
 - ``run``: holder and renewedAt of a run that is going on, or null
 - ``lastRun``: id, verb, started, ended, outcome, message, by, plugin, probe; or null
+- ``programs[]``, objects that DaemonSets' pods start the node agent's program from: kind, name,
+  daemonSets (names), ours (it holds a program of ours; false also if it is missing)
 - ``agentPods[]``: name, node, phase
 - ``troubles[]``: message, command · ``unfinished[]``, ``warnings[]``: sentences
 """
@@ -75,6 +77,15 @@ def document(survey: Survey) -> dict[str, Any]:
         ],
         "run": run and {"holder": run.holder, "renewedAt": _time(run.renewed)},
         "lastRun": last and {key: last.get(key) for key in _OF_A_RUN},
+        "programs": [
+            {
+                "kind": one.reference.kind,
+                "name": one.reference.name,
+                "daemonSets": list(one.daemonsets),
+                "ours": not one.wrong and not one.missing,
+            }
+            for one in seen.programs
+        ],
         "agentPods": [
             {"name": pod.name, "node": pod.node, "phase": pod.phase} for pod in seen.agents
         ],

@@ -29,6 +29,11 @@ def _after(node: NodeState) -> str:
         )
     if node.standing_in:
         return "on {nodes} recovery copies stand in: " + ", ".join(node.standing_in)
+    if node.guardian_differs:
+        return (
+            "the guardian on {nodes} (another build's) brings the API back; `kubectl selfhost sync` "
+            "renews it"
+        )
     return "the guardian on {nodes} brings the API back"
 
 

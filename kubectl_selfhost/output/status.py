@@ -11,7 +11,7 @@ from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import STATIC, Instance, parse_time
 from kubectl_selfhost.controlplane.state import ControlPlane, NodeState
-from kubectl_selfhost.controlplane.verdict import Survey, Verdict, step_under_way
+from kubectl_selfhost.controlplane.verdict import ROLLOUT, Survey, Verdict, step_under_way
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
 from kubectl_selfhost.output import reboot
 from kubectl_selfhost.output.table import pairs, table
@@ -324,6 +324,13 @@ def warnings(survey: Survey) -> list[str]:
             for node in survey.control_plane.nodes
             if node.empty
         ]
+    found += [
+        f"The pods of {', '.join(one.daemonsets)} start the node agent's program from the "
+        f"{one.reference}, which whoever may write ConfigMaps in {NAMESPACE} can replace: "
+        f"`{ROLLOUT}` gives them this build's program, in a Secret."
+        for one in survey.control_plane.programs
+        if one.former
+    ]
     if survey.control_plane.journal_damaged:
         found.append(f"The journal can't be understood (ConfigMap {JOURNAL} in {NAMESPACE}).")
     return found + [f"Not read: {what}: {why}" for what, why in survey.unread.items()]

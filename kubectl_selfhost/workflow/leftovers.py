@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, component_named
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.node import binaries, manifestfile
+from kubectl_selfhost.node import manifestfile, program
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.workflow import nodes, service_address
 from kubectl_selfhost.workflow.conditions import instances_on
@@ -58,7 +58,7 @@ def _settle_node(
         return
     observer.note(f"an earlier run was interrupted on node {node}: finishing what it had begun")
     if not agent.runs():
-        cluster.apply(binaries.config_map(target.arch))
+        program.store(cluster, target.arch)
         agent.start(timeout=timeout, tell=observer.step_waiting)
     state = agent.status()
     if state["state"] == "armed":

@@ -99,12 +99,16 @@ class Pivot:
 
     def manifests(self) -> list[dict]:
         """Everything that the pivot applies, as for ``kubectl apply -f -``."""
-        programs = {one.target.arch: binaries.config_map(one.target.arch) for one in self.nodes}
+        programs = {one.target.arch: binaries.secret(one.target.arch) for one in self.nodes}
         return [*programs.values(), *self.made()]
 
     def made(self) -> list[dict]:
         """The DaemonSets that don't serve anywhere yet; the others are left as they are."""
         return [one for name, one in self._daemonsets.items() if name not in self._in_use]
+
+    def staying(self) -> list[dict]:
+        """Return the DaemonSets that serve on some node, and that the pivot leaves as they are."""
+        return list(self._in_use.values())
 
     def in_use(self, component: Component) -> bool:
         """Whether its group's DaemonSet serves on some node: then it is left as it is."""
@@ -202,7 +206,7 @@ class Pivot:
             nodes=[node.facts(), *self._facts_beside(component, node)],
             agent=AgentFacts(
                 arch=node.target.arch,
-                configmap=binaries.config_map_name(node.target.arch),
+                secret=binaries.secret_name(node.target.arch),
                 node_directory=node.target.directory,
             ),
         )

@@ -13,7 +13,7 @@ from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Compo
 from kubectl_selfhost.controlplane.daemonset import admission_changes
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE, cut
-from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.workflow import access, nodes
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
@@ -60,6 +60,7 @@ class Preflight:
             Check("HandOver", "how the ports can change hands", self.handover),
             Check("HeadRoom", "room for the second instances", self.head_room),
             Check("ForeignDaemonSets", "DaemonSets of our names", self.foreign_daemonsets),
+            Check("AgentProgram", "the node agent's program", self.agent_program),
             Check("Admission", "what admission makes of our pods", self.admission),
         ]
 
@@ -87,7 +88,7 @@ class Preflight:
             FAILED,
             "you may not " + "; ".join(str(d) for d in refused),
             "a run that is refused half-way has to be undone",
-            "Ask for the ClusterRole in the README, or use another --user or --context.",
+            "Ask for the roles in the README, or use another --user or --context.",
         )
 
     def server_version(self) -> Finding:
@@ -307,13 +308,46 @@ class Preflight:
             "it if nothing runs from it.",
         )
 
+    def agent_program(self) -> Finding:
+        """Compare the program with what is stored, and what DaemonSets that stay start from."""
+        pivot = self.pivot
+        why = "it would run as root on the control-plane nodes"
+        try:
+            program.refuse_foreign(self._cluster, (one.target.arch for one in pivot.nodes))
+        except program.ForeignProgram as error:
+            return Finding("AgentProgram", FAILED, error.message, why, error.hint)
+        found = program.carriers(self._cluster, pivot.staying())
+        for one in found:
+            if one.wrong:
+                foreign = program.ForeignProgram(one.reference, one.wrong)
+                return Finding("AgentProgram", FAILED, foreign.message, why, foreign.hint)
+        missing = [one for one in found if one.missing]
+        if missing:
+            return Finding(
+                "AgentProgram",
+                FAILED,
+                f"the {missing[0].reference} is gone",
+                f"the pods of {', '.join(missing[0].daemonsets)} can't start without it",
+                "`kubectl selfhost rollout` gives them this build's program.",
+            )
+        former = [one for one in found if one.former]
+        if former:
+            return Finding(
+                "AgentProgram",
+                WARNING,
+                f"the pods of {', '.join(former[0].daemonsets)} start from the {former[0].reference}",
+                f"whoever may write ConfigMaps in {NAMESPACE} can replace it",
+                "`kubectl selfhost rollout` afterwards gives them this build's program, in a Secret.",
+            )
+        return ok("AgentProgram", "no foreign program has its name")
+
     def admission(self) -> Finding:
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS
+        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
 
         pivot = self.pivot
         for one in pivot.nodes:
-            program = binaries.config_map(one.target.arch)
-            self._cluster.create(CONFIGMAPS, _trial(program), dry_run=True)
+            secret = binaries.secret(one.target.arch)
+            self._cluster.create(SECRETS, _trial(secret), dry_run=True)
             self._cluster.create(PODS, _trial(agent_pod.manifest(one.target)), dry_run=True)
         changes: list[str] = []
         for manifest in pivot.made():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
-from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import program
 from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
@@ -110,7 +110,7 @@ class Revert:
         by_node = {one.node: one.choices() for one in self.nodes}
         return Plan(
             title=f"Revert {in_words(self.nodes)} to static pods",
-            steps=[*steps, *self._last_steps()],
+            steps=[*steps, *self._last_steps(observer)],
             facts={
                 **as_fact(self.nodes, with_cpu=True),
                 "Kubernetes": self.situation.git_version,
@@ -120,11 +120,10 @@ class Revert:
             know=self._know(by_node),
         )
 
-    def _last_steps(self) -> list[Step]:
+    def _last_steps(self, observer: Observer) -> list[Step]:
         """What goes when no node needs it any more."""
         found = [self._remove_daemonset(c) for c in self._idle()] if self.several else []
-        arches = dict.fromkeys(one.target.arch for one in self.nodes) if self.whole else ()
-        return [*found, *[self._remove_program(arch) for arch in arches]]
+        return [*found, *([self._remove_programs(observer)] if self.whole else [])]
 
     def _idle(self) -> list[Component]:
         """The components, by group, whose DaemonSets no node has a pod of afterwards."""
@@ -149,16 +148,18 @@ class Revert:
             do=lambda: discard(self.cluster.delete(DAEMONSETS, name, NAMESPACE)),
         )
 
-    def _remove_program(self, arch: str) -> Step:
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
+    def _remove_programs(self, observer: Observer) -> Step:
+        def remove() -> None:
+            program.remove_unused(self.cluster)
+            for left in program.foreign(self.cluster):
+                observer.warning(f"{left.message} {left.hint}")
 
-        name = binaries.config_map_name(arch)
         return Step(
             name="remove-program",
-            title=f"Delete ConfigMap {name}",
+            title="Delete the node agent's program (Secrets and ConfigMaps of every build)",
             why="no pod of ours is left that would run it",
-            done=lambda: self.cluster.find(CONFIGMAPS, name, NAMESPACE) is None,
-            do=lambda: discard(self.cluster.delete(CONFIGMAPS, name, NAMESPACE)),
+            done=lambda: not program.unused(self.cluster),
+            do=remove,
         )
 
     def _know(self, by_node: Mapping[str, Mapping[Component, Choice]]) -> list[str]:

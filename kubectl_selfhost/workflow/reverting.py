@@ -10,7 +10,7 @@ from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
-from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import program
 from kubectl_selfhost.workflow import access, carrying, nodes
 from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow.journal import Journal
@@ -54,9 +54,7 @@ def nothing_to_do(cluster: Cluster, options: RevertOptions) -> bool:
     if any(component.groups_in(situation.daemonsets) for component in COMPONENTS):
         return True
     labelled = any(situation.is_labelled(name) for name in situation.node_names)
-    programs = {binaries.config_map_name(arch) for arch in binaries.ARCHITECTURES}
-    names = {one["metadata"]["name"] for one in cluster.list(CONFIGMAPS, NAMESPACE)}
-    return not labelled and not names & {*programs, JOURNAL}
+    return not (labelled or cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE) or program.unused(cluster))
 
 
 def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> Prepared:
@@ -85,6 +83,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
         raise SelfhostError(
             f"Nothing of ours is on {', '.join(meant)}.", "See `kubectl selfhost status`."
         )
+    program.refuse_foreign(cluster, (one.target.arch for one in revert.nodes))
     for one in revert.nodes:
         for component in one.to_revert:
             if not one.is_static(component):

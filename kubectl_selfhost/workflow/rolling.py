@@ -11,6 +11,7 @@ from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import is_rolled_out
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import program
 from kubectl_selfhost.workflow import access, carrying, nodes
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
@@ -74,12 +75,14 @@ def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rol
         raise SelfhostError(
             "No node has a pod of that.", "`kubectl selfhost status` shows where it stands."
         )
-    return Rollout(
+    rollout = Rollout(
         cluster,
         situation,
         paths={node: static_pod_path(cluster, node) for node in hosted},
         options=options,
     )
+    program.refuse_foreign(cluster, (one.target.arch for one in rollout.nodes))
+    return rollout
 
 
 def carry_out(

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import change as changes
 from kubectl_selfhost.controlplane import difference
+from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.change import Change
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import is_available
 from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import binaries
 from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.across_nodes import AcrossNodes
 from kubectl_selfhost.workflow.between_revisions import BetweenRevisions
@@ -85,10 +87,12 @@ class Rollout:
         return self.situation.daemonset(component)
 
     def after(self, component: Component) -> dict:
-        """The same as it shall be."""
-        return changes.changed(
+        """Return the DaemonSet after the change, with this build's program."""
+        changed = changes.changed(
             self.before(component), component, self.options.change, now=self.stamp
         )
+        arch = next(one.target.arch for one in self.nodes if one.group == component.group)
+        return programs.with_program(changed, binaries.secret_name(arch))
 
     def manifests(self) -> list[dict]:
         """Return every DaemonSet as it will be, those of each group of nodes among them."""

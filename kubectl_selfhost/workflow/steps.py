@@ -10,7 +10,7 @@ from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
-from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import program
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.workflow import etcd, service_address
 from kubectl_selfhost.workflow.conditions import instances_on
@@ -53,19 +53,14 @@ class CommonSteps:
         self._there = f" on {self._node}" if hosts else ""
 
     def program(self) -> Step:
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
-
         arch = self._agent.target.arch
-        name = binaries.config_map_name(arch)
         return Step(
             name=self.named("agent-program"),
-            title=f"Store the node agent's program in ConfigMap {name}",
+            title=f"Store the node agent's program in a Secret of {NAMESPACE} ({arch})",
             why="it runs in an image that the node has: nothing is pulled",
-            done=lambda: self._cluster.find(CONFIGMAPS, name, NAMESPACE) is not None,
-            do=lambda: discard(self._cluster.apply(binaries.config_map(arch))),
-            undo=self.unless_self_hosted(
-                lambda: discard(self._cluster.delete(CONFIGMAPS, name, NAMESPACE))
-            ),
+            done=lambda: bool(program.uid(self._cluster, arch)),
+            do=lambda: program.store(self._cluster, arch),
+            undo=self.unless_self_hosted(lambda: program.remove(self._cluster, arch)),
         )
 
     def keep_address(self, *others: str) -> Step:

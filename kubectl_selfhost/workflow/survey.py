@@ -7,7 +7,7 @@ missing, say) is said beside the rest. Only when nothing of it can be read, that
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any
 from kubectl_selfhost.controlplane import certificates
 from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.controlplane.state import observe
 from kubectl_selfhost.controlplane.verdict import Survey
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import AGENT_LABELS, CONTROL_PLANE_LABEL, JOURNAL, NAMESPACE
+from kubectl_selfhost.node import binaries, program
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
 
 _AT_ONCE = 8
+PROGRAMS = "the node agent's program"
 _ESSENTIAL = ("nodes", "pods", "our pods", "daemonsets", "leases")
 
 
@@ -37,6 +40,7 @@ def survey(cluster: Cluster) -> Survey:
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         asked = {name: pool.submit(_answer, question) for name, question in questions.items()}
         answers = {name: future.result() for name, future in asked.items()}
+    answers[PROGRAMS] = _answer(lambda: _programs(cluster, answers))
     failed = {n: a for n, a in answers.items() if isinstance(a, SelfhostError)}
     got: dict[str, Any] = {n: a for n, a in answers.items() if n not in failed}
     if not got.get("nodes") and "pods" not in got:
@@ -50,6 +54,8 @@ def survey(cluster: Cluster) -> Survey:
             daemonsets=got.get("daemonsets", []),
             leases=got.get("leases", []),
             configmaps=[one for one in [got.get("journal")] if one],
+            programs=got.get(PROGRAMS, []),
+            own_programs=_own_programs(got.get("nodes", [])),
         ),
         version=got.get("version", ""),
         taken=datetime.now(timezone.utc),
@@ -80,6 +86,26 @@ def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
         "authority": lambda: cluster.find(CONFIGMAPS, "kube-root-ca.crt", NAMESPACE),
         "certificate": lambda: served_certificate(cluster),
     }
+
+
+def _programs(cluster: Cluster, answers: Mapping[str, Any]) -> list[Carrier]:
+    """Compare the programs that DaemonSets start from, and what bears the names of this build's.
+
+    Before there is a DaemonSet of ours nothing is asked: whoever looks at a cluster of static pods
+    need not be allowed to read Secrets.
+    """
+    daemonsets, nodes = answers["daemonsets"], answers["nodes"]
+    if isinstance(daemonsets, SelfhostError) or isinstance(nodes, SelfhostError):
+        return []
+    by_name = {one["metadata"]["name"]: one for one in daemonsets}
+    ours = [by_name[own.daemonset] for c in COMPONENTS for own in c.groups_in(by_name)]
+    return program.carriers(cluster, ours, _own_programs(nodes)) if ours else []
+
+
+def _own_programs(nodes: Iterable[dict]) -> set[str]:
+    """Return the names of the Secrets with this build's programs for the CPUs of the nodes."""
+    arches = {one["status"].get("nodeInfo", {}).get("architecture") for one in nodes}
+    return {binaries.secret_name(arch) for arch in arches & set(binaries.ARCHITECTURES)}
 
 
 def _answer(question: Callable[[], Any]) -> Any:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.node import binaries
 from kubectl_selfhost.workflow import carrying, rolling
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
@@ -59,8 +61,21 @@ def _plan(rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
             for step in (own.program(), own.inspect(), own.guardian(), own.end_agent())
         ],
         facts=as_fact(rollout.nodes),
-        know=["What serves is not touched."],
+        know=["What serves is not touched.", *_other_programs(rollout)],
     )
+
+
+def _other_programs(rollout: Rollout) -> list[str]:
+    """Say which DaemonSets keep another build's program: a new one takes new pods."""
+    ours = {binaries.secret_name(one.target.arch) for one in rollout.nodes}
+    named = {c.daemonset: programs.reference(rollout.before(c)) for c in rollout.components()}
+    others = [name for name, found in named.items() if found and found.name not in ours]
+    if not others:
+        return []
+    return [
+        f"{', '.join(others)}: the pods keep the program of another build; `kubectl selfhost "
+        "rollout` gives them this one's."
+    ]
 
 
 def carry_out(

@@ -2,7 +2,7 @@
 
 One machine builds all of them, whatever its own CPU: zig (from PyPI's ``ziglang`` wheel) brings the
 compilers and a static C library. The same sources and the same zig give the same bytes, so the name
-of the ConfigMap that carries the programs changes with them only.
+of the Secret that carries a program changes with them only.
 
     python packaging/agent/build.py [ARCH...] [--out DIRECTORY]
 """

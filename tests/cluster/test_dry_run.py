@@ -50,7 +50,7 @@ def test_the_manifests_can_be_applied_as_they_are(bed):
 
 def test_json_is_a_list_of_the_same(bed):
     whole = json.loads(bed.selfhost("pivot", "--dry-run=client", "-o", "json").stdout)
-    assert [o["kind"] for o in whole["items"]] == ["ConfigMap", *["DaemonSet"] * 3]
+    assert [o["kind"] for o in whole["items"]] == ["Secret", *["DaemonSet"] * 3]
 
 
 def test_names(bed):

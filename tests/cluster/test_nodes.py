@@ -452,7 +452,7 @@ def test_the_way_back_loses_nothing_and_leaves_nothing(bed, tmp_path):
         assert set(files) == {"etcd.yaml", *(f"{c}.yaml" for c in looks.COMPONENTS)}
         labels = bed.get("node", node)["metadata"]["labels"]
         assert not [label for label in labels if "selfhost" in label]
-    for kind in ("daemonsets", "configmaps", "leases"):
+    for kind in ("daemonsets", "configmaps", "secrets", "leases"):
         names = [one["metadata"]["name"] for one in looks.objects(bed, kind)]
         assert not [name for name in names if "self" in name], (kind, names)
     nothing_is_lost(seen)

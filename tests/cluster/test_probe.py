@@ -36,7 +36,7 @@ def apiserver_away(bed, *, seconds: float):
 
 def left(bed) -> list[str]:
     """What a probe has made and not taken away (the kubelet may take a moment)."""
-    found = looks.objects(bed, "configmaps,pods", "-l", OURS)
+    found = looks.objects(bed, "configmaps,secrets,pods", "-l", OURS)
     return [one["metadata"]["name"] for one in found]
 
 

@@ -45,7 +45,7 @@ def manifests(bed: Bed) -> dict[str, dict]:
 
 def nothing_of_ours_is_left(bed: Bed) -> None:
     ours = [
-        *looks.objects(bed, "daemonsets,configmaps,pods", "-l", OURS),
+        *looks.objects(bed, "daemonsets,configmaps,secrets,pods", "-l", OURS),
         *looks.objects(bed, "leases", "--field-selector", "metadata.name=kubectl-selfhost"),
     ]
     assert [one["metadata"]["name"] for one in ours] == []

@@ -135,7 +135,7 @@ def test_the_agents_are_found_in_the_archive_itself(zipapp: Path):
     code = (
         f"import sys; sys.path.insert(0, '{zipapp}/site-packages')\n"
         "from kubectl_selfhost.node import binaries\n"
-        "print(*(binaries.config_map_name(cpu) for cpu in binaries.ARCHITECTURES))"
+        "print(*(binaries.secret_name(cpu) for cpu in binaries.ARCHITECTURES))"
     )
     done = run(next(iter(SERVED.values())), "-I", "-S", "-c", code)
     assert len(done.stdout.split()) == 5, done.stderr

@@ -297,7 +297,7 @@ def test_a_run_that_was_killed_is_not_going_on():
 
 def test_an_agents_pod_is_seen():
     pods = [api.agent_pod(), api.static_pod(APISERVER)]
-    assert [pod.name for pod in seen(pods=pods).agents] == [f"node-debugger-selfhost-{api.NODE}"]
+    assert [pod.name for pod in seen(pods=pods).agents] == [f"kubectl-selfhost-agent-{api.NODE}"]
 
 
 def test_a_run_whose_end_was_never_written_is_unfinished():

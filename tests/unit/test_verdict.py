@@ -9,6 +9,7 @@ from kubectl_selfhost.controlplane.component import (
     CONTROLLER_MANAGER,
     SCHEDULER,
 )
+from kubectl_selfhost.controlplane.program import Carrier, Reference
 from kubectl_selfhost.controlplane.state import observe
 from kubectl_selfhost.controlplane.verdict import Verdict, judge
 
@@ -201,3 +202,37 @@ def test_both_serving_is_not_settled(number: int):
     verdict = verdict_on(plane)
     assert verdict.state == "partly-pivoted"
     assert "Both" in verdict.unfinished[0]
+
+
+# The node agent's program
+
+
+def of_program(**facts: object) -> Verdict:
+    secret = Reference("Secret", "kubectl-selfhost-agent-amd64-0123")
+    daemonsets = tuple(c.daemonset for c in COMPONENTS)
+    return judge(
+        observe(**api.self_hosted_plane(), programs=[Carrier(secret, daemonsets, **facts)])
+    )
+
+
+def test_a_foreign_program_is_a_trouble():
+    verdict = of_program(wrong="it is not immutable")
+    assert (verdict.state, verdict.healthy) == ("degraded", False)
+    assert str(verdict.troubles[0]) == (
+        "the Secret kubectl-selfhost-agent-amd64-0123 does not hold the node agent's program: it is "
+        "not immutable; kubectl selfhost did not make it"
+    )
+    assert verdict.next.startswith(
+        "kubectl -n kube-system get secret kubectl-selfhost-agent-amd64-0123 "
+    )
+
+
+def test_a_program_that_is_gone_is_a_trouble():
+    verdict = of_program(missing=True)
+    assert not verdict.healthy
+    assert "self-hosted-kube-scheduler can't start without it" in verdict.message
+    assert verdict.next == "kubectl selfhost rollout"
+
+
+def test_our_program_is_none():
+    assert of_program().healthy

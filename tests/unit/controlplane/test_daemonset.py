@@ -273,8 +273,8 @@ def test_it_comes_after_other_init_containers(scheduler) -> None:
 
 def test_it_sees_the_agent_and_our_directory(scheduler) -> None:
     volumes = {v["name"]: v for v in spec_of(built(SCHEDULER, scheduler))["volumes"]}
-    agent = volumes["kubectl-selfhost-agent"]["configMap"]
-    assert agent == {"name": AGENT.configmap, "defaultMode": 0o755, "optional": False}
+    agent = volumes["kubectl-selfhost-agent"]["secret"]
+    assert agent == {"secretName": AGENT.secret, "defaultMode": 0o755, "optional": False}
     assert volumes["kubectl-selfhost-node"]["hostPath"]["path"] == AGENT.node_directory
 
 

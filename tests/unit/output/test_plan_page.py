@@ -6,7 +6,7 @@ ROWS = [
     {
         "number": 1,
         "name": "agent-program",
-        "title": "Store the node agent's program in ConfigMap kubectl-selfhost-agent-0123456789",
+        "title": "Store the node agent's program in a Secret of kube-system (amd64)",
         "why": "it runs in an image that the node has: nothing is pulled",
         "unavailable": None,
     },
@@ -25,8 +25,7 @@ def test_the_plan_is_numbered_with_reasons():
         "Pivot node demo",
         "",
         "Steps:",
-        "  1. Store the node agent's program in ConfigMap",
-        "     kubectl-selfhost-agent-0123456789",
+        "  1. Store the node agent's program in a Secret of kube-system (amd64)",
         "     it runs in an image that the node has: nothing is pulled",
         "  2. Hand kube-apiserver over from the static pod to the DaemonSet",
         "     its manifest is moved away; the agent puts it back unless told in time",

@@ -12,6 +12,7 @@ import pytest
 
 from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, SCHEDULER
+from kubectl_selfhost.controlplane.program import Carrier, Reference
 from kubectl_selfhost.controlplane.state import observe
 from kubectl_selfhost.controlplane.verdict import Survey
 from kubectl_selfhost.output.status import page
@@ -204,3 +205,43 @@ def test_colour_changes_no_column():
     for escape in ("[0m", "[31m", "[32m", "[33m"):
         coloured = [line.replace("\x1b" + escape, "") for line in coloured]
     assert [line.translate(strip) for line in coloured] == plain
+
+
+# The node agent's program
+
+
+def test_a_configmap_of_an_earlier_build_is_warned_of():
+    former = Reference("ConfigMap", "kubectl-selfhost-agent-amd64-0123456789")
+    carrier = Carrier(former, ("self-hosted-kube-scheduler",))
+    text = " ".join(
+        " ".join(page(survey({**api.self_hosted_plane(), "programs": [carrier]}))).split()
+    )
+    assert (
+        "Warning: The pods of self-hosted-kube-scheduler start the node agent's program from the "
+        "ConfigMap kubectl-selfhost-agent-amd64-0123456789, which whoever may write ConfigMaps in "
+        "kube-system can replace: `kubectl selfhost rollout` gives them this build's program, in a "
+        "Secret."
+    ) in text
+
+
+def test_a_guardian_of_another_build_is_told():
+    plane = api.self_hosted_plane()
+    own = "kubectl-selfhost-agent-amd64-0123"
+    guardian = next(p for p in plane["pods"] if "guardian" in p["metadata"]["name"])
+    guardian["metadata"].setdefault("annotations", {})["kubectl-selfhost/program"] = own
+
+    def reboot(*programs: str) -> str:
+        lines = page(survey({**plane, "own_programs": programs}))
+        return next(line for line in lines if line.startswith("Reboot:"))
+
+    assert "another build's" not in reboot(own)
+    assert "another build's" not in reboot()  # this build has none for the CPU
+    assert "another build's" in reboot("kubectl-selfhost-agent-amd64-4567")
+
+
+def test_a_program_that_could_not_be_read_is_told():
+    text = "\n".join(
+        page(survey(api.self_hosted_plane(), unread={"the node agent's program": "No."}))
+    )
+    assert "Not read: the node agent's program: No." in text
+    assert "healthy" in text

@@ -1,0 +1,196 @@
+"""The node agent's program as an object in kube-system, and whether that object is what it should be.
+
+The program runs as root on every control-plane node, so whoever may write the object is root there.
+It is kept in a Secret, not in a ConfigMap as earlier builds did. Roles that let people write ConfigMaps
+in kube-system are common; whoever may create Secrets there can have a node's identity anyway (a
+bootstrap token is such a Secret, and kubeadm lets its holder ask for a kubelet's certificate).
+
+What protects what:
+
+- The Secret's name holds the whole SHA-256 of the program, so a pod or DaemonSet that names the
+  Secret says which program it means, and anyone can compare: ``what_is_wrong``. The comparison needs
+  no copy of the program, and holds for programs of other builds too.
+- ``immutable`` keeps the content as it is for as long as the object lives (the API server refuses
+  any change of data or of the field itself). The object's uid tells whether it is still that object.
+- Nothing keeps someone who may write Secrets from deleting the object and making another one of that
+  name. Before a pod mounts it the content is compared; afterwards content and uid, and nothing is
+  ordered from a pod whose program may be another one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+from kubectl_selfhost.names import AGENT, AGENT_LABELS, NAMESPACE
+
+SECRET = "Secret"  # noqa: S105 (a kind of object)
+CONFIG_MAP = "ConfigMap"
+
+#: The name of the volume that a DaemonSet's pods mount the program from.
+AGENT_VOLUME = "kubectl-selfhost-agent"
+
+_TYPE = "Opaque"
+_SECRET_NAME = re.compile(rf"{AGENT}-(?P<arch>[a-z0-9]+)-(?P<digest>[0-9a-f]{{64}})")
+#: In earlier builds a ConfigMap carried the program; its name held ten digits of the digest.
+_FORMER_NAME = re.compile(rf"{AGENT}-(?P<arch>[a-z0-9]+)-(?P<digest>[0-9a-f]{{10}})")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The object that a DaemonSet's pods mount the program from: its kind and its name."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """The object that DaemonSets' pods mount the program from, as it was seen.
+
+    ``wrong``: why its program is not ours (empty if it is); ``missing``: there is no such object.
+    """
+
+    reference: Reference
+    daemonsets: tuple[str, ...]
+    wrong: str = ""
+    missing: bool = False
+
+    @property
+    def former(self) -> bool:
+        """Whether an earlier build made it: a ConfigMap, which more people may write."""
+        return self.reference.kind == CONFIG_MAP
+
+
+def look(found: Reference) -> str:
+    """Return the command that shows an object, and who wrote it."""
+    kind = found.kind.lower()
+    return f"kubectl -n {NAMESPACE} get {kind} {found.name} -o yaml --show-managed-fields"
+
+
+def file_name(arch: str) -> str:
+    """Return the program's file name for a CPU, which is also its key in the Secret."""
+    return f"agent-{arch}"
+
+
+def secret_name(arch: str, digest: str) -> str:
+    """Return the name of the Secret that carries the program with that SHA-256 for the CPU."""
+    return f"{AGENT}-{arch}-{digest}"
+
+
+def secret(arch: str, content: bytes) -> dict:
+    """Return the manifest of the Secret that carries the program ``content`` for the CPU ``arch``.
+
+    There is one Secret for each CPU: with all five programs, ``kubectl apply`` could not keep the
+    manifest in its annotation (at most 256 KiB).
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": SECRET,
+        "metadata": {
+            "name": secret_name(arch, hashlib.sha256(content).hexdigest()),
+            "namespace": NAMESPACE,
+            "labels": dict(AGENT_LABELS),
+            "annotations": {
+                "kubectl-selfhost/purpose": (
+                    "The node agent of kubectl selfhost: a program, nothing confidential. It is a "
+                    "Secret because whoever may replace it is root on the control-plane nodes. The "
+                    "pods of the self-hosted control plane start with it: keep it while there are "
+                    "DaemonSets named self-hosted-*."
+                )
+            },
+        },
+        "type": _TYPE,
+        "immutable": True,
+        "data": {file_name(arch): base64.b64encode(content).decode()},
+    }
+
+
+def what_is_wrong(stored: dict) -> str:
+    """Return why ``stored``, a Secret or a former ConfigMap, is no program of ours; empty if it is one.
+
+    A program is ours if the object holds nothing else, can't be changed, and has the digest that is in
+    the object's name.
+    """
+    is_former = stored.get("kind") == CONFIG_MAP
+    name = (_FORMER_NAME if is_former else _SECRET_NAME).fullmatch(stored["metadata"]["name"])
+    if name is None:
+        return "its name does not hold the digest of a program"
+    if not is_former and stored.get("type") != _TYPE:
+        return f"its type is not {_TYPE}"
+    if stored.get("immutable") is not True:
+        return "it is not immutable"
+    entries = {**(stored.get("data") or {}), **(stored.get("binaryData") or {})}
+    file = file_name(name["arch"])
+    if set(entries) != {file}:
+        return f"it does not hold the one file {file}"
+    digest = _digest(entries[file])
+    if not digest.startswith(name["digest"]):
+        return f"the SHA-256 of its program is {digest or 'not to be told'}"
+    return ""
+
+
+def _digest(encoded: str) -> str:
+    try:
+        return hashlib.sha256(base64.b64decode(encoded, validate=True)).hexdigest()
+    except binascii.Error:
+        return ""
+
+
+def reference(daemonset: dict) -> Reference | None:
+    """Return where the pods of a DaemonSet mount the program from; None if they mount none."""
+    for volume in daemonset["spec"]["template"]["spec"].get("volumes") or []:
+        if volume["name"] != AGENT_VOLUME:
+            continue
+        if "secret" in volume:
+            return Reference(SECRET, volume["secret"].get("secretName", ""))
+        if "configMap" in volume:
+            return Reference(CONFIG_MAP, volume["configMap"].get("name", ""))
+    return None
+
+
+def references(daemonsets: Iterable[dict]) -> set[Reference]:
+    """Return every object that one of the DaemonSets mounts the program from."""
+    found = map(reference, daemonsets)
+    return {one for one in found if one is not None}
+
+
+def carriers(daemonsets: Iterable[dict], stored: Mapping[Reference, dict | None]) -> list[Carrier]:
+    """Return the objects in ``stored`` (None: there is none) that a DaemonSet's pods mount the program
+    from, and those that hold no program of ours though no DaemonSet names them yet."""
+    named: dict[Reference, list[str]] = {one: [] for one in stored}
+    for daemonset in daemonsets:
+        found = reference(daemonset)
+        if found in named:
+            named[found].append(daemonset["metadata"]["name"])
+    made = []
+    for which, names in named.items():
+        what = stored[which]
+        wrong = what_is_wrong({**what, "kind": which.kind}) if what else ""
+        if names or wrong:
+            made.append(Carrier(which, tuple(sorted(names)), wrong, missing=what is None))
+    return sorted(made, key=lambda one: str(one.reference))
+
+
+def volume(secret: str) -> dict:
+    """Return the volume of a DaemonSet's pods that holds the program of the Secret."""
+    source = {"secretName": secret, "defaultMode": 0o755, "optional": False}
+    return {"name": AGENT_VOLUME, "secret": source}
+
+
+def with_program(daemonset: dict, secret: str) -> dict:
+    """Return the DaemonSet with the program of another Secret, whatever carried the program so far."""
+    new = deepcopy(daemonset)
+    spec = new["spec"]["template"]["spec"]
+    spec["volumes"] = [
+        volume(secret) if one["name"] == AGENT_VOLUME else one for one in spec.get("volumes") or []
+    ]
+    return new

@@ -1,0 +1,192 @@
+"""The Secrets with the node agent's program in a cluster: stores, verifies and removes them.
+
+A Secret of our name that holds something else is somebody's attempt to run a program as root. It is
+evidence, so it is never used, replaced or deleted here: the run ends with a sentence about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import program as programs
+from kubectl_selfhost.controlplane.program import CONFIG_MAP, SECRET, Carrier, Reference
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import AGENT_LABELS, NAMESPACE
+from kubectl_selfhost.node import binaries
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+class ForeignProgram(SelfhostError):
+    """An object that should hold the agent's program holds something else."""
+
+    def __init__(self, found: Reference, wrong: str) -> None:
+        self.wrong = wrong
+        super().__init__(
+            f"The {found} in {NAMESPACE} does not hold the node agent's program: {wrong}. "
+            "kubectl selfhost did not make it and does not run it.",
+            f"Somebody who may create {found.kind}s in {NAMESPACE} made it. Find out who "
+            f"(`{programs.look(found)}`, and the API server's audit log), keep a copy, then "
+            f"`{delete(found)}` and run the command again.",
+        )
+
+
+class SwappedProgram(SelfhostError):
+    """The object with the program was another one before a pod mounted it than afterwards."""
+
+    def __init__(self, found: Reference, pod: str, node: str, wrong: str) -> None:
+        super().__init__(
+            f"The {found} in {NAMESPACE} was replaced while the pod {pod} started: {wrong}. The pod "
+            "was deleted before it was given an order, but it may have run a foreign program.",
+            f"Somebody who may delete and create {found.kind}s in {NAMESPACE} did it. Find out who "
+            f"(`{programs.look(found)}`, and the API server's audit log) and what ran on node {node}. A "
+            "kubelet keeps an immutable Secret while a pod mounts it: restart the kubelet there "
+            "before you run the command again.",
+        )
+
+
+def delete(found: Reference) -> str:
+    """Return the command that deletes an object."""
+    return f"kubectl -n {NAMESPACE} delete {found.kind.lower()} {found.name}"
+
+
+def uid(cluster: Cluster, arch: str) -> str:
+    """Return the uid of the Secret with this build's program; empty if there is none.
+
+    Raises ForeignProgram if it holds something else.
+    """
+    from kubectl_selfhost.cluster.kinds import SECRETS
+
+    found = cluster.find(SECRETS, binaries.secret_name(arch), NAMESPACE)
+    if found is None:
+        return ""
+    wrong = programs.what_is_wrong({**found, "kind": SECRET})
+    if wrong:
+        raise ForeignProgram(Reference(SECRET, found["metadata"]["name"]), wrong)
+    own: str = found["metadata"]["uid"]
+    return own
+
+
+def refuse_foreign(cluster: Cluster, arches: Iterable[str]) -> None:
+    """Raise ForeignProgram if a Secret for one of the CPUs holds another program than this build's."""
+    for arch in dict.fromkeys(arches):
+        uid(cluster, arch)
+
+
+def store(cluster: Cluster, arch: str) -> None:
+    """Create the Secret with this build's program unless it is there.
+
+    Raises ForeignProgram if the one that is there, or that somebody else has just created, holds
+    something else.
+    """
+    from kubectl_selfhost.cluster.errors import AlreadyExists
+    from kubectl_selfhost.cluster.kinds import SECRETS
+
+    if uid(cluster, arch):
+        return
+    try:
+        cluster.create(SECRETS, binaries.secret(arch))
+    except AlreadyExists as error:
+        if not uid(cluster, arch):
+            raise SelfhostError(
+                f"The {_own(arch)} in {NAMESPACE} was created and deleted by somebody else just now.",
+                "Is another run going on? `kubectl selfhost status` tells; then run the command "
+                "again.",
+            ) from error
+
+
+def require(cluster: Cluster, arch: str) -> str:
+    """Return the uid of the Secret with this build's program.
+
+    Raises SelfhostError if there is none, ForeignProgram if it holds something else.
+    """
+    found = uid(cluster, arch)
+    if not found:
+        raise SelfhostError(
+            f"The {_own(arch)} in {NAMESPACE}, which holds the node agent's program, is gone.",
+            "Run the command again: it stores the program first.",
+        )
+    return found
+
+
+def remove(cluster: Cluster, arch: str) -> None:
+    """Delete the Secret with this build's program; leave an object that only has its name."""
+    from kubectl_selfhost.cluster.kinds import SECRETS
+
+    try:
+        found = uid(cluster, arch)
+    except ForeignProgram:
+        return
+    if found:
+        cluster.delete(SECRETS, binaries.secret_name(arch), NAMESPACE, uid=found)
+
+
+def unused(cluster: Cluster) -> list[dict]:
+    """Return the programs of any build, Secrets and former ConfigMaps, that no DaemonSet names.
+
+    An object that only looks like one of them is not among them: see ``foreign``.
+    """
+    return [one for one in _unnamed(cluster) if not programs.what_is_wrong(one)]
+
+
+def foreign(cluster: Cluster) -> list[ForeignProgram]:
+    """Return what there is to say of objects that have our label and hold no program of ours."""
+    found = [(_reference(one), programs.what_is_wrong(one)) for one in _labelled(cluster)]
+    return [ForeignProgram(one, wrong) for one, wrong in found if wrong]
+
+
+def carriers(
+    cluster: Cluster, daemonsets: Iterable[dict], secrets: Iterable[str] = ()
+) -> list[Carrier]:
+    """Return the objects that the DaemonSets' pods mount the program from, as they are now, and those of
+    ``secrets`` (names) that hold no program of ours."""
+    from kubectl_selfhost.cluster.kinds import CONFIGMAPS, SECRETS
+
+    kinds = {SECRET: SECRETS, CONFIG_MAP: CONFIGMAPS}
+    daemonsets = list(daemonsets)
+    return programs.carriers(
+        daemonsets,
+        {
+            one: cluster.find(kinds[one.kind], one.name, NAMESPACE)
+            for one in programs.references(daemonsets) | {Reference(SECRET, n) for n in secrets}
+        },
+    )
+
+
+def remove_unused(cluster: Cluster) -> None:
+    """Delete the programs of any build that no DaemonSet names."""
+    from kubectl_selfhost.cluster.kinds import kind_of
+
+    for one in unused(cluster):
+        metadata = one["metadata"]
+        cluster.delete(kind_of(one), metadata["name"], NAMESPACE, uid=metadata["uid"])
+
+
+def _unnamed(cluster: Cluster) -> list[dict]:
+    from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+    named = programs.references(cluster.list(DAEMONSETS, NAMESPACE))
+    return [one for one in _labelled(cluster) if _reference(one) not in named]
+
+
+def _labelled(cluster: Cluster) -> list[dict]:
+    from kubectl_selfhost.cluster.kinds import CONFIGMAPS, SECRETS
+
+    labels = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
+    return [
+        *({**one, "kind": SECRET} for one in cluster.list(SECRETS, NAMESPACE, labels=labels)),
+        *(
+            {**one, "kind": CONFIG_MAP}
+            for one in cluster.list(CONFIGMAPS, NAMESPACE, labels=labels)
+        ),
+    ]
+
+
+def _reference(stored: dict) -> Reference:
+    return Reference(stored["kind"], stored["metadata"]["name"])
+
+
+def _own(arch: str) -> Reference:
+    return Reference(SECRET, binaries.secret_name(arch))
