@@ -12,6 +12,7 @@
 #include "order.h"
 #include "process.h"
 #include "syntax.h"
+#include "watcher.h"
 
 enum {
     OLDER_MAX = 999, /* kept manifests of one name */
@@ -156,7 +157,7 @@ int handover_arm(const struct options *options, struct state *state, bool *alrea
     struct undo change = {.dir = options->dir};
     *already = false;
     if (directory_make(options->dir) != 0 || handover_lock(options->dir) != 0 ||
-        handover_require_watch(options->dir) != 0 || state_read(options->dir, &change.before) != 0 ||
+        watcher_require(options->dir) != 0 || state_read(options->dir, &change.before) != 0 ||
         component_directory(change.kept, options->dir, options->component) != 0 ||
         handover_fill(state, options, ARMED) != 0) {
         return -1;

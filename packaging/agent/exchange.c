@@ -14,6 +14,7 @@
 #include "move.h"
 #include "process.h"
 #include "syntax.h"
+#include "watcher.h"
 
 int placed_directory(char *out, const char *dir, const char *component) {
     char kept[PATH_SIZE];
@@ -83,7 +84,7 @@ static int exchange_anew(const struct options *options, const char *kept,
 int handover_exchange(const struct options *options, struct state *state, bool *already) {
     static struct state before;
     char kept[PATH_SIZE];
-    if (handover_lock(options->dir) != 0 || handover_require_watch(options->dir) != 0 ||
+    if (handover_lock(options->dir) != 0 || watcher_require(options->dir) != 0 ||
         state_read(options->dir, &before) != 0 ||
         component_directory(kept, options->dir, options->component) != 0 ||
         handover_fill(state, options, PLACED) != 0) {

@@ -17,6 +17,7 @@
 #include "standin.h"
 #include "state.h"
 #include "syntax.h"
+#include "watcher.h"
 
 /* All in milliseconds. */
 enum {
@@ -88,7 +89,7 @@ static bool is_taken_away(const struct state *state) {
 
 /* The agent that held the dead man's switch is no static pod: after a reboot it is gone until there is
  * an API. So it is pulled here; only while nobody listens, for this process can't see, nor stop, the
- * new instance. */
+ * new instance. Under the lock: an agent that starts meanwhile waits with its moves. */
 static void mend_handover(struct guardian *guardian, int64_t now) {
     const struct options *options = guardian->options;
     struct state *state = &guardian->state;
@@ -104,7 +105,7 @@ static void mend_handover(struct guardian *guardian, int64_t now) {
         return;
     }
     guardian->orphaned_since = now; /* not again at once, if it fails */
-    if (handover_fall_back(options, state, "the node was restarted") < 0) {
+    if (handover_undo(options, state, "the node was restarted") != 0) {
         complain(guardian);
     } else {
         say("%s: %s was put back: the node was restarted", state->component, state->file);
@@ -174,7 +175,7 @@ static void look_at(struct guardian *guardian, size_t index, bool first, int64_t
 
 /* Whether all this is nobody else's business just now. */
 static bool may_act(const char *dir) {
-    return !file_exists(dir, GUARDIAN_OFF) && !handover_is_watched(dir);
+    return !file_exists(dir, GUARDIAN_OFF) && !watcher_is_there(dir);
 }
 
 /* Times start anew when it is ours again. */
@@ -185,27 +186,32 @@ static void forget_times(struct guardian *guardian) {
     guardian->orphaned_since = 0;
 }
 
+static void act(struct guardian *guardian) {
+    int64_t now = boot_milliseconds();
+    read_list(guardian);
+    if (state_read(guardian->options->dir, &guardian->state) != 0) {
+        complain(guardian); /* it counts as none: the API matters more */
+    }
+    mend_handover(guardian, now);
+    bool first = first_listens(guardian);
+    for (size_t i = 0; i < guardian->guarded.count; i++) {
+        look_at(guardian, i, first, now);
+    }
+}
+
+/* Whoever makes a move of a hand-over, or tells the guardian to keep still, has the lock: what is seen
+ * under it stays so until the guardian has done what it has decided. */
 static void look(struct guardian *guardian) {
     const char *dir = guardian->options->dir;
     char path[PATH_SIZE];
     int fd;
-    int64_t now = boot_milliseconds();
-    read_list(guardian);
-    if (!may_act(dir)) {
-        forget_times(guardian);
-        return;
-    }
-    if (state_read(dir, &guardian->state) != 0) {
-        complain(guardian); /* it counts as none: the API matters more */
-    }
-    mend_handover(guardian, now);
-    /* Whoever makes a move of a hand-over has the lock. */
     if (path_join(path, dir, HANDOVER_LOCK) != 0 || lock_take(path, false, &fd) != 0) {
         return;
     }
-    bool first = first_listens(guardian);
-    for (size_t i = 0; i < guardian->guarded.count; i++) {
-        look_at(guardian, i, first, now);
+    if (may_act(dir)) {
+        act(guardian);
+    } else {
+        forget_times(guardian);
     }
     close(fd);
 }

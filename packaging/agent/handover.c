@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "clock.h"
 #include "failure.h"
 #include "files.h"
 #include "journal.h"
@@ -10,31 +9,14 @@
 #include "move.h"
 #include "order.h"
 
-enum { WATCH_WAIT = 2000 }; /* milliseconds for an agent that has just been started */
-
 int component_directory(char *out, const char *dir, const char *component) {
     return path_join(out, dir, component);
-}
-
-bool handover_is_watched(const char *dir) {
-    char path[PATH_SIZE];
-    return path_join(path, dir, AGENT_LOCK) == 0 && lock_is_held(path);
 }
 
 int handover_lock(const char *dir) {
     char path[PATH_SIZE];
     int fd;
     return path_join(path, dir, HANDOVER_LOCK) == 0 ? lock_take(path, true, &fd) : -1;
-}
-
-int handover_require_watch(const char *dir) {
-    for (int waited = 0; waited < WATCH_WAIT; waited += 50) {
-        if (handover_is_watched(dir)) {
-            return 0;
-        }
-        sleep_milliseconds(50);
-    }
-    return fail(FAIL_STATE, "no agent watches %s: nobody would take it back", dir);
 }
 
 int manifest_move(const char *from_dir, const char *to_dir, const char *file) {

@@ -10,7 +10,7 @@
 
 #define HOLD_FILE "hold"          /* beside a kept manifest: the new instance is to wait */
 #define PLACED_DIRECTORY "placed" /* beside it: what is to be put into the kubelet's directory */
-#define AGENT_LOCK "agent.lock"   /* held by the agent that watches, as long as it lives */
+#define AGENT_LOCK "agent.lock"   /* held by the agent that watches, see watcher.h */
 #define HANDOVER_LOCK "lock"      /* held while a move is made */
 
 /* ---- the commands ---- */
@@ -33,12 +33,17 @@ int handover_write(const struct options *options);
 /* An instance that lets its last requests finish, while nobody listens in its place, is ended. */
 void handover_end_drained(const char *proc, const struct state *state);
 
-/* What was placed before the node was restarted stays: it may be all that serves. */
+/* What was placed before the node was restarted stays: it may be all that serves. Doesn't wait for
+ * the lock (busy). */
 int handover_keep_placed(const struct options *options, struct state *state);
 
-/* Puts back whatever is armed or half put back, for `reason` (or the one that the state has
- * already). Returns 1 when done, 0 when there was nothing to do, -1 after fail(). */
+/* Undoes a hand-over that is neither confirmed nor undone yet, for `reason` (or the one that the state has
+ * already). Doesn't wait for the lock (busy): who holds it may be waiting for the agent. Returns 0, also
+ * when there is nothing to undo, or -1 after fail(). */
 int handover_fall_back(const struct options *options, struct state *state, const char *reason);
+
+/* The same for whoever holds the lock. */
+int handover_undo(const struct options *options, struct state *state, const char *reason);
 
 /* Takes the lock for the rest of this process' life, so that nothing can be armed any more. Returns
  * 0, or 1 without the lock if something is armed, or -1 after fail(). */
@@ -48,12 +53,6 @@ int handover_close(const char *dir, struct state *state);
 
 /* Takes the lock; it goes with the process. */
 int handover_lock(const char *dir);
-
-/* Whether somebody watches. */
-bool handover_is_watched(const char *dir);
-
-/* Waits for an agent that has just been started. Returns 0, or -1 after fail(). */
-int handover_require_watch(const char *dir);
 
 /* Stops the new instance's pods: SIGTERM, and SIGKILL when a short grace is over. */
 void handover_stop_new(const char *proc, const struct state *pods);

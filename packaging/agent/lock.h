@@ -8,6 +8,9 @@
  * Returns 0, or -1 after fail() (busy: somebody else has it and `wait` is false). */
 int lock_take(const char *path, bool wait, int *fd);
 
+/* Whether `path` still names the file that is locked by `fd`. */
+bool lock_is_at(int fd, const char *path);
+
 /* Whether somebody else holds the lock. */
 bool lock_is_held(const char *path);
 

@@ -16,6 +16,7 @@
 #include "order.h"
 #include "standstill.h"
 #include "syntax.h"
+#include "watcher.h"
 
 enum { PART_MAX = 65536 }; /* bytes that come with one command */
 
@@ -105,7 +106,7 @@ static int place_anew(const struct options *options, const char *placed, const s
 int handover_place(const struct options *options, struct state *state, bool *already) {
     static struct state before;
     char placed[PATH_SIZE];
-    if (handover_lock(options->dir) != 0 || handover_require_watch(options->dir) != 0 ||
+    if (handover_lock(options->dir) != 0 || watcher_require(options->dir) != 0 ||
         state_read(options->dir, &before) != 0 ||
         placed_directory(placed, options->dir, options->component) != 0 ||
         handover_fill(state, options, PLACED) != 0) {
@@ -180,7 +181,7 @@ int handover_take_away(const struct options *options, struct state *state, const
 int handover_keep_placed(const struct options *options, struct state *state) {
     int fd;
     char path[PATH_SIZE];
-    if (path_join(path, options->dir, HANDOVER_LOCK) != 0 || lock_take(path, true, &fd) != 0) {
+    if (path_join(path, options->dir, HANDOVER_LOCK) != 0 || lock_take(path, false, &fd) != 0) {
         return -1;
     }
     int result = state_read(options->dir, state);

@@ -163,9 +163,9 @@ int handover_hold(const struct options *options) {
 }
 
 /* Takes the lock, then reads the state: somebody may just have confirmed it, or put it back. */
-static int lock_and_read(const char *dir, struct state *state, int *fd) {
+static int lock_and_read(const char *dir, bool wait, struct state *state, int *fd) {
     char path[PATH_SIZE];
-    if (path_join(path, dir, HANDOVER_LOCK) != 0 || lock_take(path, true, fd) != 0) {
+    if (path_join(path, dir, HANDOVER_LOCK) != 0 || lock_take(path, wait, fd) != 0) {
         return -1;
     }
     if (state_read(dir, state) != 0) {
@@ -175,23 +175,27 @@ static int lock_and_read(const char *dir, struct state *state, int *fd) {
     return 0;
 }
 
+int handover_undo(const struct options *options, struct state *state, const char *reason) {
+    if (!state_is_pending(state)) {
+        return 0;
+    }
+    return state_is_placing(state) ? handover_take_away(options, state, reason)
+                                   : put_back(options, state, reason);
+}
+
 int handover_fall_back(const struct options *options, struct state *state, const char *reason) {
-    int fd, result = 0;
-    if (lock_and_read(options->dir, state, &fd) != 0) {
+    int fd;
+    if (lock_and_read(options->dir, false, state, &fd) != 0) {
         return -1;
     }
-    if (state_is_pending(state)) {
-        int (*undo)(const struct options *, struct state *, const char *) =
-            state_is_placing(state) ? handover_take_away : put_back;
-        result = undo(options, state, reason) == 0 ? 1 : -1;
-    }
+    int result = handover_undo(options, state, reason);
     close(fd);
     return result;
 }
 
 int handover_close(const char *dir, struct state *state) {
     int fd;
-    if (lock_and_read(dir, state, &fd) != 0) {
+    if (lock_and_read(dir, true, state, &fd) != 0) {
         return -1;
     }
     if (state_is_pending(state)) {

@@ -13,7 +13,6 @@
 #include "files.h"
 #include "handover.h"
 #include "instance.h"
-#include "lock.h"
 #include "log.h"
 #include "process.h"
 #include "share.h"
@@ -21,6 +20,7 @@
 #include "state.h"
 #include "steward.h"
 #include "syntax.h"
+#include "watcher.h"
 
 #define CONTACT "contact" /* in our directory: touched by each order */
 
@@ -39,6 +39,7 @@ enum { UNCALLED = 10 }; /* so many times shorter is the first call waited for */
 struct watch {
     const struct options *options;
     struct state state;
+    struct watcher watcher;
     struct steward steward;
     enum phase told;        /* the phase that the log has */
     int64_t told_deadline;  /* and whose */
@@ -140,7 +141,7 @@ static bool only_old_listens(const struct watch *watch) {
 }
 
 static void keep_placed(struct watch *watch) {
-    if (handover_keep_placed(watch->options, &watch->state) != 0) {
+    if (handover_keep_placed(watch->options, &watch->state) != 0 && failure_kind() != FAIL_BUSY) {
         say("%s: %s", watch->state.component, failure_text());
     }
     tell_phase(watch);
@@ -195,7 +196,10 @@ static void fall_back(struct watch *watch, int64_t now, const char *reason) {
     if (now < watch->next_retry) {
         return;
     }
-    if (handover_fall_back(watch->options, &watch->state, reason) < 0) {
+    if (handover_fall_back(watch->options, &watch->state, reason) != 0) {
+        if (failure_kind() == FAIL_BUSY) {
+            return; /* a command makes a move: see at the next tick what has become of it */
+        }
         say("%s: could not be put back: %s", watch->state.component, failure_text());
         watch->next_retry = boot_milliseconds() + RETRY_EVERY;
     }
@@ -203,14 +207,11 @@ static void fall_back(struct watch *watch, int64_t now, const char *reason) {
 }
 
 static int start(struct watch *watch) {
-    char path[PATH_SIZE];
-    int fd;
-    if (directory_make(watch->options->dir) != 0 ||
-        path_join(path, watch->options->dir, AGENT_LOCK) != 0) {
+    if (directory_make(watch->options->dir) != 0) {
         return -1;
     }
     int64_t end = boot_milliseconds() + LOCK_WAIT;
-    while (lock_take(path, false, &fd) != 0) {
+    while (watcher_start(&watch->watcher, watch->options->dir) != 0) {
         if (failure_kind() != FAIL_BUSY) {
             return -1;
         }
@@ -289,6 +290,10 @@ int serve(const struct options *options) {
     steward_start(&watch.steward, options);
     while (!stopped) {
         int64_t now = boot_milliseconds();
+        if (!watcher_answer(&watch.watcher)) {
+            say("another agent watches %s: the agent ends", options->dir);
+            return 0;
+        }
         see_contact(&watch, now);
         see_state(&watch);
         if (state_is_placing(&watch.state) && is_other_boot(&watch)) {

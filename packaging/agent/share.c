@@ -12,6 +12,7 @@
 #include "process.h"
 #include "sharing.h"
 #include "syntax.h"
+#include "watcher.h"
 
 static char output[1024];
 
@@ -120,7 +121,7 @@ int share(const struct options *options) {
     struct order order;
     struct json json;
     if (directory_make(options->dir) != 0 || handover_lock(options->dir) != 0 ||
-        handover_require_watch(options->dir) != 0 ||
+        watcher_require(options->dir) != 0 ||
         order_read(options->dir, options->proc, &order) != 0) {
         return -1;
     }
@@ -198,7 +199,7 @@ int steer(const struct options *options) {
     struct order order;
     struct json json;
     bool already = false;
-    if (handover_lock(options->dir) != 0 || handover_require_watch(options->dir) != 0 ||
+    if (handover_lock(options->dir) != 0 || watcher_require(options->dir) != 0 ||
         order_read(options->dir, options->proc, &order) != 0 ||
         steer_to_new(options, &order, &already) != 0) {
         return -1;

@@ -13,6 +13,7 @@
 #include "pairs.h"
 #include "process.h"
 #include "syntax.h"
+#include "watcher.h"
 
 static const char name[] = "paused";
 
@@ -127,7 +128,7 @@ int standstill_pause(const struct options *o) {
     static char text[PAIRS_FILE_SIZE];
     struct standstill standstill = {.since = boot_milliseconds(), .instances = o->instances};
     standstill.limit = (o->limit < LIMIT ? o->limit : LIMIT) * 1000;
-    if (handover_lock(o->dir) != 0 || handover_require_watch(o->dir) != 0) {
+    if (handover_lock(o->dir) != 0 || watcher_require(o->dir) != 0) {
         return -1;
     }
     boot_id_read(o->proc, standstill.boot_id, sizeof standstill.boot_id);

@@ -5,7 +5,6 @@
 
 #include "clock.h"
 #include "failure.h"
-#include "handover.h"
 #include "instance.h"
 #include "json.h"
 #include "order.h"
@@ -13,6 +12,7 @@
 #include "sockets.h"
 #include "standstill.h"
 #include "state.h"
+#include "watcher.h"
 
 static char output[8192];
 
@@ -87,7 +87,7 @@ int report_status(const struct options *options) {
     add_steward(&json, options->dir, &order);
     add_listeners(&json, options->proc, &state, &order);
     json_bool(&json, "paused", standstill_is_on(options->dir));
-    json_bool(&json, "agent_running", handover_is_watched(options->dir));
+    json_bool(&json, "agent_running", watcher_is_there(options->dir));
     json_string(&json, "version", AGENT_VERSION);
     json_close(&json, '}');
     return json_finish(&json) == 0 ? 0 : fail(FAIL_IO, "the answer could not be written");

@@ -9,6 +9,7 @@
 #include "directory.h"
 #include "failure.h"
 #include "files.h"
+#include "handover.h"
 #include "json.h"
 #include "move.h"
 #include "recovery.h"
@@ -73,7 +74,9 @@ int recovery_install(const struct options *options) {
 }
 
 int recovery_disable(const struct options *options) {
-    if (directory_make(options->dir) != 0 || file_touch(options->dir, GUARDIAN_OFF) != 0 ||
+    /* The lock: when this returns, the guardian has done what it was about to do. */
+    if (directory_make(options->dir) != 0 || handover_lock(options->dir) != 0 ||
+        file_touch(options->dir, GUARDIAN_OFF) != 0 ||
         file_remove(options->manifests, GUARDIAN_FILE) != 0) {
         return -1;
     }

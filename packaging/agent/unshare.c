@@ -12,6 +12,7 @@
 #include "sharing.h"
 #include "standstill.h"
 #include "syntax.h"
+#include "watcher.h"
 
 /* The new instance's pods: those that were named when the port was shared, and now. */
 static void name_pods(struct state *pods, const struct options *o, const struct order *order) {
@@ -33,7 +34,7 @@ static int undo_all(const struct options *o, struct order *order) {
     struct state pods;
     struct progress progress;
     char kept[PATH_SIZE];
-    bool watched = order->seamless && handover_is_watched(o->dir);
+    bool watched = order->seamless && watcher_answers(o->dir);
     /* Between two pods of one DaemonSet it's the DaemonSet that stops the new one: nobody is named. */
     bool stops = o->instances + order->instances > 0;
     if (stops && (component_directory(kept, o->dir, o->component) != 0 ||
