@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -57,31 +54,8 @@ Nodes = Annotated[
 ]
 
 
-@contextmanager
-def only_run(cluster: Any, timeout: float) -> Iterator[tuple[Any, Any]]:
-    """The progress and the Lease of a run that changes something: no other one goes on meanwhile, and
-    what one that was killed had begun is finished first.
-
-    ``timeout``: for how many seconds the API may be away; another run may be switching it just now.
-    """
-    from kubectl_selfhost.cluster.lease import RunLease
-    from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow import leftovers
-    from kubectl_selfhost.workflow.carrying import identity
-
-    who = f"{identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    with (
-        Progress() as progress,
-        RunLease(
-            cluster.with_patience(timeout), identity=who, waiting=progress.step_waiting
-        ) as lease,
-    ):
-        leftovers.settle(cluster, timeout=timeout, observer=progress)
-        yield progress, lease
-
-
 def require_an_answer(*, yes: bool) -> None:
-    """Refuses where nobody could say yes."""
+    """Refuse where nobody could say yes."""
     if not yes and not sys.stdin.isatty():
         raise SelfhostError(
             "There is no terminal on which to ask you whether to begin. Nothing was changed.",
@@ -90,7 +64,7 @@ def require_an_answer(*, yes: bool) -> None:
 
 
 def ask(*, yes: bool) -> None:
-    """Asks, unless that was answered beforehand."""
+    """Ask, unless that was answered beforehand."""
     if not yes and not typer.confirm("Begin?", err=True):
         raise SelfhostError("You said no. Nothing was changed.")
 

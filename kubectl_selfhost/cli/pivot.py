@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kubectl_selfhost.cli import pages, suggestions
+from kubectl_selfhost.cli import pages, run, suggestions
 from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 from kubectl_selfhost.controlplane.component import COMPONENTS
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow.pivot import PivotOptions
+    from kubectl_selfhost.workflow.pivoting import PivotResult, Prepared
+    from kubectl_selfhost.workflow.preflight import Finding
+    from kubectl_selfhost.workflow.situation import Situation
 
 _WHEN_NODES_DIFFER = ("refuse", "separate")
 
@@ -66,7 +73,8 @@ def pivot(
 
     On all control-plane nodes, one after the other.
 
-    Nothing is changed before the plan is shown and agreed to. If a component does not come up in
+    Nothing is changed before the plan is shown and agreed to. (While you read it, a Lease keeps other
+    runs away.) If a component does not come up in
     its DaemonSet, the node puts its static pod back by itself.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
@@ -85,49 +93,59 @@ def pivot(
         separate=when_nodes_differ == "separate",
     )
     cluster = connect(connection)
+    verb = _verb(cluster, options)
     if dry_run == "none":
-        _carry_out(cluster, options, yes=yes, output=output)
+        done = run.carry_out(cluster, verb, yes=yes)
+        if done is not None:
+            _tell(cluster, options, done, output)
     else:
-        _rehearse(cluster, options, on_server=dry_run == "server", output=output)
-
-
-def _rehearse(cluster: Any, options: Any, *, on_server: bool, output: str) -> None:
-    from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow import pivoting
-
-    if _is_done(cluster, options):
-        return
-    with Progress() as progress:
-        prepared = pivoting.prepare(
-            cluster, options, observer=progress, show_findings=_shower(progress)
+        run.rehearse(
+            cluster,
+            verb,
+            how=dry_run,
+            output=output,
+            manifests=lambda prepared: _manifests(cluster, prepared, judged=dry_run == "server"),
         )
-    manifests = prepared.pivot.manifests()
-    if on_server:
-        manifests = [cluster.apply(manifest, dry_run=True) for manifest in manifests]
-    if output:
-        pages.print_manifests(manifests, output)
-    else:
-        pages.print_plan(prepared.plan, file=sys.stdout)
-    how = "server" if on_server else "client"
-    pages.say(f"Nothing was changed (--dry-run={how}).")
 
 
-def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
+def _manifests(cluster: Cluster, prepared: Prepared, *, judged: bool) -> list[dict]:
+    """Return what the pivot applies; ``judged``: as the API server would have it."""
+    made = prepared.pivot.manifests()
+    return [cluster.apply(one, dry_run=True) for one in made] if judged else made
+
+
+def _verb(cluster: Cluster, options: PivotOptions) -> run.Verb[Prepared, PivotResult]:
     from kubectl_selfhost.workflow import pivoting
+
+    shown: list[list[Finding]] = []
+
+    def prepare(progress: Progress) -> Prepared:
+        def show(findings: list[Finding]) -> None:
+            if findings not in shown:  # checked again after something was settled
+                shown.append(findings)
+                _show_findings(progress, findings)
+
+        return pivoting.prepare(cluster, options, observer=progress, show_findings=show)
+
+    return run.Verb(
+        name="pivot",
+        timeout=options.timeout,
+        nothing_to_do=lambda situation: _nothing_to_do(cluster, situation, options),
+        prepare=prepare,
+        carry_out=lambda prepared, progress, lease: pivoting.carry_out(
+            cluster, prepared, observer=progress, still_ours=lease.check
+        ),
+    )
+
+
+def _tell(
+    cluster: Cluster, options: PivotOptions, done: run.Done[Prepared, PivotResult], output: str
+) -> None:
     from kubectl_selfhost.workflow.pivot import BEFORE_A_RESET
 
-    if _is_done(cluster, options):
-        return
-    pages.require_an_answer(yes=yes)
-    with pages.only_run(cluster, options.timeout) as (progress, lease):
-        prepared = pivoting.prepare(
-            cluster, options, observer=progress, show_findings=_shower(progress)
-        )
-        pages.print_plan(prepared.plan, file=sys.stderr)
-        pages.ask(yes=yes)
-        result = pivoting.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
+    pivot, result = done.prepared.pivot, done.result
     if output:
-        pages.print_manifests(prepared.pivot.daemonsets(), output)
+        pages.print_manifests(pivot.daemonsets(), output)
     pages.print_summary(
         cluster,
         "The control plane is self-hosted." if result.whole else "That is self-hosted.",
@@ -139,7 +157,7 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
                 for directory, names in result.kept.items()
             ],
             "`kubeadm upgrade` no longer applies to this control plane.",
-            *([BEFORE_A_RESET] if prepared.pivot.several else []),
+            *([BEFORE_A_RESET] if pivot.several else []),
             "After a reboot of the node its guardian brings the API back by itself."
             if options.reboot_recovery
             else "After a reboot of the node the API does not come back by itself "
@@ -149,28 +167,24 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
     )
 
 
-def _is_done(cluster: Any, options: Any) -> bool:
+def _nothing_to_do(cluster: Cluster, situation: Situation, options: PivotOptions) -> str:
     from kubectl_selfhost.workflow import nodes, pivoting
-    from kubectl_selfhost.workflow.situation import read_situation
 
-    situation = read_situation(cluster)
     if not pivoting.nothing_to_do(cluster, situation, options):
-        return False
-    what = "The control plane is" if len(options.components) == len(pages.NAMES) else "That is"
-    pages.say(f"{what} already self-hosted; nothing was changed. See `kubectl selfhost status`.")
+        return ""
+    whole = len(options.components) == len(pages.NAMES)
+    what = "The control plane is" if whole else f"{', '.join(map(str, options.components))}:"
+    lines = [f"{what} already self-hosted. See `kubectl selfhost status`."]
     for name in nodes.left_alone(situation):
-        pages.say(
-            f"Node {name} has the control-plane label, and no static pods: it was left alone. If it "
-            "has just joined, its static pods are still to come: then do this again."
+        lines.append(
+            f"Skipped node {name}: it has no static pods. If it is still joining, run this command "
+            "again later."
         )
-    return True
+    return "\n".join(lines)
 
 
-def _shower(progress: Any) -> Callable[[list[Any]], None]:
-    def show(findings: list[Any]) -> None:
-        from kubectl_selfhost.output import report
+def _show_findings(progress: Progress, findings: list[Finding]) -> None:
+    from kubectl_selfhost.output import report
 
-        progress.clear()
-        pages.print_lines(sys.stderr, lambda style: report.findings(findings, style=style))
-
-    return show
+    progress.clear()
+    pages.print_lines(sys.stderr, lambda style: report.findings(findings, style=style))

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kubectl_selfhost.cli import pages, suggestions
+from kubectl_selfhost.cli import pages, run, suggestions
 from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 from kubectl_selfhost.controlplane.component import COMPONENTS
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.lease import RunLease
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow.revert import RevertOptions
+    from kubectl_selfhost.workflow.reverting import Prepared, RevertResult
+    from kubectl_selfhost.workflow.situation import Situation
 
 
 def revert(
@@ -65,39 +73,47 @@ def revert(
         from_backup=from_backup,
     )
     cluster = connect(connection)
-    if _is_done(cluster, options):
-        return
+    verb = _verb(cluster, options)
     if dry_run == "none":
-        _carry_out(cluster, options, yes=yes, output=output)
+        done = run.carry_out(cluster, verb, yes=yes)
+        if done is not None:
+            _tell(cluster, done, output)
     else:
-        _rehearse(cluster, options, how=dry_run, output=output)
+        run.rehearse(
+            cluster,
+            verb,
+            how=dry_run,
+            output=output,
+            manifests=lambda prepared: prepared.revert.manifests(),
+        )
 
 
-def _rehearse(cluster: Any, options: Any, *, how: str, output: str) -> None:
-    from kubectl_selfhost.output.progress import Progress
+def _verb(cluster: Cluster, options: RevertOptions) -> run.Verb[Prepared, RevertResult]:
     from kubectl_selfhost.workflow import reverting
 
-    with Progress() as progress:
-        prepared = reverting.prepare(cluster, options, observer=progress)
-    if output:
-        pages.print_manifests(prepared.revert.manifests(), output)
-    else:
-        pages.print_plan(prepared.plan, file=sys.stdout)
-    pages.say(f"Nothing was changed (--dry-run={how}).")
-
-
-def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
-    from kubectl_selfhost.workflow import reverting
-
-    pages.require_an_answer(yes=yes)
-    with pages.only_run(cluster, options.timeout) as (progress, lease):
-        prepared = reverting.prepare(cluster, options, observer=progress)
-        pages.print_plan(prepared.plan, file=sys.stderr)
-        pages.ask(yes=yes)
+    def carry_out(prepared: Prepared, progress: Progress, lease: RunLease) -> RevertResult:
         result = reverting.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
         lease.discard = result.whole
+        return result
+
+    def nothing_to_do(situation: Situation) -> str:
+        if not reverting.nothing_to_do(cluster, situation, options):
+            return ""
+        return "None of the selected components is self-hosted. See `kubectl selfhost status`."
+
+    return run.Verb(
+        name="revert",
+        timeout=options.timeout,
+        nothing_to_do=nothing_to_do,
+        prepare=lambda progress: reverting.prepare(cluster, options, observer=progress),
+        carry_out=carry_out,
+    )
+
+
+def _tell(cluster: Cluster, done: run.Done[Prepared, RevertResult], output: str) -> None:
+    result = done.result
     if output:
-        pages.print_manifests(prepared.revert.manifests(), output)
+        pages.print_manifests(done.prepared.revert.manifests(), output)
     pages.print_summary(
         cluster,
         "The control plane is static again." if result.whole else "That is static again.",
@@ -106,12 +122,3 @@ def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
         know=["`kubeadm upgrade` knows this control plane again."] if result.whole else [],
         file=sys.stderr if output else sys.stdout,
     )
-
-
-def _is_done(cluster: Any, options: Any) -> bool:
-    from kubectl_selfhost.workflow import reverting
-
-    if not reverting.nothing_to_do(cluster, options):
-        return False
-    pages.say("Nothing of that is self-hosted; nothing was changed. See `kubectl selfhost status`.")
-    return True

@@ -1,16 +1,21 @@
-"""``kubectl selfhost rollout``: change self-hosted components, or just start them anew."""
+"""``kubectl selfhost rollout``: change self-hosted components, or just restart them."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kubectl_selfhost.cli import pages, suggestions
+from kubectl_selfhost.cli import pages, run, suggestions
 from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 from kubectl_selfhost.controlplane.component import COMPONENTS
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.workflow.rolling import Prepared, RolloutResult
+    from kubectl_selfhost.workflow.rollout import RolloutOptions
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -77,8 +82,8 @@ def rollout(
     """Replace the pods of self-hosted components, one component after the other.
 
     With new image or flags, or unchanged (they read renewed certificates then). No client meets a
-    new API server before it is ready; one that does not get ready never costs the old one, and the
-    DaemonSet says again what it said.
+    new API server before it is ready. If a new pod does not become Ready, the old pod keeps serving
+    and the DaemonSet is rolled back.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
     from kubectl_selfhost.controlplane.change import Change
@@ -104,41 +109,43 @@ def rollout(
         handover=handover,
     )
     cluster = connect(connection)
+    verb = _verb(cluster, options)
     if dry_run == "none":
-        _carry_out(cluster, options, yes=yes, output=output)
+        done = run.carry_out(cluster, verb, yes=yes)
+        if done is not None:
+            _tell(cluster, done, output)
     else:
-        _rehearse(cluster, options, how=dry_run, output=output)
+        run.rehearse(
+            cluster,
+            verb,
+            how=dry_run,
+            output=output,
+            manifests=lambda prepared: prepared.rollout.manifests(),
+        )
 
 
-def _rehearse(cluster: Any, options: Any, *, how: str, output: str) -> None:
-    from kubectl_selfhost.output.progress import Progress
+def _verb(cluster: Cluster, options: RolloutOptions) -> run.Verb[Prepared, RolloutResult]:
     from kubectl_selfhost.workflow import rolling
 
-    with Progress() as progress:
-        prepared = rolling.prepare(cluster, options, observer=progress)
+    return run.Verb(
+        name="rollout",
+        timeout=options.timeout,
+        nothing_to_do=run.always_something,
+        prepare=lambda progress: rolling.prepare(cluster, options, observer=progress),
+        carry_out=lambda prepared, progress, lease: rolling.carry_out(
+            cluster, prepared, observer=progress, still_ours=lease.check
+        ),
+    )
+
+
+def _tell(cluster: Cluster, done: run.Done[Prepared, RolloutResult], output: str) -> None:
     if output:
-        pages.print_manifests(prepared.rollout.manifests(), output)
-    else:
-        pages.print_plan(prepared.plan, file=sys.stdout)
-    pages.say(f"Nothing was changed (--dry-run={how}).")
-
-
-def _carry_out(cluster: Any, options: Any, *, yes: bool, output: str) -> None:
-    from kubectl_selfhost.workflow import rolling
-
-    pages.require_an_answer(yes=yes)
-    with pages.only_run(cluster, options.timeout) as (progress, lease):
-        prepared = rolling.prepare(cluster, options, observer=progress)
-        pages.print_plan(prepared.plan, file=sys.stderr)
-        pages.ask(yes=yes)
-        result = rolling.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
-    if output:
-        pages.print_manifests(prepared.rollout.manifests(), output)
+        pages.print_manifests(done.prepared.rollout.manifests(), output)
     pages.print_summary(
         cluster,
         "The roll-out is done.",
-        seconds=result.seconds,
-        probe=result.probe,
+        seconds=done.result.seconds,
+        probe=done.result.probe,
         know=[],
         file=sys.stderr if output else sys.stdout,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from kubectl_selfhost.cli import pages
+from kubectl_selfhost.cli import pages, run
 from kubectl_selfhost.cli.options import Timeout, Yes
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.workflow.syncing import Prepared
 
 
 def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 300.0) -> None:
@@ -22,21 +25,20 @@ def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 
 
     if timeout <= 0:
         raise typer.BadParameter("must be more than 0", param_hint="--timeout")
-    pages.require_an_answer(yes=yes)
-    _carry_out(connect(connection), yes=yes, timeout=timeout)
+    cluster = connect(connection)
+    run.carry_out(cluster, _verb(cluster, timeout), yes=yes)
     pages.say("After a reboot of the node its guardian brings back what runs now.")
 
 
-def _carry_out(cluster: Any, *, yes: bool, timeout: float) -> None:
+def _verb(cluster: Cluster, timeout: float) -> run.Verb[Prepared, None]:
     from kubectl_selfhost.workflow import syncing
-    from kubectl_selfhost.workflow.situation import read_situation
 
-    with pages.only_run(cluster, timeout) as (progress, lease):
-        prepared = syncing.prepare(
-            cluster, read_situation(cluster), timeout=timeout, observer=progress
-        )
-        pages.print_plan(prepared.plan, file=sys.stderr)
-        pages.ask(yes=yes)
-        syncing.carry_out(
+    return run.Verb(
+        name="sync",
+        timeout=timeout,
+        nothing_to_do=run.always_something,
+        prepare=lambda progress: syncing.prepare(cluster, timeout=timeout, observer=progress),
+        carry_out=lambda prepared, progress, lease: syncing.carry_out(
             cluster, prepared, timeout=timeout, observer=progress, still_ours=lease.check
-        )
+        ),
+    )

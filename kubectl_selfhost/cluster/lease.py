@@ -83,6 +83,8 @@ class RunLease:
         self._thread: threading.Thread | None = None
         #: Has the lease deleted at the end: nothing is left that another run could work on.
         self.discard = False
+        #: Whether there was no such object before this run.
+        self.is_new = False
 
     @property
     def lost(self) -> bool:
@@ -119,6 +121,7 @@ class RunLease:
             holder, spec = _holder(lease), (lease or {}).get("spec") or {}
             if lease is None or not holder or holder == self.identity:
                 if self._take(lease):
+                    self.is_new = lease is None
                     return
                 continue
             now = holder, spec.get("renewTime")

@@ -20,7 +20,7 @@ class TimedOut(SelfhostError):
 
     def __init__(self, what: str, why: str, seconds: float, hint: str = "") -> None:
         because = f": {why}" if why else ""
-        super().__init__(f"Waited {seconds:.0f} s for {what}, in vain{because}.", hint)
+        super().__init__(f"Timed out after {seconds:.0f} s waiting for {what}{because}.", hint)
         self.what = what
         self.why = why
         self.seconds = seconds

@@ -26,15 +26,17 @@ def carry_out(
     journal: Journal,
     *,
     verb: str,
+    again: str = "",
     timeout: float,
     observer: Observer,
     still_ours: Callable[[], None],
 ) -> ProbeReport:
     """Runs the plan of ``verb`` while the API is probed, and writes the journal.
 
-    ``timeout`` is for how many seconds the API may be away, ``still_ours`` is asked before each
-    step and raises when another run has taken over. Raises the SelfhostError that ended the run,
-    after everything was undone that could be.
+    ``again`` is the verb to run after a failure, where it is another one. ``timeout`` is for how
+    many seconds the API may be away, ``still_ours`` is asked before each step and raises when
+    another run has taken over. Raises the SelfhostError that ended the run, after everything was
+    undone that could be.
     """
     from kubectl_selfhost.cluster import prober as probers
 
@@ -51,8 +53,8 @@ def carry_out(
             outcome = "stopped" if isinstance(error, Stopped) else "failed"
             _close(journal, outcome, error.message, prober.report())
             error.hint = error.hint or (
-                "What was begun is undone as far as nothing uses it: `kubectl selfhost status` "
-                f"shows it. Mend the cause, then run `kubectl selfhost {verb}` again."
+                "Unused changes were rolled back: `kubectl selfhost status` shows what is there. "
+                f"Fix the cause, then run `kubectl selfhost {again or verb}` again."
             )
             raise
         probe = prober.report()

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
 from kubectl_selfhost.node import program
-from kubectl_selfhost.workflow import access, carrying, nodes
+from kubectl_selfhost.workflow import access, carrying, nodes, recovering
 from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.revert import Revert, RevertOptions, hosted_nodes
 from kubectl_selfhost.workflow.rolling import require_rolled_out
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
+from kubectl_selfhost.workflow.situation import Situation, static_pod_path
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -44,11 +43,10 @@ class RevertResult:
     probe: ProbeReport | None = None
 
 
-def nothing_to_do(cluster: Cluster, options: RevertOptions) -> bool:
+def nothing_to_do(cluster: Cluster, situation: Situation, options: RevertOptions) -> bool:
     """Whether none of the components is self-hosted, and nothing of ours is left over."""
     from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 
-    situation = read_situation(cluster)
     if any(component.groups_in(situation.daemonsets) for component in options.components):
         return False
     if any(component.groups_in(situation.daemonsets) for component in COMPONENTS):
@@ -63,7 +61,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     Raises SelfhostError where a revert can't begin, with what to do.
     """
     access.require(cluster)
-    situation = _without_copies(cluster, timeout=options.timeout, observer=observer)
+    situation = recovering.without_copies(cluster, timeout=options.timeout, observer=observer)
     hosted = hosted_nodes(situation)
     meant = nodes.chosen(situation, options.nodes, server=cluster.server)
     journal = journals.read(cluster)
@@ -81,7 +79,8 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     )
     if not revert.nodes:
         raise SelfhostError(
-            f"Nothing of ours is on {', '.join(meant)}.", "See `kubectl selfhost status`."
+            f"kubectl selfhost has not changed {', '.join(meant)}.",
+            "See `kubectl selfhost status`.",
         )
     program.refuse_foreign(cluster, (one.target.arch for one in revert.nodes))
     for one in revert.nodes:
@@ -91,27 +90,6 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
                 one.instance(component)
     writing = Journal(cluster)
     return Prepared(revert, revert.plan(observer=observer, journal=writing), writing)
-
-
-def _without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> Situation:
-    """The situation once no recovery copy stands in for a component: after a restart of a node that is
-    a matter of a minute. Raises TimedOut."""
-    from kubectl_selfhost.cluster.waits import Waiting, wait_until
-
-    def look() -> Situation:
-        situation = read_situation(cluster)
-        standing_in = recovery.standing_in(situation.pods)
-        if standing_in:
-            raise Waiting(f"they stand in for {', '.join(standing_in)}")
-        return situation
-
-    return wait_until(
-        look,
-        what="the guardian to take the recovery copies away",
-        timeout=timeout,
-        every=1.0,
-        tell=observer.step_waiting,
-    )
 
 
 def carry_out(

@@ -6,17 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from kubectl_selfhost.controlplane import recovery
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import is_rolled_out
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import program
-from kubectl_selfhost.workflow import access, carrying, nodes
+from kubectl_selfhost.workflow import access, carrying, nodes, recovering
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
+from kubectl_selfhost.workflow.situation import Situation, static_pod_path
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
     """
     from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
-    rollout = look(cluster, read_situation(cluster), options)
+    rollout = look(cluster, options, observer=observer)
     for component in rollout.components():
         # The API server judges it now, not half-way.
         cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
@@ -56,15 +55,11 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
     return Prepared(rollout, rollout.plan(observer=observer, journal=journal), journal)
 
 
-def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rollout:
-    """The roll-out of a control plane that stands still. Raises SelfhostError where it doesn't."""
+def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Rollout:
+    """Return the roll-out of a control plane that stands still, which a recovery copy's is not: wait
+    until there is none. Raise SelfhostError where nobody can roll out."""
     access.require(cluster)
-    standing_in = recovery.standing_in(situation.pods)
-    if standing_in:
-        raise SelfhostError(
-            f"Recovery copies stand in for {', '.join(standing_in)}.",
-            "Wait until the guardian has taken them away: `kubectl selfhost status --watch`.",
-        )
+    situation = recovering.without_copies(cluster, timeout=options.timeout, observer=observer)
     hosted = [name for name in nodes.chosen(situation) if situation.hosts(name)]
     for component in options.components:
         if not component.groups_in(situation.daemonsets):
@@ -73,7 +68,8 @@ def look(cluster: Cluster, situation: Situation, options: RolloutOptions) -> Rol
             _require_settled(situation, situation.own(component, name))
     if not hosted:
         raise SelfhostError(
-            "No node has a pod of that.", "`kubectl selfhost status` shows where it stands."
+            f"No node runs a self-hosted pod of {', '.join(map(str, options.components))}.",
+            "`kubectl selfhost status` shows where it stands.",
         )
     rollout = Rollout(
         cluster,

@@ -8,11 +8,11 @@ bridges that; the API servers look at theirs alone. It goes only when the addres
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.cluster.waits import Waiting
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.instance import instances_of
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
@@ -49,6 +49,13 @@ def is_kept(cluster: Cluster, addresses: Collection[str] = ()) -> bool:
     return found is not None and set(addresses) <= set(_addresses(found))
 
 
+def kept(cluster: Cluster) -> list[str]:
+    """Return the addresses of our EndpointSlice; none where there is no such."""
+    return [
+        a for one in _slices(cluster) if one["metadata"]["name"] == NAME for a in _addresses(one)
+    ]
+
+
 def missing(cluster: Cluster) -> list[str]:
     """Return the addresses of our EndpointSlice that no API server has in its own: none where all
     are back, and where our EndpointSlice is gone."""
@@ -79,6 +86,17 @@ def require_back(cluster: Cluster) -> bool:
     if absent:
         raise Waiting(f"no API server has put {', '.join(absent)} back into the Service yet")
     return True
+
+
+def release_when_back(cluster: Cluster, *, timeout: float, tell: Callable[[str], None]) -> None:
+    """Delete our EndpointSlice once that leaves the Service its addresses. Raise TimedOut."""
+    wait_until(
+        lambda: require_back(cluster),
+        what="the API server to have its address in the Service kubernetes",
+        timeout=timeout,
+        tell=tell,
+    )
+    release(cluster)
 
 
 def release(cluster: Cluster) -> None:

@@ -36,6 +36,9 @@ class Step:
     node: str = ""
 
 
+Says = tuple[str, list[dict[str, object]], dict[str, str], list[str]]
+
+
 @dataclass(frozen=True)
 class Plan:
     """The steps in their order, with what a person should know before saying yes."""
@@ -44,6 +47,10 @@ class Plan:
     steps: list[Step]
     facts: dict[str, str] = field(default_factory=dict)
     know: list[str] = field(default_factory=list)
+
+    def says(self) -> Says:
+        """Return all that a person reads of it, to compare it with another."""
+        return self.title, self.as_rows(), self.facts, self.know
 
     def as_rows(self) -> list[dict[str, object]]:
         """The steps as plain data, for the printed plan and for ``-o json``."""

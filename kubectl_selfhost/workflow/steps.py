@@ -88,13 +88,7 @@ class CommonSteps:
         )
 
     def _release_address(self, limit: float) -> None:
-        wait_until(
-            lambda: service_address.require_back(self._cluster),
-            what="the API server to have its address in the Service kubernetes",
-            timeout=limit,
-            tell=self._tell,
-        )
-        service_address.release(self._cluster)
+        service_address.release_when_back(self._cluster, timeout=limit, tell=self._tell)
 
     def _give_address_back(self) -> None:
         """Delete our EndpointSlice as soon as that leaves the Service an address.

@@ -19,7 +19,7 @@ from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
 from kubectl_selfhost.workflow.rollout_steps import RolloutSteps
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.situation import read_situation
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -34,19 +34,17 @@ class Prepared:
     journal: Journal
 
 
-def prepare(
-    cluster: Cluster, situation: Situation, *, timeout: float, observer: Observer
-) -> Prepared:
-    """Makes the plan for all components that are self-hosted; changes nothing.
+def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared:
+    """Make the plan for all components that are self-hosted; change nothing.
 
-    ``timeout`` is each wait's limit in seconds. Raises SelfhostError where one of them isn't settled:
+    ``timeout`` is each wait's limit in seconds. Raise SelfhostError where one of them isn't settled:
     a copy is of what was seen to serve.
     """
+    daemonsets = read_situation(cluster).daemonsets
     options = RolloutOptions(
-        components=tuple(c for c in COMPONENTS if c.groups_in(situation.daemonsets)),
-        timeout=timeout,
+        components=tuple(c for c in COMPONENTS if c.groups_in(daemonsets)), timeout=timeout
     )
-    rollout = rolling.look(cluster, situation, options)
+    rollout = rolling.look(cluster, options, observer=observer)
     journal = Journal(cluster)
     return Prepared(_plan(rollout, observer, journal), journal)
 

@@ -10,11 +10,10 @@ from fakes.edge import Edge
 from fakes.world import World
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.change import Change
-from kubectl_selfhost.workflow import leftovers, pivoting, reverting, rolling, syncing
+from kubectl_selfhost.workflow import leftovers, pivoting, reverting, rolling, settling, syncing
 from kubectl_selfhost.workflow.pivot import PivotOptions
 from kubectl_selfhost.workflow.revert import RevertOptions
 from kubectl_selfhost.workflow.rollout import RolloutOptions
-from kubectl_selfhost.workflow.situation import read_situation
 from kubectl_selfhost.workflow.step import Plan, Step, nothing
 
 TIMEOUT = 60.0
@@ -74,9 +73,21 @@ class Run:
         """Runs it to its end; raises what ends it."""
         self.edge = self.edge or self.world.client()
         cluster = self.edge.cluster()
-        if self.settle:
-            leftovers.settle(cluster, timeout=TIMEOUT, observer=self.seen)
+        left = leftovers.look(cluster)
+        if self.settle and left:
+            self._settle(cluster, left)
         return getattr(self, f"_{self.verb}")(cluster)
+
+    def _settle(self, cluster: Cluster, left: leftovers.Leftovers) -> None:
+        plan = settling.plan(cluster, left, timeout=TIMEOUT, observer=self.seen)
+        settling.carry_out(
+            cluster,
+            plan,
+            verb=self.verb,
+            timeout=TIMEOUT,
+            observer=self.seen,
+            still_ours=self.still_ours,
+        )
 
     def _pivot(self, cluster: Cluster) -> Any:
         prepared = pivoting.prepare(
@@ -101,9 +112,7 @@ class Run:
         return self._carry_out(rolling, cluster, prepared)
 
     def _sync(self, cluster: Cluster) -> Any:
-        prepared = syncing.prepare(
-            cluster, read_situation(cluster), timeout=TIMEOUT, observer=self.seen
-        )
+        prepared = syncing.prepare(cluster, timeout=TIMEOUT, observer=self.seen)
         return self._carry_out(syncing, cluster, prepared, timeout=TIMEOUT)
 
     def _carry_out(self, verb: Any, cluster: Cluster, prepared: Any, **more: Any) -> Any:

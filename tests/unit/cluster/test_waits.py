@@ -31,13 +31,13 @@ def test_the_last_reason_is_in_the_error() -> None:
     def check() -> None:
         raise Waiting("the pod is Pending")
 
-    with pytest.raises(TimedOut, match="for the pod, in vain: the pod is Pending") as caught:
+    with pytest.raises(TimedOut, match="waiting for the pod: the pod is Pending") as caught:
         wait_until(check, what="the pod", timeout=0.05, every=0.01)
     assert (caught.value.what, caught.value.why) == ("the pod", "the pod is Pending")
 
 
 def test_none_is_not_yet() -> None:
-    with pytest.raises(TimedOut, match=r"for it, in vain\."):
+    with pytest.raises(TimedOut, match=r"waiting for it\."):
         wait_until(lambda: None, what="it", timeout=0.03, every=0.01)
 
 

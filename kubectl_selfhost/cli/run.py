@@ -1,0 +1,213 @@
+"""The one way of a verb that changes something: look, plan, show, ask, carry out.
+
+Nothing is changed before a person has said yes to a plan that says so. One object is written before
+that: the Lease, which keeps other runs away while the person reads; a run that ends without a yes
+deletes it again, if it was not there. A dry run doesn't take it.
+
+What an earlier run left is settled by a plan of its own, which is shown first. The verb's plan is
+shown under it where it can be made by then. Afterwards the cluster is read again and the verb's plan is
+made again: if it says anything else than what was shown, it is shown, and asked about.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from kubectl_selfhost.cli import pages
+from kubectl_selfhost.errors import SelfhostError
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.lease import RunLease
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow.leftovers import Leftovers
+    from kubectl_selfhost.workflow.situation import Situation
+    from kubectl_selfhost.workflow.step import Plan, Says
+
+
+class Prepared(Protocol):
+    """What a verb looked at, and would do."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+
+P = TypeVar("P", bound=Prepared)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Verb(Generic[P, R]):
+    """A verb that changes something.
+
+    ``nothing_to_do`` returns the sentence that says so, empty where there is something. ``prepare``
+    looks and plans, and changes nothing. ``timeout`` is the limit of each wait, in seconds.
+    """
+
+    name: str
+    timeout: float
+    nothing_to_do: Callable[[Situation], str]
+    prepare: Callable[[Progress], P]
+    carry_out: Callable[[P, Progress, RunLease], R]
+
+
+@dataclass(frozen=True)
+class Done(Generic[P, R]):
+    """A run that came to its end."""
+
+    prepared: P
+    result: R
+
+
+def always_something(_: Situation) -> str:
+    """Return that there is something to do, for a verb that does the same again when asked to."""
+    return ""
+
+
+def carry_out(cluster: Cluster, verb: Verb[P, R], *, yes: bool) -> Done[P, R] | None:
+    """Run ``verb``; return None where there is nothing to do."""
+    from kubectl_selfhost.workflow import leftovers
+
+    left = leftovers.look(cluster)
+    if not left and _said(verb, left):
+        return None
+    pages.require_an_answer(yes=yes)
+    with _only_run(cluster, verb.timeout) as (progress, lease):
+        left = leftovers.look(cluster)
+        settled, shown = bool(left), None
+        if left:
+            shown = _settle(cluster, verb, left, progress, lease, yes=yes)
+            left = leftovers.look(cluster)
+        if _said(verb, left, settled=settled):
+            return None
+        prepared = verb.prepare(progress)
+        if shown != prepared.plan.says():
+            pages.print_plan(prepared.plan, file=sys.stderr)
+            pages.ask(yes=yes)
+        lease.discard = False
+        result = verb.carry_out(prepared, progress, lease)
+    return Done(prepared, result)
+
+
+def rehearse(
+    cluster: Cluster,
+    verb: Verb[P, R],
+    *,
+    how: str,
+    output: str,
+    manifests: Callable[[P], list[dict]],
+) -> None:
+    """Show what ``verb`` would do; ``how`` is the value of --dry-run.
+
+    With ``output`` (yaml, json, name) the ``manifests`` go to stdout, and else the plan.
+    """
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow import leftovers, settling
+
+    left = leftovers.look(cluster)
+    if not left and _said(verb, left):
+        return
+    with Progress() as progress:
+        if left:
+            if left.held_by:
+                pages.say(f"{left.held_by} holds the Lease: some of this may be that run's work.")
+            first = settling.plan(cluster, left, timeout=verb.timeout, observer=progress)
+            pages.print_plan(first, file=sys.stderr if output else sys.stdout)
+        if left.hides_the_rest:
+            _say_later(verb, output)
+        elif not _said(verb, left, settled=True):
+            prepared = verb.prepare(progress)
+            made = manifests(prepared)
+            if output:
+                pages.print_manifests(made, output)
+            else:
+                pages.print_plan(prepared.plan, file=sys.stdout)
+    pages.say(f"Nothing was changed (--dry-run={how}).")
+
+
+def _settle(
+    cluster: Cluster,
+    verb: Verb[P, R],
+    left: Leftovers,
+    progress: Progress,
+    lease: RunLease,
+    *,
+    yes: bool,
+) -> Says | None:
+    """Settle what is ``left``, once a person has agreed to that; return what the verb's own plan says,
+    where it was shown with it."""
+    from kubectl_selfhost.workflow import settling
+
+    first = settling.plan(cluster, left, timeout=verb.timeout, observer=progress)
+    shown = _plan_already(verb, left, progress)
+    pages.print_plan(first, file=sys.stderr)
+    if shown is not None:
+        pages.print_plan(shown, file=sys.stderr)
+    elif left.hides_the_rest:
+        _say_later(verb)
+    pages.ask(yes=yes)
+    lease.discard = False
+    settling.carry_out(
+        cluster,
+        first,
+        verb=verb.name,
+        timeout=verb.timeout,
+        observer=progress,
+        still_ours=lease.check,
+    )
+    return shown.says() if shown is not None else None
+
+
+def _plan_already(verb: Verb[P, R], left: Leftovers, progress: Progress) -> Plan | None:
+    """Return the verb's plan where it can be made before ``left`` is settled."""
+    if left.hides_the_rest or verb.nothing_to_do(left.situation):
+        return None
+    return verb.prepare(progress).plan
+
+
+def _say_later(verb: Verb[P, R], output: str = "") -> None:
+    """Say that nobody can tell yet what the verb's own plan is. Raise SelfhostError where a program
+    waits for that as data."""
+    if output:
+        raise SelfhostError(
+            f"What an earlier run left has to be settled before `{verb.name}` can be planned.",
+            f"`kubectl selfhost {verb.name}` settles it, and asks before.",
+        )
+    pages.say(
+        f"The plan of `{verb.name}` is made after that, and shown before anything else is done."
+    )
+
+
+def _said(verb: Verb[P, R], left: Leftovers, *, settled: bool = False) -> bool:
+    """Say it where there is nothing to do; return whether that is so."""
+    sentence = verb.nothing_to_do(left.situation)
+    if sentence:
+        pages.say(sentence if settled else f"{sentence} Nothing was changed.")
+    return bool(sentence)
+
+
+@contextmanager
+def _only_run(cluster: Cluster, timeout: float) -> Iterator[tuple[Progress, RunLease]]:
+    """Hold the Lease, so that no other run goes on meanwhile.
+
+    ``timeout``: for how many seconds the API may be away; another run may be switching it just now.
+    """
+    from kubectl_selfhost.cluster.lease import RunLease
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.workflow.carrying import identity
+
+    who = f"{identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    with (
+        Progress() as progress,
+        RunLease(
+            cluster.with_patience(timeout), identity=who, waiting=progress.step_waiting
+        ) as lease,
+    ):
+        lease.discard = lease.is_new  # until somebody has said yes
+        yield progress, lease
