@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from kubectl_selfhost.cluster.calls import Calls, Manifest
 from kubectl_selfhost.cluster.errors import AlreadyExists, Conflict, NotFound, harmless
-from kubectl_selfhost.cluster.kinds import PODS, Kind, kind_of
+from kubectl_selfhost.cluster.kinds import (
+    PODS,
+    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_REVIEWS,
+    Kind,
+    kind_of,
+)
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
 
 if TYPE_CHECKING:
@@ -69,7 +75,9 @@ class Cluster(Calls):
         asked = _asked("create", kind, name, namespace)
         query = _write_query(dry_run)
         try:
-            return self._json("POST", path, asked, query=query, body=manifest)
+            return self._json(
+                "POST", path, asked, query=query, body=manifest, reads=dry_run or _only_asks(kind)
+            )
         except AlreadyExists as error:
             if error.retried and name:
                 return self.get(kind, name, namespace)
@@ -87,6 +95,7 @@ class Cluster(Calls):
             query=query,
             body=manifest,
             content_type="application/apply-patch+yaml",  # JSON is YAML
+            reads=dry_run,
         )
 
     def patch(
@@ -118,7 +127,9 @@ class Cluster(Calls):
         asked = _asked("update", kind, name, namespace)
         query = _write_query(dry_run)
         try:
-            return self._json("PUT", kind.path(name, namespace), asked, query=query, body=manifest)
+            return self._json(
+                "PUT", kind.path(name, namespace), asked, query=query, body=manifest, reads=dry_run
+            )
         except Conflict as error:
             if not error.retried:
                 raise
@@ -211,8 +222,10 @@ class Cluster(Calls):
         from kubectl_selfhost.cluster.exec import run_in_container
 
         asked = _asked("exec into", PODS, pod, namespace)
-        return self._outlast(
-            lambda _: run_in_container(
+
+        def once(_: float) -> ExecResult:
+            self.may_act()
+            return run_in_container(
                 self.transport,
                 pod=pod,
                 container=container,
@@ -221,7 +234,8 @@ class Cluster(Calls):
                 action=asked,
                 timeout=timeout,
             )
-        )
+
+        return self._outlast(once)
 
 
 def _asked(verb: str, kind: Kind, name: str, namespace: str | None) -> str:
@@ -232,6 +246,11 @@ def _asked(verb: str, kind: Kind, name: str, namespace: str | None) -> str:
 def _identity(manifest: Mapping[str, Any]) -> tuple[str, str | None]:
     metadata = manifest.get("metadata") or {}
     return metadata.get("name", ""), metadata.get("namespace")
+
+
+def _only_asks(kind: Kind) -> bool:
+    """Whether to create an object of this kind is a question, and leaves nothing behind."""
+    return kind in (SELF_SUBJECT_ACCESS_REVIEWS, SELF_SUBJECT_REVIEWS)
 
 
 def _write_query(dry_run: bool) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from kubectl_selfhost.cluster.errors import (
     ApiError,
     Forbidden,
+    Rejected,
     Unauthorized,
     Unreachable,
     Untrusted,
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OutageListener = Callable[[str], None]
+
+#: Seconds for which whatever only reads is tried again, also where nothing changes hands: an API
+#: server that has just read a new client certificate closes its connections to the kubelets, and
+#: answers 503 to whoever is in the middle of one (``kubeadm certs renew``, Kubernetes 1.37).
+READING_PATIENCE = 10.0
+#: Reasons of a failure that says nothing of the next try. A refused connection, an unknown name or a
+#: time limit that has passed is told at once: the address may simply be wrong.
+_PASSING = {"reset", "closed"}
+_PASSING_STATUS = {429, 500, 502, 503, 504}
 
 _KNOCK_EVERY = 0.25
 _KNOCK_LIMIT = 2.0
@@ -71,10 +81,13 @@ def outlast(
     outages: Outages,
     patience: float,
     timeout: float,
+    reading_patience: float = 0.0,
 ) -> T:
     """What ``once(timeout)`` gives, tried again for ``patience`` seconds while the API is away.
 
-    The error that ends it carries ``retried = True`` if an earlier try may have gone through.
+    ``reading_patience`` is for how many seconds a call that only reads is also tried again after a
+    failure that may pass by itself, though the API is there. The error that ends it carries
+    ``retried = True`` if an earlier try may have gone through.
     """
     began = time.monotonic()
     refused_since: float | None = None
@@ -87,22 +100,32 @@ def outlast(
             error.retried = error.retried or retried
             if isinstance(error, (Forbidden, Unauthorized)):
                 refused_since = refused_since or now
-                wait = now - refused_since < _BELIEVE_REFUSAL_AFTER
+                away = now - refused_since < _BELIEVE_REFUSAL_AFTER
             else:
-                wait = isinstance(error, Unreachable) and not isinstance(error, Untrusted)
-            left = began + patience - now
-            if not wait or left <= 0 or error.may_have_run:
-                if isinstance(error, Unreachable) and patience and not error.may_have_run:
-                    _say_how_long(error, patience)
+                away = isinstance(error, Unreachable) and not isinstance(error, Untrusted)
+            limit = patience if away else 0.0
+            if _may_pass(error):
+                limit = max(limit, reading_patience)
+            left = began + limit - now
+            if left <= 0 or error.may_have_run:
+                if isinstance(error, Unreachable) and limit and not error.may_have_run:
+                    _say_how_long(error, limit)
                 raise
             retried = retried or error.reason not in _NEVER_ARRIVED
             if isinstance(error, Unreachable):
-                outages.met(error.detail or error.reason)
                 refused_since = None
+                if patience:
+                    outages.met(error.detail or error.reason)
             _pause(error, transport, left)
         else:
             outages.over()
             return result
+
+
+def _may_pass(error: ApiError) -> bool:
+    if isinstance(error, Rejected):  # said with a 500 by some
+        return False
+    return error.status in _PASSING_STATUS or error.reason in _PASSING
 
 
 _NEVER_ARRIVED = {"refused", "dns", "proxy", "tls", "Forbidden", "Unauthorized"}

@@ -56,4 +56,4 @@ def transport(login: TokenLogin) -> Transport:
 
 @pytest.fixture
 def cluster(transport: Transport) -> Cluster:
-    return Cluster(transport, context="here", user="tester", timeout=2.0)
+    return Cluster(transport, context="here", user="tester", timeout=2.0, reading_patience=0.0)

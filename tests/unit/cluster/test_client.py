@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 from bad_server import Certificates, Reply, Request, Server, TokenLogin, status
@@ -18,8 +19,17 @@ from kubectl_selfhost.cluster.errors import (
     Unauthorized,
     Unreachable,
 )
-from kubectl_selfhost.cluster.kinds import CONFIGMAPS, DAEMONSETS, NODES, PODS
+from kubectl_selfhost.cluster.kinds import (
+    CONFIGMAPS,
+    DAEMONSETS,
+    NODES,
+    PODS,
+    SELF_SUBJECT_ACCESS_REVIEWS,
+)
 from kubectl_selfhost.cluster.transport import Transport
+from kubectl_selfhost.errors import SelfhostError
+
+Act = Callable[[Cluster], object]
 
 MAP = {
     "apiVersion": "v1",
@@ -189,6 +199,76 @@ def test_without_patience_an_error_comes_at_once(server: Server, cluster: Cluste
     assert len(server.requests) == 1
 
 
+PASSING = [
+    status(429, "TooManyRequests", "busy"),
+    status(500, "InternalError", "panic"),
+    status(502, "BadGateway", "from a proxy"),
+    status(503, "ServiceUnavailable", "error trying to reach service: use of closed connection"),
+    status(504, "Timeout", "request did not complete"),
+]
+
+
+@pytest.fixture
+def patient_reader(transport: Transport) -> Cluster:
+    """As a run has it outside any hand-over."""
+    return Cluster(transport, timeout=2.0)
+
+
+@pytest.mark.parametrize("passing", PASSING)
+def test_what_only_reads_is_tried_again(
+    server: Server, patient_reader: Cluster, passing: Reply
+) -> None:
+    server.answers = [passing, Reply(200, {}), Reply(200, b"{}")]
+    path = "/api/v1/nodes/n/proxy/configz"
+    assert patient_reader.raw("GET", path) == (200, b"{}")
+    assert [one.path for one in server.requests] == [path, "/version", path]
+
+
+def test_a_list_is_tried_again_where_connections_are_torn(
+    server: Server, patient_reader: Cluster
+) -> None:
+    torn = [Reply(reset=True)] * 2  # the transport's own second try is torn, too
+    server.answers = [*torn, Reply(200, {}), Reply(200, {"items": []})]
+    assert patient_reader.list(NODES) == []
+
+
+def test_a_dry_run_and_a_question_are_tried_again(server: Server, patient_reader: Cluster) -> None:
+    server.answers = [PASSING[3], Reply(200, {}), Reply(201, MAP)] * 2
+    patient_reader.create(CONFIGMAPS, MAP, dry_run=True)
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    patient_reader.create(SELF_SUBJECT_ACCESS_REVIEWS, {**review, "metadata": {}})
+    assert len(server.requests) == 6
+
+
+@pytest.mark.parametrize("passing", PASSING)
+def test_what_writes_is_not_tried_again(
+    server: Server, patient_reader: Cluster, passing: Reply
+) -> None:
+    server.answers = [passing]
+    with pytest.raises(ApiError):
+        patient_reader.create(CONFIGMAPS, MAP)
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_is_not_there_is_told_at_once(
+    server: Server, patient_reader: Cluster
+) -> None:
+    server.stop()
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="refused"):
+        patient_reader.get(NODES, "n")
+    assert time.monotonic() - began < 5
+
+
+def test_a_read_that_fails_for_good_is_told_with_its_reason(
+    server: Server, transport: Transport
+) -> None:
+    server.answer = lambda _: PASSING[3]
+    cluster = Cluster(transport, reading_patience=1.0)
+    with pytest.raises(Unreachable, match=r"use of closed connection .*for 1 s now"):
+        cluster.get(NODES, "n")
+
+
 def test_patience_outlasts_errors(server: Server, cluster: Cluster) -> None:
     server.answers = [
         Reply(reset=True),
@@ -353,3 +433,43 @@ def test_bytes_are_sent_as_they_are(server: Server, cluster: Cluster) -> None:
     assert server.requests[0].body == b"\x00\xff"
     cluster.raw("POST", "/x", body={"a": 1})
     assert json.loads(server.requests[1].body) == {"a": 1}
+
+
+class NotNow(SelfhostError):
+    """This run may not act."""
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda cluster: cluster.get(NODES, "n"),
+        lambda cluster: cluster.apply(MAP),
+        lambda cluster: cluster.delete(CONFIGMAPS, "a", "kube-system"),
+        lambda cluster: cluster.exec("p", "c", ["order"]),
+    ],
+)
+def test_who_may_not_act_sends_nothing(server: Server, cluster: Cluster, act: Act) -> None:
+    def refuse() -> None:
+        raise NotNow("not now")
+
+    with cluster.acting_while(refuse), pytest.raises(NotNow):
+        act(cluster)
+    assert server.requests == []
+    cluster.get(NODES, "n")
+    assert len(server.requests) == 1
+
+
+def test_it_is_asked_before_each_try(server: Server, cluster: Cluster) -> None:
+    asked: list[int] = []
+    server.answers = [PASSING[3], Reply(200, {}), Reply(200, {"kind": "Node"})]
+    with cluster.waiting(10), cluster.acting_while(lambda: asked.append(len(server.requests))):
+        cluster.get(NODES, "n")
+    assert asked == [0, 2]
+
+
+def test_a_copy_with_another_patience_is_not_guarded(server: Server, cluster: Cluster) -> None:
+    def refuse() -> None:
+        raise NotNow("not now")
+
+    with cluster.acting_while(refuse):
+        cluster.with_patience(0.0).get(NODES, "n")
