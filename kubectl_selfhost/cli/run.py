@@ -208,6 +208,8 @@ def _only_run(cluster: Cluster, timeout: float) -> Iterator[tuple[Progress, RunL
         RunLease(
             cluster.with_patience(timeout), identity=who, waiting=progress.step_waiting
         ) as lease,
+        # Whatever this run sends, to the API or to an agent: who has lost the Lease sends nothing.
+        cluster.acting_while(lease.check),
     ):
         lease.discard = lease.is_new  # until somebody has said yes
         yield progress, lease

@@ -1,7 +1,11 @@
 """One run at a time: a Lease in kube-system that a run holds, renews and gives back.
 
-As in client-go's leader election, nobody's clock but our own is believed: another holder counts as
-alive as long as we see its renewTime change, and as dead once it hasn't for the lease's duration.
+As in client-go's leader election, a run believes no clock but its own. Another holder counts as alive
+as long as its renewTime is seen to change, and as dead once it has not changed for the lease's
+duration. A holder acts only while its own last renewal is younger than the renew deadline: nobody
+else can have taken the lease by then. The age of the renewal is looked at when the run is about to
+act, and not kept as a flag, because a process can be frozen (SIGSTOP, a laptop's lid) between any
+two instructions.
 """
 
 from __future__ import annotations
@@ -12,7 +16,16 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from kubectl_selfhost.cluster.errors import AlreadyExists, ApiError, Conflict, harmless
+from kubectl_selfhost.cluster.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    Unauthorized,
+    Unreachable,
+    harmless,
+)
 from kubectl_selfhost.cluster.kinds import LEASES
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import LEASE, NAMESPACE
@@ -21,10 +34,26 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
 
 DURATION = 15
+#: Seconds without a renewal after which a holder must not act any more; client-go's default.
+RENEW_DEADLINE = 10.0
 RENEW_EVERY = 4.0
+#: Seconds for each renewal: one that hangs must leave time for the next.
+_RENEWAL_LIMIT = 4.0
 _LOOK_EVERY = 0.5
 _SLOW = 1.0
 _RETRY_EVERY = 1.0
+#: Seconds for which a refusal of a renewal may be that of an API server that has just started (see
+#: ``patience``).
+_BELIEVE_REFUSAL_AFTER = 20.0
+
+
+def seconds_now() -> float:
+    """Return the seconds of a clock that goes on while this process is frozen or the machine sleeps.
+
+    Linux' CLOCK_MONOTONIC stops while the machine is suspended, CLOCK_BOOTTIME does not. macOS has no
+    CLOCK_BOOTTIME, and its CLOCK_MONOTONIC goes on.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class LeaseHeld(SelfhostError):
@@ -40,13 +69,33 @@ class LeaseHeld(SelfhostError):
 
 
 class LeaseLost(SelfhostError):
-    """We held the lease, and somebody else holds it now."""
+    """This run held the lease, and may not act any more.
 
-    def __init__(self, holder: str) -> None:
+    ``holder`` is who has the lease now, as far as that is known. ``why`` says what kept this run from
+    renewing the lease, where nobody else is known to have it.
+    """
+
+    def __init__(self, holder: str = "", *, why: str = "") -> None:
+        if why:
+            message = (
+                f"The lease {NAMESPACE}/{LEASE} could not be renewed for {RENEW_DEADLINE:.0f} s, so "
+                f"another run may begin: {why}"
+            )
+        elif holder:
+            message = (
+                f"Another run of kubectl selfhost took over: {holder} holds the lease "
+                f"{NAMESPACE}/{LEASE} now."
+            )
+        else:
+            message = (
+                f"Another run of kubectl selfhost has had the lease {NAMESPACE}/{LEASE} meanwhile; "
+                "nobody holds it now."
+            )
         super().__init__(
-            f"Another run of kubectl selfhost took over: {holder or 'somebody'} holds the lease "
-            f"{NAMESPACE}/{LEASE} now.",
-            "This run stops here. Look at kubectl selfhost status, and run it again later.",
+            message,
+            "This run stopped and undid nothing: the node agent finishes or undoes what it was "
+            "told. Look at `kubectl selfhost status`; run the command again when no other run is "
+            "going on.",
         )
         self.holder = holder
 
@@ -56,7 +105,8 @@ class RunLease:
 
     ``identity`` names the run to others (who, on which machine, something unique). ``note`` is told
     of renewals that fail, which an API that changes hands makes them do: that alone loses nothing.
-    ``waiting`` is told why it takes a while to begin. ``check()`` raises LeaseLost.
+    ``waiting`` is told why it takes a while to begin. ``check()`` raises LeaseLost; whoever is about
+    to change something calls it first.
     """
 
     def __init__(
@@ -68,15 +118,20 @@ class RunLease:
         waiting: Callable[[str], None] | None = None,
         duration: int = DURATION,
         renew_every: float = RENEW_EVERY,
+        deadline: float = RENEW_DEADLINE,
     ) -> None:
         # A renewal that waits out an outage inside the call would come too late to tell anything.
-        self._cluster = cluster.with_patience(0.0)
+        self._cluster = cluster.with_patience(0.0, timeout=_RENEWAL_LIMIT)
         self._patient = cluster
         self.identity = identity
         self._note = note or (lambda _: None)
         self._waiting = waiting or (lambda _: None)
         self._duration = duration
         self._renew_every = renew_every
+        self._deadline = deadline
+        #: When the last renewal that went through was sent.
+        self._renewed = 0.0
+        self._lock = threading.Lock()
         self._lease: dict[str, Any] = {}
         self._stop = threading.Event()
         self._lost: LeaseLost | None = None
@@ -92,9 +147,34 @@ class RunLease:
         return self._lost is not None
 
     def check(self) -> None:
-        """Raises LeaseLost if another run holds the lease by now. Asks nobody; costs nothing."""
-        if self._lost is not None:
-            raise self._lost
+        """Make sure that no other run can hold the lease now; raise LeaseLost otherwise.
+
+        Costs nothing as long as the last renewal is young enough. If it is not, the lease is renewed
+        here: the API server accepts that only if nobody else has taken it. Raises Unreachable while
+        the API server doesn't answer; nothing could be changed then, either.
+        """
+        if self._lost is None and self._is_fresh():
+            return
+        with self._lock:
+            if self._lost is None and not self._is_fresh():
+                self._renew_late()
+            if self._lost is not None:
+                raise LeaseLost(self._lost.holder)
+
+    def _is_fresh(self) -> bool:
+        return seconds_now() - self._renewed < self._deadline
+
+    def _renew_late(self) -> None:
+        try:
+            self._renew_once()
+        except Unreachable:
+            raise
+        except ApiError as error:
+            late = seconds_now() - self._renewed
+            refused = isinstance(error, (Forbidden, Unauthorized))
+            if refused and late < self._deadline + _BELIEVE_REFUSAL_AFTER:
+                raise
+            raise LeaseLost(why=error.message) from error
 
     def __enter__(self) -> RunLease:
         self._acquire()
@@ -120,7 +200,7 @@ class RunLease:
                 since = time.monotonic()
             holder, spec = _holder(lease), (lease or {}).get("spec") or {}
             if lease is None or not holder or holder == self.identity:
-                if self._take(lease):
+                if self._take(self._patient, lease):
                     self.is_new = lease is None
                     return
                 continue
@@ -130,7 +210,7 @@ class RunLease:
             seen = now
             limit = float(spec.get("leaseDurationSeconds") or self._duration)
             if time.monotonic() - since >= limit:
-                if self._take(lease):
+                if self._take(self._patient, lease):
                     return
                 seen, since = None, time.monotonic()
                 continue
@@ -140,7 +220,7 @@ class RunLease:
             )
             time.sleep(_LOOK_EVERY)
 
-    def _take(self, lease: dict[str, Any] | None) -> bool:
+    def _take(self, cluster: Cluster, lease: dict[str, Any] | None) -> bool:
         """Makes the lease ours; False if somebody was quicker."""
         spec = (lease or {}).get("spec") or {}
         now = _now()
@@ -158,21 +238,26 @@ class RunLease:
             **(lease or {}),
             "spec": ours,
         }
+        sent = seconds_now()
         try:
             if lease is None:
-                self._lease = self._patient.create(LEASES, wanted)
+                self._lease = cluster.create(LEASES, wanted)
             else:
-                self._lease = self._patient.replace(LEASES, wanted)
+                self._lease = cluster.replace(LEASES, wanted)
         except (AlreadyExists, Conflict):
             return False
         # create gives back what is there if it was made by an earlier try; or by another run.
-        return _holder(self._lease) == self.identity
+        if _holder(self._lease) != self.identity:
+            return False
+        self._renewed = sent
+        return True
 
     def _renew(self) -> None:
         pause, failing = self._renew_every, False
         while not self._stop.wait(pause):
             try:
-                self._renew_once()
+                with self._lock:
+                    self._renew_once()
             except Exception as error:  # a thread that ends would let another run begin
                 if not failing:
                     self._note(f"the lease could not be renewed for now: {error}")
@@ -185,23 +270,31 @@ class RunLease:
             pause, failing = self._renew_every, False
 
     def _renew_once(self) -> None:
+        """Renew the lease, or find out that this run has lost it. Called under the lock."""
+        for _ in range(2):
+            if self._lost is not None or self._replaced():
+                return
+            current = self._cluster.find(LEASES, LEASE, NAMESPACE)
+            if current is None and self._is_fresh():
+                # Somebody deleted it; another run would have had to wait longer.
+                if self._take(self._cluster, None):
+                    return
+            elif _holder(current) != self.identity:
+                self._lost = LeaseLost(harmless(_holder(current)))
+            elif current is not None:
+                self._lease = current  # somebody else changed it, and nobody took it
+        if self._lost is None:
+            raise Conflict("The lease changes all the time.", status=409, reason="Conflict")
+
+    def _replaced(self) -> bool:
+        sent = seconds_now()
         self._lease["spec"]["renewTime"] = _now()
         try:
             self._lease = self._cluster.replace(LEASES, self._lease)
-            return
-        except Conflict:
-            current = self._cluster.find(LEASES, LEASE, NAMESPACE)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            current = None
-        if current is None:
-            # Somebody deleted it, which is no other run. Made anew, or found taken next time.
-            self._take(None)
-        elif _holder(current) == self.identity:
-            self._lease = current
-        else:
-            self._lost = LeaseLost(harmless(_holder(current)))
+        except (Conflict, NotFound):
+            return False
+        self._renewed = sent
+        return True
 
     def _release(self) -> None:
         """Gives the lease back. If that fails, others wait out its duration: nothing worse."""
@@ -209,8 +302,10 @@ class RunLease:
             try:
                 current = self._cluster.find(LEASES, LEASE, NAMESPACE)
                 if current is not None and _holder(current) == self.identity:
-                    if self.discard:
-                        self._cluster.delete(LEASES, LEASE, NAMESPACE)
+                    if self.discard and self._is_fresh():
+                        self._cluster.delete(
+                            LEASES, LEASE, NAMESPACE, uid=current["metadata"].get("uid")
+                        )
                         return
                     current["spec"].update(holderIdentity="", renewTime=_now())
                     self._cluster.replace(LEASES, current)

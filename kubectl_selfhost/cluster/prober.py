@@ -175,7 +175,13 @@ class Prober:
                 self._loops.append(
                     Kept(
                         kind,
-                        Question(transport.apart(), kind, path=self._path, name=self._name),
+                        Question(
+                            transport.apart(),
+                            kind,
+                            path=self._path,
+                            name=self._name,
+                            may_write=self._cluster.may_act,
+                        ),
                         recorder,
                         rate=rate,
                         timeout=limit,
@@ -198,6 +204,7 @@ class Prober:
     def _tidy_up(self) -> None:
         self.leftover = self._name
         try:
+            self._cluster.may_act()
             self._cluster.with_patience(_TIDY_UP_LIMIT).delete(CONFIGMAPS, self._name, NAMESPACE)
             self.leftover = ""
         except SelfhostError:

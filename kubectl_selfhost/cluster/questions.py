@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -31,11 +32,21 @@ _SLICES = (
 class Question:
     """Asks what probes of a kind ask, over ``transport``'s kept connection.
 
-    ``path`` is what a read reads, ``name`` the ConfigMap that a write writes.
+    ``path`` is what a read reads, ``name`` the ConfigMap that a write writes. ``may_write`` is called
+    before each write, and raises SelfhostError to prevent it.
     """
 
-    def __init__(self, transport: Transport, kind: str, *, path: str, name: str) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        kind: str,
+        *,
+        path: str,
+        name: str,
+        may_write: Callable[[], None],
+    ) -> None:
         self._transport = transport
+        self._may_write = may_write
         self._name = name
         self._path = {READ: path, ENDPOINTS: _SLICES}.get(kind, "")
 
@@ -46,6 +57,7 @@ class Question:
 
     def _write(self, number: int, timeout: float) -> Answer:
         """A server-side apply: it makes the ConfigMap, too, also where somebody deleted it."""
+        self._may_write()
         manifest = {
             "apiVersion": "v1",
             "kind": "ConfigMap",

@@ -2,15 +2,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from api_store import Store
-from bad_server import Reply, Server
+from bad_server import Reply, Server, status
 
+from kubectl_selfhost.cluster import lease as lease_module
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.cluster.lease import LeaseHeld, LeaseLost, RunLease
+from kubectl_selfhost.cluster.errors import Forbidden, Unreachable
+from kubectl_selfhost.cluster.lease import (
+    RENEW_DEADLINE,
+    LeaseHeld,
+    LeaseLost,
+    RunLease,
+    seconds_now,
+)
 from kubectl_selfhost.cluster.waits import wait_until
 from kubectl_selfhost.names import LEASE
 
@@ -162,3 +170,130 @@ def test_a_release_that_fails_is_only_noted(store: Store, cluster: Cluster, serv
     with run(cluster, note=notes.append, renew_every=60):
         server.answer = lambda _: Reply(503, {})
     assert "could not be given back" in notes[-1]
+
+
+@pytest.fixture
+def frozen(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Makes the clock that is looked at tell so many seconds more; renewals are told apart by it."""
+    clock = lease_module.seconds_now
+    passed = [0.0]
+    monkeypatch.setattr(lease_module, "seconds_now", lambda: clock() + passed[0])
+
+    def freeze(seconds: float) -> None:
+        passed[0] += seconds
+
+    return freeze
+
+
+Freeze = Callable[[float], None]
+
+
+def asleep(cluster: Cluster) -> RunLease:
+    """A lease whose thread renews nothing by itself, as that of a frozen process."""
+    return run(cluster, renew_every=600)
+
+
+def test_the_clock_goes_on_while_the_machine_sleeps() -> None:
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        assert abs(seconds_now() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5
+
+
+def test_who_was_frozen_for_a_moment_goes_on(
+    store: Store, cluster: Cluster, frozen: Freeze
+) -> None:
+    with asleep(cluster) as lease:
+        version = store.objects[LEASE]["metadata"]["resourceVersion"]
+        frozen(RENEW_DEADLINE - 1)
+        lease.check()
+        assert store.objects[LEASE]["metadata"]["resourceVersion"] == version
+
+
+def test_who_was_frozen_for_long_renews_before_it_goes_on(
+    store: Store, cluster: Cluster, frozen: Freeze
+) -> None:
+    with asleep(cluster) as lease:
+        before = spec(store)["renewTime"]
+        frozen(RENEW_DEADLINE + 1)
+        lease.check()
+        assert spec(store)["renewTime"] > before
+        lease.check()
+
+
+def test_who_was_frozen_while_another_took_over_has_lost(
+    store: Store, cluster: Cluster, frozen: Freeze
+) -> None:
+    with asleep(cluster) as lease:
+        held_by(store, "thief")
+        lease.check()  # nobody can have taken it within the time that it is ours for
+        frozen(RENEW_DEADLINE + 1)
+        for _ in range(2):
+            with pytest.raises(LeaseLost, match="thief holds the lease"):
+                lease.check()
+    assert spec(store)["holderIdentity"] == "thief"
+
+
+def test_who_was_frozen_until_another_had_ended_has_lost(
+    store: Store, cluster: Cluster, frozen: Freeze
+) -> None:
+    with asleep(cluster) as lease:
+        held_by(store, "")
+        frozen(RENEW_DEADLINE + 1)
+        with pytest.raises(LeaseLost, match="nobody holds it now"):
+            lease.check()
+    assert spec(store)["holderIdentity"] == ""
+
+
+def test_who_was_frozen_until_the_lease_was_gone_has_lost(
+    store: Store, cluster: Cluster, frozen: Freeze
+) -> None:
+    with asleep(cluster) as lease:
+        store.objects.clear()
+        frozen(RENEW_DEADLINE + 1)
+        with pytest.raises(LeaseLost):
+            lease.check()
+    assert store.objects == {}
+
+
+def test_without_the_api_it_can_not_be_told(
+    store: Store, cluster: Cluster, server: Server, frozen: Freeze
+) -> None:
+    with asleep(cluster) as lease:
+        frozen(RENEW_DEADLINE + 1)
+        server.answer = lambda _: Reply(503, {})
+        with pytest.raises(Unreachable):
+            lease.check()
+        server.answer = store
+        lease.check()
+
+
+def test_who_may_not_renew_has_lost(
+    store: Store, cluster: Cluster, server: Server, frozen: Freeze
+) -> None:
+    with asleep(cluster) as lease:
+        frozen(RENEW_DEADLINE + 1)
+        server.answer = lambda _: status(422, "Invalid", "a policy refuses leases")
+        with pytest.raises(LeaseLost, match=r"could not be renewed for 10 s.*a policy refuses"):
+            lease.check()
+
+
+def test_a_refusal_is_believed_after_a_while(
+    store: Store, cluster: Cluster, server: Server, frozen: Freeze
+) -> None:
+    may_not = status(403, "Forbidden", 'User "jane" cannot update resource "leases"')
+    with asleep(cluster) as lease:
+        frozen(RENEW_DEADLINE + 1)
+        server.answer = lambda _: may_not  # as an API server that has just started says
+        with pytest.raises(Forbidden):
+            lease.check()
+        frozen(30)
+        with pytest.raises(LeaseLost, match="jane"):
+            lease.check()
+
+
+def test_a_lease_that_is_lost_is_not_deleted(
+    store: Store, cluster: Cluster, frozen: Freeze
+) -> None:
+    with asleep(cluster) as lease:
+        lease.discard = True
+        frozen(RENEW_DEADLINE + 1)
+    assert spec(store)["holderIdentity"] == ""
