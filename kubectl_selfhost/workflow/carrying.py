@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.lease import LeaseLost
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import PROBE
 from kubectl_selfhost.workflow.journal import Journal
@@ -49,16 +51,21 @@ def carry_out(
         try:
             recorder = _Marking(journal, prober, plan)
             run(plan, observer=observer, recorder=recorder, before_each=still_ours)
+        except LeaseLost:
+            raise  # the journal is another run's by now
         except SelfhostError as error:
             outcome = "stopped" if isinstance(error, Stopped) else "failed"
-            _close(journal, outcome, error.message, prober.report())
+            _close(journal, outcome, error.message, prober)
             error.hint = error.hint or (
                 "Unused changes were rolled back: `kubectl selfhost status` shows what is there. "
                 f"Fix the cause, then run `kubectl selfhost {again or verb}` again."
             )
             raise
+        except BaseException as error:  # a run that ended is never left open
+            _close(journal, "failed", type(error).__name__, prober)
+            raise
         probe = prober.report()
-    _close(journal, "done", "", probe)
+    journal.close("done", probe=probe.facts())
     return probe
 
 
@@ -122,5 +129,7 @@ def identity() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _close(journal: Journal, outcome: str, message: str, probe: ProbeReport) -> None:
-    journal.close(outcome, message=message, probe=probe.facts())
+def _close(journal: Journal, outcome: str, message: str, prober: Prober) -> None:
+    # The journal explains a run; it must never hide the reason for which the run ended.
+    with suppress(Exception, KeyboardInterrupt):
+        journal.close(outcome, message=message, probe=prober.report().facts())

@@ -9,10 +9,11 @@ killed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from kubectl_selfhost.cluster.lease import LeaseLost
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.workflow.step import Plan, Step, nothing
 
@@ -47,25 +48,24 @@ def run(
     recorder: Recorder,
     before_each: Callable[[], None] = nothing,
 ) -> None:
-    """Does the steps of ``plan`` that aren't done yet, in order; ``before_each`` may raise to stop.
+    """Do the steps of ``plan`` that are not done yet, in order; ``before_each`` may raise to stop.
 
     Raises the SelfhostError that ended the run, or Stopped, after the undoing; the error's hint
-    says what could not be undone. A bug in a step ends it in the same way, as a SelfhostError.
+    says what could not be undone. A bug in a step ends the run in the same way, as a SelfhostError.
+    A run that has lost its Lease undoes nothing: what its steps made is another run's by then.
     """
     observer.run_started(plan.title, len(plan.steps))
     for number, step in enumerate(plan.steps, 1):
         began = time.monotonic()
-        try:  # Ctrl-C may come at any moment: nothing of a step's is outside
+        try:  # Ctrl-C may come at any moment: no part of a step is outside
             observer.step_started(number, step.name, step.title)
             before_each()
             outcome = _do(step, recorder)
             observer.step_done(time.monotonic() - began, outcome)
         except BaseException as failure:
             error = _as_error(failure, step)
-            observer.step_failed(time.monotonic() - began, error.message)
             same_node = [one for one in plan.steps[:number] if one.node == step.node]
-            left = _undo(same_node, observer)
-            _record_failure(recorder, step, error)
+            left = _end(same_node, error, observer, recorder, time.monotonic() - began)
             if left:
                 error.hint = " ".join([error.hint, *left]).strip()
             if error is failure:
@@ -88,30 +88,73 @@ def _as_error(failure: BaseException, step: Step) -> SelfhostError:
     if isinstance(failure, KeyboardInterrupt):
         return Stopped(f"Stopped by you at the step {step.name}.")
     return SelfhostError(
-        f"The step {step.name} failed in a way that was not foreseen "
-        f"({type(failure).__name__}: {failure})."
+        f"The step {step.name} failed in a way that was not foreseen ({_named(failure)})."
     )
 
 
-def _undo(steps: Sequence[Step], observer: Observer) -> list[str]:
-    """Undoes ``steps`` in reverse order; a sentence for each that could not be undone."""
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _end(
+    begun: list[Step],
+    error: SelfhostError,
+    observer: Observer,
+    recorder: Recorder,
+    seconds: float,
+) -> list[str]:
+    """Undo the steps that were ``begun``, of which the last one has failed with ``error``.
+
+    Returns a sentence for each that could not be undone. Neither a second Ctrl-C nor whatever goes
+    wrong here hides ``error``, which ended the run.
+    """
+    failed = begun[-1].name
     left: list[str] = []
-    for step in reversed(steps):
-        try:
-            step.undo()
-        except SelfhostError as error:
-            observer.warning(f"could not undo {step.name}: {error.message}")
-            left.append(f"What {step.name} made is left in place: {error.message}")
-        except KeyboardInterrupt:
-            observer.warning(
-                "stopped a second time: the rest is left as it is; a node whose component was "
-                "being switched puts its static pod back by itself"
-            )
-            return [*left, f"{step.name} and the steps before it were not undone."]
+    try:
+        _tell(observer.step_failed, seconds, error.message)
+        if isinstance(error, LeaseLost):
+            return []
+        while begun:
+            left += _undo(begun, observer)
+    except KeyboardInterrupt:
+        _tell(observer.warning, _STOPPED_AGAIN)
+        if begun:
+            left.append(f"{begun[-1].name} and the steps before it were not undone.")
+    # The journal explains a run; it must never hide the reason for which the run ended.
+    with suppress(Exception, KeyboardInterrupt):
+        recorder.step_ended(failed, "failed", error.message)
     return left
 
 
-def _record_failure(recorder: Recorder, step: Step, error: SelfhostError) -> None:
-    # The journal explains a run; it must never hide the reason for which the run ended.
-    with suppress(SelfhostError, KeyboardInterrupt):
-        recorder.step_ended(step.name, "failed", error.message)
+_STOPPED_AGAIN = (
+    "stopped a second time: the rest is left as it is; a node whose component was being switched "
+    "puts its static pod back by itself"
+)
+
+
+def _tell(teller: Callable[..., None], *words: object) -> None:
+    """Tell a person something; a terminal that is gone keeps nothing from being undone."""
+    with suppress(Exception):
+        teller(*words)
+
+
+def _undo(begun: list[Step], observer: Observer) -> list[str]:
+    """Undo the last one of the steps, and take it off the list.
+
+    What goes wrong with it, of whatever kind, keeps no other from being undone; unless the Lease is
+    lost by now: then nothing may be touched any more.
+    """
+    name = begun[-1].name
+    left = []
+    try:
+        begun[-1].undo()
+    except LeaseLost as lost:
+        _tell(observer.warning, f"nothing more is undone: {lost.message}")
+        begun.clear()
+        return [f"{name} and the steps before it were not undone: {lost.message}"]
+    except Exception as error:
+        why = error.message if isinstance(error, SelfhostError) else _named(error)
+        _tell(observer.warning, f"could not undo {name}: {why}")
+        left.append(f"What {name} made is left in place: {why}")
+    begun.pop()
+    return left

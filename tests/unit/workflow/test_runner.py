@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from kubectl_selfhost.cluster.lease import LeaseLost
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.workflow import runner
 from kubectl_selfhost.workflow.step import Plan, Step
@@ -57,7 +58,7 @@ def did() -> list[str]:
 
 
 def raises(error: BaseException):
-    def do() -> None:
+    def do(*_: object) -> None:
         raise error
 
     return do
@@ -180,3 +181,73 @@ def test_a_failure_undoes_only_what_was_done_on_its_node(did, heard):
     with pytest.raises(SelfhostError):
         run(steps, heard)
     assert did == ["do a", "do b", "undo c", "undo b"]
+
+
+def test_any_failure_of_an_undo_skips_no_other_and_hides_nothing(did, heard):
+    steps = [
+        step("a", did),
+        step("b", did, undo=raises(KeyError("uid"))),
+        step("c", did, do=raises(SelfhostError("the real reason"))),
+    ]
+    with pytest.raises(SelfhostError, match="the real reason") as raised:
+        run(steps, heard)
+    assert did == ["do a", "do b", "undo c", "undo a"]
+    assert "What b made is left in place: KeyError: 'uid'" in raised.value.hint
+    assert heard.journal[-1] == ("c", "failed")
+
+
+def test_a_second_ctrl_c_at_any_moment_ends_in_a_sentence(did, heard, monkeypatch):
+    monkeypatch.setattr(heard, "step_failed", raises(KeyboardInterrupt()))
+    with pytest.raises(SelfhostError, match="the reason") as raised:
+        run([step("a", did, do=raises(SelfhostError("the reason")))], heard)
+    assert did == []
+    assert "a and the steps before it were not undone" in raised.value.hint
+    assert heard.journal[-1] == ("a", "failed")
+
+
+LOST = LeaseLost("bob@desk")
+
+
+def test_who_has_lost_the_lease_undoes_nothing_and_writes_nothing(did, heard):
+    with pytest.raises(LeaseLost, match="bob@desk holds the lease"):
+        run([step("a", did), step("b", did, do=raises(LOST))], heard)
+    assert did == ["do a"]
+    assert heard.journal == [("a", "began"), ("a", "done"), ("b", "began")]
+    assert any("failed: Another run" in one for one in heard.told)
+
+
+def test_who_loses_the_lease_before_a_step_does_not_begin_it(did, heard):
+    with pytest.raises(LeaseLost):
+        runner.run(
+            Plan("a plan", [step("a", did)]),
+            observer=heard,
+            recorder=heard,
+            before_each=raises(LOST),
+        )
+    assert did == []
+    assert heard.journal == []
+
+
+def test_who_loses_the_lease_while_undoing_stops_there(did, heard):
+    steps = [
+        step("a", did),
+        step("b", did, undo=raises(LOST)),
+        step("c", did, do=raises(SelfhostError("the reason"))),
+    ]
+    with pytest.raises(SelfhostError, match="the reason") as raised:
+        run(steps, heard)
+    assert did == ["do a", "do b", "undo c"]
+    assert "b and the steps before it were not undone: Another run" in raised.value.hint
+
+
+def test_a_terminal_that_is_gone_keeps_nothing_from_being_undone(did, heard, monkeypatch):
+    for word in ("step_failed", "warning"):
+        monkeypatch.setattr(heard, word, raises(BrokenPipeError()))
+    steps = [
+        step("a", did),
+        step("b", did, undo=raises(SelfhostError("stuck"))),
+        step("c", did, do=raises(SelfhostError("the reason"))),
+    ]
+    with pytest.raises(SelfhostError, match="the reason"):
+        run(steps, heard)
+    assert did == ["do a", "do b", "undo c", "undo a"]
