@@ -54,6 +54,8 @@ RECOVERY = "kubectl-selfhost-recovery"
 RECOVERS_LABEL = "kubectl-selfhost/recovers"
 #: On the guardian's pod: the name of the Secret whose program the guardian runs a copy of.
 GUARDIAN_PROGRAM_ANNOTATION = "kubectl-selfhost/program"
+#: Of a copy: the DaemonSet for whose pod it stands in.
+DAEMONSET_ANNOTATION = "kubectl-selfhost/daemonset"
 
 
 def cut(name: str, length: int) -> str:

@@ -81,9 +81,9 @@ def kind_of(pod: dict, component: Component) -> str | None:
     return DAEMONSET if any(owner.get("kind") == "DaemonSet" for owner in owners) else None
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """A time of the API (RFC 3339 in UTC, with or without fractions), None if there is none."""
-    if not text:
+def parse_time(text: object) -> datetime | None:
+    """Return a time of the API (RFC 3339 in UTC, with or without fractions), None if it is none."""
+    if not isinstance(text, str):
         return None
     form = "%Y-%m-%dT%H:%M:%S.%fZ" if "." in text else "%Y-%m-%dT%H:%M:%SZ"
     try:

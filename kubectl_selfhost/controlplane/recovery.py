@@ -26,7 +26,13 @@ from kubectl_selfhost.controlplane.daemonset import (
 from kubectl_selfhost.controlplane.defaults import actions, containers
 from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE, RECOVERS_LABEL, RECOVERY
+from kubectl_selfhost.names import (
+    DAEMONSET_ANNOTATION,
+    FIELD_MANAGER,
+    NAMESPACE,
+    RECOVERS_LABEL,
+    RECOVERY,
+)
 
 #: Where the copy of an apiserver is probed: not where the DaemonSet's is that stands beside it.
 PROBE_ADDRESS = "127.0.0.4"
@@ -91,7 +97,8 @@ def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
                 "kubectl-selfhost/purpose": (
                     f"Serves after a reboot until the pod of DaemonSet {component.daemonset} does; "
                     "then it goes by itself."
-                )
+                ),
+                DAEMONSET_ANNOTATION: daemonset["metadata"]["name"],
             },
         },
         "spec": spec,
@@ -107,6 +114,19 @@ def standing_in(pods: Iterable[dict]) -> tuple[str, ...]:
     """The names of the components whose copy is among ``pods``."""
     labels = {(pod["metadata"].get("labels") or {}).get(RECOVERS_LABEL) for pod in pods}
     return tuple(c.name for c in COMPONENTS if c.name in labels)
+
+
+def groups_of(pods: Iterable[dict], component: Component, daemonsets: Iterable[str]) -> set[str]:
+    """Return the groups of nodes for whose DaemonSet a copy of ``component`` among ``pods`` stands in.
+
+    Only groups that have one of ``daemonsets`` (names) count.
+    """
+    names = {
+        (pod["metadata"].get("annotations") or {}).get(DAEMONSET_ANNOTATION, "")
+        for pod in pods
+        if (pod["metadata"].get("labels") or {}).get(RECOVERS_LABEL) == component.name
+    }
+    return {own.group for own in component.groups_in(names & set(daemonsets))}
 
 
 def nodes_with_copies(pods: Iterable[dict]) -> set[str]:

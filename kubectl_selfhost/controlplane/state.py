@@ -332,7 +332,7 @@ def _journal(configmaps: Iterable[dict]) -> tuple[dict, bool]:
             continue
         try:
             content = json.loads((one.get("data") or {}).get("journal.json", ""))
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}, True
         good = isinstance(content, dict) and isinstance(content.get("runs", []), list)
         return (content, False) if good else ({}, True)

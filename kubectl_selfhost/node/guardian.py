@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     FIELD_MANAGER,
     GUARDIAN,
     GUARDIAN_PROGRAM_ANNOTATION,
     NAMESPACE,
 )
-from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import binaries, manifestfile
 from kubectl_selfhost.node.pod import HOST, NodeTarget
 
 #: The program's name in our directory on the node (packaging/agent/recovery.h): a static pod may not
@@ -36,7 +37,17 @@ class Guarded:
 
 
 def guarded_list(guarded: Iterable[Guarded]) -> str:
-    """The content of the file that tells the guardian what to look after."""
+    """Return the content of the file that tells the guardian what to look after.
+
+    Raises SelfhostError for a name that is none: in this list a line break would begin a new fact.
+    """
+    guarded = list(guarded)
+    for one in guarded:
+        if not manifestfile.is_file_name(one.file):
+            raise SelfhostError(
+                f"{one.file!r} can't be the name of {one.component}'s manifest.",
+                "Give the file in the kubelet's directory another name, then run the command again.",
+            )
     lines = [
         line
         for one in guarded

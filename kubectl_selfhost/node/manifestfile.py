@@ -6,11 +6,19 @@ name doesn't begin with a dot, and a copy kept beside the real one is a second p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
+
+#: The agent gives a kept manifest a number when another one of its name comes.
+_OLDER = re.compile(r"\.\d+$")
+#: No path, no hidden file (the kubelet passes over those), no character that ends a line.
+_FILE_NAME = re.compile(
+    r"[^\x00-\x1f\x7f-\x9f\u2028\u2029/.][^\x00-\x1f\x7f-\x9f\u2028\u2029/]{0,254}"
+)
 
 
 def find(files: Mapping[str, bytes | None], component: Component, *, where: str) -> str:
@@ -38,6 +46,16 @@ def find(files: Mapping[str, bytes | None], component: Component, *, where: str)
 def files_of(files: Mapping[str, bytes | None], component: Component) -> list[str]:
     """The names of the files that hold ``component``'s static pod, sorted."""
     return [name for name, content in sorted(files.items()) if _is_of(content, component)]
+
+
+def is_older(name: str) -> bool:
+    """Whether a kept manifest has this name because a later one has taken its own."""
+    return _OLDER.search(name) is not None
+
+
+def is_file_name(name: str) -> bool:
+    """Whether ``name`` can be a manifest's in the kubelet's directory, on one line of a list."""
+    return _FILE_NAME.fullmatch(name) is not None
 
 
 def _is_of(content: bytes | None, component: Component) -> bool:

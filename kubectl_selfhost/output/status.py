@@ -224,7 +224,7 @@ def backups(seen: ControlPlane) -> list[dict[str, Any]]:
     }
     nodes = seen.journal.get("nodes")
     return [
-        {"node": node, "component": component, **facts}
+        {**facts, "node": node, "component": component}
         for node, components in _items(nodes)
         for component, facts in _items(components)
         if isinstance(facts, dict) and facts.get("backup") and facts.get("switched_at")

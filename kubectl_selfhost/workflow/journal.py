@@ -2,17 +2,20 @@
 
 It lives in a ConfigMap in kube-system (the agent keeps one of its own beside the backup on the
 node, for the time when there is no API). It explains; it never decides: whether a step is done is
-read from the cluster itself. So a journal that somebody deleted costs history, and nothing else.
+read from the cluster itself. So a journal that somebody deleted costs history, and nothing else. A
+journal that can't be written costs as little: the run is told once, and goes on. Whoever may write
+ConfigMaps may have written it: what is read from it is a stranger's.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.cluster.errors import ApiError
 from kubectl_selfhost.names import AGENT_LABELS, JOURNAL, NAMESPACE
 from kubectl_selfhost.version import __version__
 
@@ -34,19 +37,26 @@ class Journal:
     """The journal of one cluster, with the run that is going on.
 
     ``node`` facts (file, digest, backup, time and length of each switch) are kept across runs: they
-    are what a person needs who must put things back by hand.
+    are what a person needs who must put things back by hand. ``warn`` is told once if the journal
+    can't be written.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, *, warn: Callable[[str], None]) -> None:
         self._cluster = cluster
+        self._warn = warn
+        self._warned = False
+        #: Whether what earlier runs wrote was read: what is unknown is not overwritten.
+        self._known = False
         self._content: dict = {"version": 1, "runs": [], "nodes": {}}
-        self._run: dict = {}
+        self._run: dict = {"steps": []}
 
     def open(self, *, verb: str, by: str) -> None:
-        """Reads what earlier runs wrote and begins a run of ``verb``."""
-        self._content = {**self._content, **read(self._cluster)}
+        """Read what earlier runs wrote, and begin a run of ``verb``."""
+        with self._tolerant():
+            self._content = {"version": 1, **read(self._cluster)}
+            self._known = True
         for run in self._content["runs"]:
-            if run["ended"] is None:
+            if run.get("ended") is None:
                 run.update(ended=now(), outcome="interrupted")
         self._run = {
             "id": f"{verb}-{now()}",
@@ -81,10 +91,6 @@ class Journal:
         nodes.setdefault(node, {}).setdefault(component, {}).update(facts)
         self._write()
 
-    def component_facts(self, node: str, component: str) -> dict:
-        """What is kept of a component on a node; empty where nothing is."""
-        return dict(self._content["nodes"].get(node, {}).get(component, {}))
-
     def remove(self) -> None:
         """Deletes it: there is nothing left that it could explain."""
         from kubectl_selfhost.cluster.kinds import CONFIGMAPS
@@ -99,23 +105,60 @@ class Journal:
         self._write()
 
     def _write(self) -> None:
-        self._cluster.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": JOURNAL, "namespace": NAMESPACE, "labels": AGENT_LABELS},
-                "data": {KEY: json.dumps(self._content, indent=1)},
-            }
-        )
+        if not self._known:
+            return
+        with self._tolerant():
+            self._cluster.apply(
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": JOURNAL, "namespace": NAMESPACE, "labels": AGENT_LABELS},
+                    "data": {KEY: json.dumps(self._content, indent=1)},
+                }
+            )
+
+    @contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        """Tell what keeps the journal from being read or written, once, and go on without it."""
+        try:
+            yield
+        except ApiError as error:
+            if not self._warned:
+                self._warned = True
+                self._warn(
+                    f"The journal (ConfigMap {JOURNAL} in {NAMESPACE}) can't be kept: "
+                    f"{error.message} This run goes on without it."
+                )
 
 
 def read(cluster: Cluster) -> dict:
-    """The journal's content; empty where there is none or it can't be understood."""
+    """Return the journal's ``runs`` and ``nodes``, what makes no sense left out.
+
+    ``runs`` is a list of mappings whose ``steps`` are mappings, ``nodes`` the facts of each component
+    by node. Whatever is inside these is as somebody wrote it.
+    """
     from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 
     found = cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE)
-    with suppress(ValueError, SelfhostError):
-        content = json.loads((found or {}).get("data", {}).get(KEY, ""))
-        if isinstance(content, dict) and isinstance(content.get("runs"), list):
-            return content
-    return {}
+    content: object = None
+    with suppress(ValueError, TypeError, RecursionError):
+        content = json.loads(_mapping(_mapping(found).get("data")).get(KEY, ""))
+    said = _mapping(content)
+    runs = said.get("runs")
+    return {
+        "runs": [{**run, "steps": _mappings(run.get("steps"))} for run in _mappings(runs)],
+        "nodes": {
+            node: {
+                name: facts for name, facts in _mapping(of_node).items() if isinstance(facts, dict)
+            }
+            for node, of_node in _mapping(said.get("nodes")).items()
+        },
+    }
+
+
+def _mapping(thing: object) -> dict:
+    return thing if isinstance(thing, dict) else {}
+
+
+def _mappings(things: object) -> list[dict]:
+    return [one for one in things if isinstance(one, dict)] if isinstance(things, list) else []

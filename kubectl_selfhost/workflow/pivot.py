@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import alike, daemonset
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_named_after
 from kubectl_selfhost.controlplane.daemonset import AgentFacts, NodeFacts
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NODE_LABEL, SHARED_BY_ALL
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
@@ -156,9 +157,7 @@ class Pivot:
         if self.situation.is_labelled(one.node):
             return self.situation.group(one.node)
         if one.to_return:  # the Node object is a new one, and its label is lost
-            kept = journals.read(self.cluster).get("nodes", {}).get(one.node, {})
-            names = [kept.get(c.name, {}).get("daemonset") or "" for c in one.to_return]
-            return next((c.group for c in one.to_return[0].groups_in(names)), "")
+            return self._group_before(one)
         if not self.options.separate:
             return ""
         groups = sorted({own.group for c in COMPONENTS for own in c.groups_in(known)} - {""})
@@ -166,6 +165,18 @@ class Pivot:
             if not self._differences(one, group, known):
                 return group
         return group_named_after(one.node)
+
+    def _group_before(self, one: NodePivot) -> str:
+        """Return the group that a node was in whose recovery copies stand in for DaemonSets' pods."""
+        groups = self.situation.groups_before(one.to_return[0], one.node)
+        if len(groups) != 1:
+            values = " or ".join(sorted(group or SHARED_BY_ALL for group in groups))
+            raise SelfhostError(
+                f"Node {one.node} has lost its label {NODE_LABEL}, and nothing on it says which "
+                f"DaemonSets it shared ({values}).",
+                f"Give it the label it had: `kubectl label node {one.node} {NODE_LABEL}=VALUE`.",
+            )
+        return groups.pop()
 
     def _differences(self, one: NodePivot, group: str, daemonsets: Mapping[str, dict]) -> list[str]:
         """Where a node differs from the ``daemonsets`` (by name) of a group, as far as they exist."""

@@ -94,7 +94,7 @@ class PivotSteps(CommonSteps):
                 journal=self._journal,
                 observer=self._observer,
             )
-            recovering.install_guardian(self._agent, daemonsets, journal=self._journal)
+            recovering.install_guardian(self._agent, daemonsets)
 
         return Step(
             name=f"guardian/{self._node}",

@@ -75,7 +75,7 @@ def prepare(
     show_findings(findings)
     preflight.require(findings)
     pivot = looked.pivot
-    journal = Journal(cluster)
+    journal = Journal(cluster, warn=observer.warning)
     return Prepared(pivot, findings, pivot.plan(observer=observer, journal=journal), journal)
 
 

@@ -6,7 +6,7 @@ takes them away) and again when a roll-out has proved itself, never from what is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
@@ -14,9 +14,10 @@ from kubectl_selfhost.controlplane import recovery, staticpod
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.node import guardian
+from kubectl_selfhost.node import guardian, manifestfile
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.node.guardian import Guarded
+from kubectl_selfhost.node.orders import ManifestFile
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation, read_situation
@@ -47,12 +48,10 @@ def store_copies(
         journal.component(agent.target.node, component.name, recovery=recovery.digest(copy))
 
 
-def install_guardian(
-    agent: NodeAgent, daemonsets: Mapping[Component, dict], *, journal: Journal
-) -> None:
-    """Starts the guardian on the agent's node, for the components that ``daemonsets`` run."""
-    node = agent.target.node
-    guarded = [_guarded(c, daemonset, node, journal) for c, daemonset in daemonsets.items()]
+def install_guardian(agent: NodeAgent, daemonsets: Mapping[Component, dict]) -> None:
+    """Start the guardian on the agent's node, for the components that ``daemonsets`` run."""
+    files = [*agent.manifests(), *agent.kept()]
+    guarded = [_guarded(c, daemonset, files) for c, daemonset in daemonsets.items()]
     agent.store_recovery(guardian.LIST, guardian.guarded_list(guarded))
     agent.install_guardian(_text(guardian.manifest(agent.target)))
 
@@ -81,13 +80,14 @@ def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> S
     )
 
 
-def _guarded(component: Component, daemonset: dict, node: str, journal: Journal) -> Guarded:
-    """The manifest's file name is the journal's; where that has none, kubeadm's."""
-    manifest = str(journal.component_facts(node, component.name).get("file") or "")
+def _guarded(component: Component, daemonset: dict, files: Sequence[ManifestFile]) -> Guarded:
+    """The manifest's file name is the one on the node; where none is found there, kubeadm's."""
+    contents = {file.name: file.content for file in files}
+    names = [n for n in manifestfile.files_of(contents, component) if not manifestfile.is_older(n)]
     return Guarded(
         component=component.name,
         port=staticpod.secure_port(daemonset["spec"]["template"], component),
-        file=manifest.rpartition("/")[2] or f"{component}.yaml",
+        file=names[0] if names else f"{component}.yaml",
     )
 
 

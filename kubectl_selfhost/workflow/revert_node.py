@@ -48,7 +48,17 @@ class NodeRevert(HostedPart):
         self.to_revert = tuple(self._hosted_here(self.options.components))
         #: Also one that an earlier run has made static, and didn't come to give its file back.
         self.to_exchange = self.options.components if self.options.from_backup else ()
+        self._forget_nonsense()
         self.handovers: list[ToStaticPod] = []
+
+    def _forget_nonsense(self) -> None:
+        """Leave out backups that no manifest can be made with: a stranger may have written them."""
+        for component in self.to_revert:
+            if component in self.backups:
+                try:
+                    self.differences(component)
+                except Exception:  # whatever a wrong type leads to
+                    del self.backups[component]
 
     @property
     def whole(self) -> bool:

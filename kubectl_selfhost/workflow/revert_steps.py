@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
@@ -23,9 +22,6 @@ from kubectl_selfhost.workflow.ways import SHARED, UNAVAILABLE, Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.workflow.revert_node import NodeRevert
-
-#: The name of a kept manifest that another one has taken the place of.
-_OLDER = re.compile(r"\.\d+$")
 
 
 class RevertSteps(CommonSteps):
@@ -221,7 +217,7 @@ class RevertSteps(CommonSteps):
             for component in map(self._revert.own, COMPONENTS)
             if (daemonset := self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE))
         }
-        recovering.install_guardian(self._agent, left, journal=self._journal)
+        recovering.install_guardian(self._agent, left)
 
     def _start_agent(self) -> None:
         if not self._agent.runs():
@@ -237,13 +233,17 @@ class RevertSteps(CommonSteps):
     def _take_backup(self, component: Component, kept: list[KeptFile]) -> None:
         """Renders the manifest with what is kept on the node: that is where the truth is."""
         contents = {file.name: file.content for file in kept}
-        names = [n for n in manifestfile.files_of(contents, component) if not _OLDER.search(n)]
+        names = [
+            n for n in manifestfile.files_of(contents, component) if not manifestfile.is_older(n)
+        ]
         if len(names) != 1:
             self._observer.note(
                 f"{component}: no manifest of before the pivot is kept on {self._node}"
                 if not names
                 else f"{component}: {', '.join(names)} are kept on {self._node}, so none is used"
             )
+            # What the journal says was good for the plan; what is done is what the node says.
+            self._revert.backups.pop(component, None)
             if self._revert.options.from_backup and component in self._revert.to_revert:
                 raise SelfhostError(
                     f"The manifest of {component} as it was is not to be found on {self._node}.",

@@ -88,7 +88,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
             if not one.is_static(component):
                 require_rolled_out(situation.daemonsets[component.daemonset])
                 one.instance(component)
-    writing = Journal(cluster)
+    writing = Journal(cluster, warn=observer.warning)
     return Prepared(revert, revert.plan(observer=observer, journal=writing), writing)
 
 
@@ -121,15 +121,18 @@ def carry_out(
 
 
 def _backups(journal: dict, node: str) -> dict[Component, dict]:
-    """The manifests of before the pivot, as far as the journal has them."""
+    """Return the manifests of before the pivot, as far as the journal has them.
+
+    They are good for the plan alone: before anything is placed, the node's own take their place.
+    """
     import yaml
 
     found: dict[Component, dict] = {}
     for component in COMPONENTS:
-        text = journal.get("nodes", {}).get(node, {}).get(component.name, {}).get("manifest")
+        text = journal["nodes"].get(node, {}).get(component.name, {}).get("manifest")
         try:
-            document = yaml.safe_load(text or "")
-        except yaml.YAMLError:
+            document = yaml.safe_load(text if isinstance(text, str) else "")
+        except (yaml.YAMLError, RecursionError):
             continue
         if isinstance(document, dict) and document.get("kind") == "Pod":
             found[component] = document

@@ -51,7 +51,7 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
     for component in rollout.components():
         # The API server judges it now, not half-way.
         cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
-    journal = Journal(cluster)
+    journal = Journal(cluster, warn=observer.warning)
     return Prepared(rollout, rollout.plan(observer=observer, journal=journal), journal)
 
 

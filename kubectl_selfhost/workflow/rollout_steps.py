@@ -75,7 +75,7 @@ class RolloutSteps(CommonSteps):
         def install() -> None:
             daemonsets = {c: whole.before(c) for c in self._components()}
             self._store_copies(daemonsets)
-            recovering.install_guardian(self._agent, daemonsets, journal=self._journal)
+            recovering.install_guardian(self._agent, daemonsets)
 
         return Step(
             name=f"guardian/{self._node}",

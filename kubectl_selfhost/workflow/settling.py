@@ -71,7 +71,7 @@ def carry_out(
     carrying.carry_out(
         cluster,
         first,
-        Journal(cluster),
+        Journal(cluster, warn=observer.warning),
         verb=VERB,
         again=verb,
         timeout=timeout,

@@ -89,6 +89,14 @@ class Situation:
         copies = recovery.standing_in(self._pods_on(node))
         return component.name in copies and bool(component.groups_in(self.daemonsets))
 
+    def groups_before(self, component: Component, node: str) -> set[str]:
+        """Return the groups in which a node that lost its label may have been, by its recovery copy.
+
+        A copy that does not say it (an older one) may be of any group that has a DaemonSet.
+        """
+        said = recovery.groups_of(self._pods_on(node), component, self.daemonsets)
+        return said or {own.group for own in component.groups_in(self.daemonsets)}
+
     def self_hosted(self, component: Component, node: str) -> bool:
         """Whether the DaemonSet's instance serves on the node, Ready, without a static one."""
         found = self.instances(component, node)

@@ -45,7 +45,7 @@ def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared
         components=tuple(c for c in COMPONENTS if c.groups_in(daemonsets)), timeout=timeout
     )
     rollout = rolling.look(cluster, options, observer=observer)
-    journal = Journal(cluster)
+    journal = Journal(cluster, warn=observer.warning)
     return Prepared(_plan(rollout, observer, journal), journal)
 
 

@@ -49,3 +49,16 @@ def test_two_are_refused_by_their_names():
 def test_what_is_there_is_named():
     with pytest.raises(SelfhostError, match="there is: etcd.yaml"):
         find({"etcd.yaml": b"kind: Pod\n"})
+
+
+@pytest.mark.parametrize("name", ["kube-apiserver.yaml", "a", "with space.yaml", "kube.yaml.1"])
+def test_a_file_name(name):
+    assert manifestfile.is_file_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".hidden", "../x", "a/b", "a\nport=1", "a\rb", "a\x00", "a\u2028b", "a\x85b", "x" * 256],
+)
+def test_no_file_name(name):
+    assert not manifestfile.is_file_name(name)
