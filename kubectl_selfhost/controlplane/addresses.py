@@ -1,8 +1,9 @@
-"""IP addresses, however they are spelled."""
+"""IP addresses, however they are spelled; and which of a node's are its pods'."""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 
 
 def same_address(a: str, b: str) -> bool:
@@ -11,3 +12,20 @@ def same_address(a: str, b: str) -> bool:
         return ipaddress.ip_address(a) == ipaddress.ip_address(b)
     except ValueError:
         return a == b
+
+
+def host_ip(node: dict, pods: Iterable[dict]) -> str:
+    """Return the address that the kubelet of ``node`` gives its pods (status.hostIP).
+
+    ``pods`` are any of the cluster's. A node may have several internal addresses, in any order and of
+    both families; which one its pods get is the kubelet's choice (its --node-ip). Where no pod tells
+    one that the node still has, it is the first internal one.
+    """
+    addresses = node.get("status", {}).get("addresses") or []
+    own = [one["address"] for one in addresses if one["type"] in ("InternalIP", "ExternalIP")]
+    for pod in pods:
+        told = pod.get("status", {}).get("hostIP", "")
+        here = pod["spec"].get("nodeName") == node["metadata"]["name"]
+        if here and any(same_address(told, one) for one in own):
+            return str(told)
+    return next((one["address"] for one in addresses if one["type"] == "InternalIP"), "")

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from kubectl_selfhost.controlplane import flags as component_flags
+from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES, WAIT_CONTAINER
 from kubectl_selfhost.controlplane.defaults import actions
@@ -69,6 +70,7 @@ def changed(daemonset: dict, component: Component, change: Change, *, now: str) 
         _set_image(template["spec"], container, change.image)
     if component == APISERVER:
         _probe_elsewhere(container)
+    _refuse_another_lease(component, daemonset, new)
     metadata = template.setdefault("metadata", {})
     metadata["annotations"] = {**(metadata.get("annotations") or {}), ROLLED_OUT_ANNOTATION: now}
     return new
@@ -79,6 +81,22 @@ def probe_address(daemonset: dict) -> str:
     container = component_container(daemonset["spec"]["template"])
     hosts = {handler.get("httpGet", {}).get("host", "") for _, handler in actions(container)}
     return next((host for host in PROBE_ADDRESSES if host in hosts), "")
+
+
+def _refuse_another_lease(component: Component, before: dict, after: dict) -> None:
+    """The two instances stand side by side: only one lease keeps them from working at once."""
+    leases = [
+        (led.lease, led.lease_namespace)
+        for one in (before, after)
+        for led in [staticpod.led_as(one["spec"]["template"], component)]
+    ]
+    if leases[0] != leases[1]:
+        raise SelfhostError(
+            f"The lease by which {component} leads can't be changed by a roll-out: the old and the "
+            "new instance would both lead.",
+            f"`kubectl selfhost revert --component {component}`, change the manifest on the node, "
+            "wait until it is Ready, then `kubectl selfhost pivot`.",
+        )
 
 
 def _set_image(spec: dict, container: dict, image: str) -> None:

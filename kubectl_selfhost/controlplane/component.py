@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from kubectl_selfhost.names import NODE_LABEL, SHARED_BY_ALL, cut
+from kubectl_selfhost.names import NAMESPACE, NODE_LABEL, SHARED_BY_ALL, cut
 
 #: A label's value has 63 characters, and the longest of our DaemonSets' names 35 before the group's.
 _LONGEST_GROUP = 27
@@ -19,13 +19,15 @@ class Component:
 
     ``default_port`` and ``default_bind_address`` are those of the component's own flags (Kubernetes
     1.20 and later); a manifest may say otherwise. ``lease`` is its leader election lock in
-    kube-system, None where there is no leader. ``group`` is that of the nodes which are meant, for
-    nodes that differ have a DaemonSet of their own (see ``group_of``); it is the same component.
+    ``lease_namespace``, None where there is no leader; a manifest may say otherwise (see
+    ``staticpod.led_as``). ``group`` is that of the nodes which are meant, for nodes that differ have
+    a DaemonSet of their own (see ``group_of``); it is the same component.
     """
 
     name: str
     default_port: int
-    lease: str | None
+    lease: str | None = field(compare=False)
+    lease_namespace: str = field(default=NAMESPACE, compare=False, kw_only=True)
     default_bind_address: str = "0.0.0.0"  # noqa: S104 - nothing is bound here
     group: str = field(default="", compare=False)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import WAIT_CONTAINER
 from kubectl_selfhost.names import CONFIG_HASH_ANNOTATION, MIRROR_ANNOTATION
@@ -58,8 +59,8 @@ class Instance:
 def instances_of(pods: Iterable[dict], component: Component) -> list[Instance]:
     """The instances of ``component`` among ``pods`` (API objects), in their order.
 
-    A static one is a mirror pod with the component's label. Ours belongs to a DaemonSet and has its
-    k8s-app label; a pod that somebody made by hand with such a label is no instance.
+    A static one is a mirror pod with the static pod's name. Ours belongs to a DaemonSet of ours and
+    has its label k8s-app; a pod that somebody made by hand with such labels is no instance.
     """
     found = []
     for pod in pods:
@@ -74,11 +75,16 @@ def kind_of(pod: dict, component: Component) -> str | None:
     metadata = pod["metadata"]
     labels = metadata.get("labels") or {}
     if MIRROR_ANNOTATION in (metadata.get("annotations") or {}):
-        return STATIC if labels.get("component") == component.name else None
-    if not component.runs_as(labels.get("k8s-app") or ""):
+        return STATIC if staticpod.component_of(pod) == component else None
+    daemonset = labels.get("k8s-app") or ""
+    if not component.runs_as(daemonset):
         return None
-    owners = metadata.get("ownerReferences") or []
-    return DAEMONSET if any(owner.get("kind") == "DaemonSet" for owner in owners) else None
+    owners = [
+        owner.get("name")
+        for owner in metadata.get("ownerReferences") or []
+        if owner.get("kind") == "DaemonSet"
+    ]
+    return DAEMONSET if daemonset in owners else None
 
 
 def parse_time(text: object) -> datetime | None:

@@ -29,6 +29,7 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     DAEMONSET_ANNOTATION,
     FIELD_MANAGER,
+    MIRROR_ANNOTATION,
     NAMESPACE,
     RECOVERS_LABEL,
     RECOVERY,
@@ -51,11 +52,12 @@ _NOT_OF_A_STATIC_POD = (
 #: Volumes that the kubelet can only have by the API.
 _API_VOLUMES = ("configMap", "csi", "ephemeral", "persistentVolumeClaim", "projected", "secret")
 _API_VARIABLES = ("configMapKeyRef", "secretKeyRef")
+_SUFFIX = "-recovery"
 
 
 def pod_name(component: Component) -> str:
     """The copy's own name: never that of kubeadm's static pod, nor of its mirror."""
-    return f"{component}-recovery"
+    return f"{component}{_SUFFIX}"
 
 
 def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
@@ -110,10 +112,24 @@ def digest(manifest: dict) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
+def recovers(pod: dict) -> str:
+    """Return the name of the component whose recovery copy ``pod`` is, empty for none.
+
+    The copy's mirror pod is known by its name, too: somebody may copy a label.
+    """
+    metadata = pod["metadata"]
+    name = (metadata.get("labels") or {}).get(RECOVERS_LABEL, "")
+    node = pod["spec"].get("nodeName", "")
+    is_mirror = MIRROR_ANNOTATION in (metadata.get("annotations") or {})
+    known = is_mirror and name in {component.name for component in COMPONENTS}
+    is_copy = known and metadata["name"] == f"{name}{_SUFFIX}-{node.lower()}"
+    return name if is_copy else ""
+
+
 def standing_in(pods: Iterable[dict]) -> tuple[str, ...]:
     """The names of the components whose copy is among ``pods``."""
-    labels = {(pod["metadata"].get("labels") or {}).get(RECOVERS_LABEL) for pod in pods}
-    return tuple(c.name for c in COMPONENTS if c.name in labels)
+    found = {recovers(pod) for pod in pods}
+    return tuple(c.name for c in COMPONENTS if c.name in found)
 
 
 def groups_of(pods: Iterable[dict], component: Component, daemonsets: Iterable[str]) -> set[str]:
@@ -124,18 +140,14 @@ def groups_of(pods: Iterable[dict], component: Component, daemonsets: Iterable[s
     names = {
         (pod["metadata"].get("annotations") or {}).get(DAEMONSET_ANNOTATION, "")
         for pod in pods
-        if (pod["metadata"].get("labels") or {}).get(RECOVERS_LABEL) == component.name
+        if recovers(pod) == component.name
     }
     return {own.group for own in component.groups_in(names & set(daemonsets))}
 
 
 def nodes_with_copies(pods: Iterable[dict]) -> set[str]:
     """The names of the nodes on which one of ``pods`` is a copy."""
-    return {
-        pod["spec"].get("nodeName", "")
-        for pod in pods
-        if RECOVERS_LABEL in (pod["metadata"].get("labels") or {})
-    } - {""}
+    return {pod["spec"].get("nodeName", "") for pod in pods if recovers(pod)} - {""}
 
 
 def outdated(

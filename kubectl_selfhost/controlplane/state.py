@@ -11,14 +11,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from kubectl_selfhost.controlplane import recovery
+from kubectl_selfhost.controlplane import hosts, recovery, staticpod
+from kubectl_selfhost.controlplane.addresses import host_ip
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.controlplane.instance import (
     DAEMONSET,
     STATIC,
     Instance,
     instances_of,
+    kind_of,
     parse_time,
     phase_and_restarts,
 )
@@ -30,6 +33,7 @@ from kubectl_selfhost.names import (
     GUARDIAN_PROGRAM_ANNOTATION,
     JOURNAL,
     LEASE,
+    NAMESPACE,
     NODE_LABEL,
     guardian_pod,
 )
@@ -52,7 +56,8 @@ __all__ = [
 class NodeState:
     """A control-plane node; ``instances`` are its pods by the component's name.
 
-    ``ready`` is None where the node's object could not be seen. ``labelled`` says whether it has
+    ``ready`` is None where the node's object could not be seen, ``hosts`` by what its leaders are
+    known. ``labelled`` says whether it has
     the control-plane role, ``pivoted`` whether it has our label, and ``group`` what that says of
     nodes that differ (see ``Component.group``). ``guardian``: it brings the API
     back after a reboot, by copies of the components, and ``guardian_differs`` if its program is another
@@ -69,7 +74,7 @@ class NodeState:
     arch: str = ""
     os: str = ""
     kubelet_version: str = ""
-    hostname: str = ""
+    hosts: Hosts = ONLY_HOST
     guardian: bool = False
     guardian_differs: bool = False
     standing_in: tuple[str, ...] = ()
@@ -108,18 +113,20 @@ class RolloutState:
 
 @dataclass(frozen=True)
 class Leader:
-    """Who holds a Lease. ``current`` is False once it wasn't renewed for its duration."""
+    """Who holds a Lease. ``current`` is False once it wasn't renewed for its duration; ``namespace``
+    and ``name`` are the Lease's own."""
 
     holder: str
     renewed: datetime | None
     acquired: datetime | None
     transitions: int
     current: bool
+    namespace: str = NAMESPACE
+    name: str = ""
 
     def is_on(self, node: NodeState) -> bool:
         """Whether the holder is a process on ``node``: it calls itself <host name>_<uuid>."""
-        host = self.holder.rpartition("_")[0].lower()
-        return bool(host) and host in (node.hostname.lower(), node.name.lower())
+        return node.hosts.runs(self.holder)
 
 
 @dataclass(frozen=True)
@@ -203,44 +210,81 @@ def observe(
     """
     pods, leases, daemonsets = list(pods), list(leases), list(daemonsets)
     instances = {c.name: instances_of(pods, c) for c in COMPONENTS}
-    newest = _newest_renewal(leases)
-    by_name = {lease["metadata"]["name"]: lease for lease in leases}
-    leaders = {c.name: _leader(by_name[c.lease], newest) for c in COMPONENTS if c.lease in by_name}
+    ours = [one for one in leases if one["metadata"]["name"] == LEASE]
     content, damaged = _journal(configmaps)
     return ControlPlane(
         nodes=[
             _with_recovery(node, pods, daemonsets, content, own_programs)
-            for node in _nodes(nodes, instances, recovery.nodes_with_copies(pods))
+            for node in _nodes(nodes, pods, instances)
         ],
         daemonsets=_rollouts(daemonsets),
-        leaders={name: leader for name, leader in leaders.items() if leader is not None},
+        leaders=_leaders(pods, leases),
         agents=[_agent(pod) for pod in pods if _is_agent(pod)],
         journal=content,
         journal_damaged=damaged,
-        run=_leader(by_name[LEASE], newest) if LEASE in by_name else None,
+        run=_leader(next(iter(ours), None), _newest_renewal(leases)),
         programs=programs,
     )
 
 
+def led(pods: Iterable[dict]) -> list[Component]:
+    """Return the components, each with the lease by which its pods among ``pods`` lead."""
+    pods = list(pods)
+    found = []
+    for component in COMPONENTS:
+        own = _pods_of(component, pods)
+        found.append(staticpod.led_as(own[0], component) if own else component)
+    return found
+
+
+def _pods_of(component: Component, pods: list[dict]) -> list[dict]:
+    return [
+        pod
+        for pod in pods
+        if kind_of(pod, component) is not None or recovery.recovers(pod) == component.name
+    ]
+
+
+def _leaders(pods: list[dict], leases: list[dict]) -> dict[str, Leader]:
+    """Who leads each component; nothing where there is no leader, or nothing shows which lease it is.
+
+    A configuration file on the node may name another lease than the flags do, or switch the election
+    off: then only a lease that is renewed says something.
+    """
+    newest = _newest_renewal(leases)
+    by_name = {(_namespace(lease), lease["metadata"]["name"]): lease for lease in leases}
+    found = {}
+    for component in led(pods):
+        leader = _leader(by_name.get((component.lease_namespace, component.lease or "")), newest)
+        guessed = any(staticpod.leads_by_file(p, component) for p in _pods_of(component, pods))
+        if leader is not None and (leader.current or not guessed):
+            found[component.name] = leader
+    return found
+
+
 def _nodes(
-    objects: Iterable[dict], instances: Mapping[str, list[Instance]], recovered: set[str]
+    objects: Iterable[dict], pods: list[dict], instances: Mapping[str, list[Instance]]
 ) -> list[NodeState]:
     by_name = {one["metadata"]["name"]: one for one in objects}
     wanted = {name for name, one in by_name.items() if CONTROL_PLANE_LABEL in _labels(one)}
-    wanted |= {one.node for found in instances.values() for one in found if one.node} | recovered
+    wanted |= {one.node for found in instances.values() for one in found if one.node}
+    wanted |= recovery.nodes_with_copies(pods)
+    known = [by_name.get(name) or {"metadata": {"name": name}} for name in sorted(wanted)]
     states = []
     for name in sorted(wanted):
         here = {c: [i for i in found if i.node == name] for c, found in instances.items()}
-        states.append(_node(name, by_name.get(name), here))
+        state = _node(name, by_name.get(name), pods, here)
+        states.append(replace(state, hosts=hosts.among(name, known)))
     return states
 
 
-def _node(name: str, node: dict | None, here: Mapping[str, list[Instance]]) -> NodeState:
+def _node(
+    name: str, node: dict | None, pods: list[dict], here: Mapping[str, list[Instance]]
+) -> NodeState:
     if node is None:
         return NodeState(name=name, instances=here)
     status = node.get("status") or {}
     info = status.get("nodeInfo") or {}
-    addresses = {a["type"]: a["address"] for a in reversed(status.get("addresses") or [])}
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
     return NodeState(
         name=name,
@@ -248,11 +292,10 @@ def _node(name: str, node: dict | None, here: Mapping[str, list[Instance]]) -> N
         labelled=CONTROL_PLANE_LABEL in _labels(node),
         pivoted=bool(_labels(node).get(NODE_LABEL)),
         group=group_of(node),
-        host_ip=addresses.get("InternalIP", ""),
+        host_ip=host_ip(node, pods),
         arch=info.get("architecture", ""),
         os=info.get("operatingSystem", ""),
         kubelet_version=info.get("kubeletVersion", ""),
-        hostname=addresses.get("Hostname", ""),
         instances=here,
     )
 
@@ -299,15 +342,15 @@ def _rollout(daemonset: dict, component: Component) -> RolloutState:
     )
 
 
-def _leader(lease: dict, newest: datetime | None) -> Leader | None:
+def _leader(lease: dict | None, newest: datetime | None) -> Leader | None:
     """Who holds the lease, None for nobody.
 
     Whether that is so *now* is judged by the newest renewal of any lease, not by our own clock,
     which may differ from the cluster's by more than a lease's duration: the apiserver, the
     controller-manager and the scheduler renew theirs every 2 to 10 s.
     """
-    spec = lease.get("spec") or {}
-    if not spec.get("holderIdentity"):
+    spec = (lease or {}).get("spec") or {}
+    if lease is None or not spec.get("holderIdentity"):
         return None
     renewed = parse_time(spec.get("renewTime"))
     limit = timedelta(seconds=spec.get("leaseDurationSeconds") or 15)
@@ -317,6 +360,8 @@ def _leader(lease: dict, newest: datetime | None) -> Leader | None:
         acquired=parse_time(spec.get("acquireTime")),
         transitions=spec.get("leaseTransitions") or 0,
         current=renewed is not None and (newest is None or newest - renewed <= limit),
+        namespace=_namespace(lease),
+        name=lease["metadata"]["name"],
     )
 
 
@@ -350,6 +395,10 @@ def _agent(pod: dict) -> AgentPod:
 
 def _annotations(thing: dict) -> dict[str, str]:
     return thing["metadata"].get("annotations") or {}
+
+
+def _namespace(lease: dict) -> str:
+    return str(lease["metadata"].get("namespace", NAMESPACE))
 
 
 def _labels(thing: dict) -> dict[str, str]:

@@ -11,10 +11,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import replace
 
 from kubectl_selfhost.controlplane import durations
 from kubectl_selfhost.controlplane import flags as component_flags
-from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.component import (
+    APISERVER,
+    COMPONENTS,
+    SCHEDULER,
+    Component,
+    component_named,
+)
 from kubectl_selfhost.controlplane.defaults import (
     KUBELET_TOLERATION,
     containers,
@@ -22,7 +29,7 @@ from kubectl_selfhost.controlplane.defaults import (
     without_defaults,
 )
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import ADVERTISE_ADDRESS_ANNOTATION
+from kubectl_selfhost.names import ADVERTISE_ADDRESS_ANNOTATION, NAMESPACE
 
 #: kubernetes.io/config.hash, .mirror, .seen and .source, all set by the kubelet.
 _KUBELET_ANNOTATIONS = "kubernetes.io/config."
@@ -63,14 +70,21 @@ def from_mirror_pod(pod: dict) -> dict:
 
 
 def component_of(pod: dict) -> Component | None:
-    """Which component a pod (or a DaemonSet's pod template) runs; None if it runs none."""
-    names = {container.get("name") for container in pod["spec"].get("containers", [])}
-    names.add(pod.get("metadata", {}).get("labels", {}).get("component"))
-    return next((one for one in COMPONENTS if one.name in names), None)
+    """Return the component whose static pod this is, a manifest or a mirror pod; None for none.
+
+    The static pod's name says it, as the kubelet and kubeadm have it. Neither its labels nor the
+    names of its containers do: a copy of a manifest under another name bears the same.
+    """
+    metadata, node = pod.get("metadata", {}), pod["spec"].get("nodeName", "")
+    if metadata.get("namespace", NAMESPACE) != NAMESPACE:
+        return None
+    name = metadata.get("name", "").removesuffix(f"-{node.lower()}" if node else "")
+    return next((one for one in COMPONENTS if one.name == name), None)
 
 
 def component_container(pod: dict) -> dict:
-    """The container of a pod that is the component: it bears its name, or is the only one.
+    """The container of a pod that is the component: it bears its name, runs its program, or is the
+    only one.
 
     Raises SelfhostError if there is no such container.
     """
@@ -79,6 +93,9 @@ def component_container(pod: dict) -> dict:
     for container in found:
         if container.get("name") in names:
             return container
+    running = [one for one in found if one.get("command") and component_flags.runs(one)]
+    if len(running) == 1:
+        return running[0]
     if len(found) == 1:
         return found[0]
     name = pod.get("metadata", {}).get("name", "")
@@ -146,24 +163,56 @@ def advertise_endpoint(pod: dict) -> str | None:
     return f"{host}:{secure_port(pod, APISERVER)}"
 
 
-def leader_elects(pod: dict) -> bool:
+def leader_elects(pod: dict, component: Component) -> bool:
     """Whether the component works only while it holds its lease (the default, save the apiserver).
 
     A scheduler's own configuration file (``--config``) may say otherwise; it can't be seen here.
     """
-    component = component_of(pod)
-    if component is None or component.lease is None:
+    if component.lease is None:
         return False
     return component_flags.boolean(flags(pod).get("leader-elect", "true")) is not False
 
 
-def retry_period(pod: dict) -> float:
+def led_as(pod: dict, component: Component) -> Component:
+    """Return ``component`` with the lease that ``pod`` gives it; with none where it elects no leader.
+
+    What a scheduler's ``--config`` says can't be seen here; flags go before it (see
+    ``leads_by_file``).
+    """
+    default = component_named(component.name)
+    if not leader_elects(pod, default):
+        return replace(component, lease=None)
+    given = flags(pod)
+    return replace(
+        component,
+        lease=given.get("leader-elect-resource-name") or default.lease,
+        lease_namespace=given.get("leader-elect-resource-namespace") or default.lease_namespace,
+    )
+
+
+def leads_by_file(pod: dict, component: Component) -> str:
+    """Return the configuration file that may name the component's lease, or switch the election off;
+    empty where the flags say all of it.
+
+    A flag of the leader election goes before what the file says (kube-scheduler's options.go,
+    ApplyLeaderElectionTo); kube-controller-manager has no such file.
+    """
+    given = flags(pod)
+    elects = component_flags.boolean(given.get("leader-elect", ""))
+    if component != SCHEDULER or elects is False:
+        return ""
+    if elects and "leader-elect-resource-name" in given:
+        return ""
+    return given.get("config", "")
+
+
+def retry_period(pod: dict, component: Component) -> float:
     """For how many seconds at least the component waits before it tries again to lead; 0 where it
     works without a lease.
 
     Its flag ``--leader-elect-retry-period``, else the default of 2 s (Kubernetes 1.20 to 1.37).
     """
-    if not leader_elects(pod):
+    if not leader_elects(pod, component):
         return 0.0
     given = durations.seconds(flags(pod).get("leader-elect-retry-period", ""))
     return 2.0 if given is None else given

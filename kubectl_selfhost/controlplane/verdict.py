@@ -190,7 +190,7 @@ def _unserved(component: Component, node: NodeState, *, known: bool) -> Trouble:
         return Trouble(what, PIVOT, "the node has lost our label, so no DaemonSet runs there")
     instances = node.instances.get(component.name, [])
     if not instances:
-        look = f"kubectl -n {NAMESPACE} get pods -l component={component.name} -o wide"
+        look = f"kubectl -n {NAMESPACE} get pods --field-selector=spec.nodeName={node.name}"
         return Trouble(f"{component} has no pod on {node.name}", look)
     # The one that was meant to serve: the last that came.
     instance = max(instances, key=lambda one: (not one.terminating, one.kind == DAEMONSET))
@@ -246,7 +246,7 @@ def _of_leader(seen: ControlPlane, component: Component) -> list[Trouble]:
     leader = seen.leaders.get(component.name)
     if leader is None or leader.current:
         return []
-    look = f"kubectl -n {NAMESPACE} describe lease {component.lease}"
+    look = f"kubectl -n {leader.namespace} describe lease {leader.name}"
     return [Trouble(f"no {component} leads", look, f"the lease of {leader.holder} has run out")]
 
 

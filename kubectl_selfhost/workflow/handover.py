@@ -11,11 +11,12 @@ What A and B are, and so how B is let start and A is stopped, is the subclasses'
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.node.orders import ShareOrder
 from kubectl_selfhost.workflow.conditions import Conditions
@@ -71,10 +72,10 @@ class HandOver(Generic[S]):
         choice: Choice,
         timeout: float,
         tell: Callable[[str], None],
-        hosts: Collection[str] = (),
+        hosts: Hosts = ONLY_HOST,
     ) -> None:
         """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for;
-        ``hosts`` are what the node's processes may call it, where the leader may be on another."""
+        ``hosts`` tells the node's host from the others', where the leader may be on another."""
         self._cluster = cluster
         self._agent = agent
         self.component = component

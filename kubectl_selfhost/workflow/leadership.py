@@ -7,12 +7,11 @@ taken off the lease, and the successor leads at its next try.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.cluster.errors import Conflict
 from kubectl_selfhost.controlplane.component import Component
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -21,22 +20,20 @@ if TYPE_CHECKING:
 class Leadership:
     """The lease of ``component``, compared with what it was when this was made.
 
-    Make it while only the old instance can hold the lease, or one on another node: ``hosts`` are the
-    names that the old one's host may have (empty: there is no other node).
+    Make it while only the old instance can hold the lease, or one on another node: ``hosts`` tells
+    the old one's host from the others (nothing: there is no other node).
     """
 
-    def __init__(
-        self, cluster: Cluster, component: Component, *, hosts: Collection[str] = ()
-    ) -> None:
+    def __init__(self, cluster: Cluster, component: Component, *, hosts: Hosts = ONLY_HOST) -> None:
         self._cluster = cluster
-        self._hosts = {host.lower() for host in hosts}
+        self._hosts = hosts
         self._name = str(component.lease)
+        self._namespace = component.lease_namespace
         self._before = self._spec(self._read())
 
     def is_here(self) -> bool:
         """Whether it was the old instance that led; a leader calls itself <host name>_<uuid>."""
-        host = (self._before.get("holderIdentity") or "").rpartition("_")[0].lower()
-        return not self._hosts or host in self._hosts
+        return not self._hosts or self._hosts.runs(self._before.get("holderIdentity") or "")
 
     def release(self) -> bool:
         """Takes the old holder's name off the lease; False where somebody else holds it by now.
@@ -80,7 +77,7 @@ class Leadership:
     def _read(self) -> dict | None:
         from kubectl_selfhost.cluster.kinds import LEASES
 
-        return self._cluster.find(LEASES, self._name, NAMESPACE)
+        return self._cluster.find(LEASES, self._name, self._namespace)
 
     @staticmethod
     def _spec(lease: dict | None) -> dict:

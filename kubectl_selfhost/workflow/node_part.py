@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.hosts import Hosts
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node.agent import NodeAgent
@@ -37,8 +38,8 @@ class NodePart:
         return self.situation.group(self.node)
 
     def own(self, component: Component) -> Component:
-        """The component as the node's group of nodes has it."""
-        return component.of(self.group)
+        """The component as the node's group of nodes has it, with the lease by which it leads."""
+        return self.situation.led(component.of(self.group), self.node)
 
     def advertise_address(self) -> str:
         """The address of the node's apiserver in the Service ``kubernetes``."""
@@ -54,8 +55,8 @@ class NodePart:
         return etcd.ready_members(self.situation.pods)
 
     @property
-    def hosts(self) -> tuple[str, ...]:
-        """What its processes may call it, where there are several nodes."""
+    def hosts(self) -> Hosts:
+        """What tells its host from the others' in a lease, where there are several nodes."""
         return nodes.host_names(self.situation, self.node)
 
     @property

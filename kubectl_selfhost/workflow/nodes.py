@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane import addresses, hosts, staticpod
 from kubectl_selfhost.controlplane.addresses import same_address
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node.pod import NodeTarget
 from kubectl_selfhost.workflow.situation import Situation
@@ -61,12 +62,10 @@ def target(situation: Situation, node: str, static_pod_path: str) -> NodeTarget:
             f"No pod of kube-apiserver is to be seen on node {node}.",
             "Is it a control-plane node of a kubeadm cluster? See `kubectl selfhost status`.",
         )
-    containers = pods[0]["spec"]["containers"]
-    own = next((c for c in containers if c["name"] == APISERVER.name), containers[0])
     return NodeTarget(
         node=node,
         arch=situation.node(node)["status"]["nodeInfo"]["architecture"],
-        image=own["image"],
+        image=staticpod.component_container(pods[0])["image"],
         static_pod_path=static_pod_path,
     )
 
@@ -74,7 +73,7 @@ def target(situation: Situation, node: str, static_pod_path: str) -> NodeTarget:
 def facts(situation: Situation, node: str) -> NodeFacts:
     """The node, as DaemonSets and recovery copies need to know it."""
     found = situation.node(node)
-    address = host_ip(found)
+    address = host_ip(situation, node)
     mirror = situation.mirror_pod(APISERVER, node)
     advertised = staticpod.advertise_address(mirror) if mirror else None
     if mirror is None and _apiservers(situation, node):
@@ -91,15 +90,12 @@ def advertise_address(situation: Situation, node: str) -> str:
     """The address of the node's apiserver in the Service ``kubernetes``."""
     pods = _apiservers(situation, node)
     told = staticpod.advertise_address(pods[0]) if pods else None
-    return told or host_ip(situation.node(node))
+    return told or host_ip(situation, node)
 
 
-def host_ip(node: dict) -> str:
+def host_ip(situation: Situation, node: str) -> str:
     """The node's address that its host-network pods have as ``status.hostIP``."""
-    for address in node["status"].get("addresses", []):
-        if address["type"] == "InternalIP":
-            return address["address"]
-    return ""
+    return addresses.host_ip(situation.node(node), situation.pods)
 
 
 def are_several(situation: Situation) -> bool:
@@ -107,20 +103,13 @@ def are_several(situation: Situation) -> bool:
     return sum(runs(situation, name) for name in situation.node_names) > 1
 
 
-def host_names(situation: Situation, node: str) -> tuple[str, ...]:
-    """What the processes on ``node`` may call their host in a lease; empty for a lone node's."""
-    if not are_several(situation):
-        return ()
-    addresses = situation.node(node)["status"].get("addresses", [])
-    return (node, *[one["address"] for one in addresses if one["type"] == "Hostname"])
+def host_names(situation: Situation, node: str) -> Hosts:
+    """What tells the host of ``node`` from the others' in a lease; nothing for a lone node's."""
+    return hosts.among(node, situation.nodes) if are_several(situation) else ONLY_HOST
 
 
 def _apiservers(situation: Situation, node: str) -> list[dict]:
-    return [
-        pod
-        for pod in situation.pods
-        if pod["spec"].get("nodeName") == node and staticpod.component_of(pod) == APISERVER
-    ]
+    return situation.pods_of(APISERVER, node)
 
 
 def _is_at(situation: Situation, node: str, server: str) -> bool:
@@ -129,7 +118,7 @@ def _is_at(situation: Situation, node: str, server: str) -> bool:
     if not host:
         return False
     found = situation.node(node)
-    addresses = [one["address"] for one in found["status"].get("addresses", [])]
+    known = [one["address"] for one in found["status"].get("addresses", [])]
     if _apiservers(situation, node):
-        addresses.append(advertise_address(situation, node))
-    return any(host == one or same_address(host, one) for one in addresses)
+        known.append(advertise_address(situation, node))
+    return any(host == one or same_address(host, one) for one in known)

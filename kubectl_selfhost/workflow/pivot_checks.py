@@ -243,7 +243,7 @@ class Preflight:
         if mirror is None:
             return "kube-apiserver is self-hosted already"
         address = staticpod.advertise_address(mirror)
-        node_address = nodes.host_ip(self.situation.node(node))
+        node_address = nodes.host_ip(self.situation, node)
         if address in (None, node_address):
             return f"{address or node_address}, the node's own address"
         return f"{address} is not the node's address {node_address}: it is kept as it is"

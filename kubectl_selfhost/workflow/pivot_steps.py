@@ -289,7 +289,7 @@ class PivotSteps(CommonSteps):
             sha256=file.sha256,
             port=staticpod.secure_port(mirror, component),
             old_uid=mirror["metadata"]["annotations"][CONFIG_HASH_ANNOTATION],
-            retry_period=staticpod.retry_period(mirror),
+            retry_period=staticpod.retry_period(mirror, component),
             probe_address=probe_address(self._pivot.whole.daemonset(component))
             or PROBE_ADDRESSES[0],
         )

@@ -121,7 +121,7 @@ class NodeRevert(HostedPart):
         return Hosted(
             port=staticpod.secure_port(pod, component),
             old_uid=self.instance(component).uid,
-            retry_period=staticpod.retry_period(pod),
+            retry_period=staticpod.retry_period(pod, component),
             probe_address=self.probe_host(component) or "127.0.0.1",
             file=file,
             content=manifestfile.content(self.manifest(component)),

@@ -128,7 +128,7 @@ class RevertSteps(CommonSteps):
         handover = ToFormerFile(
             self._cluster,
             self._agent,
-            component,
+            self._revert.own(component),
             kept=lambda: self._kept[component],
             timeout=self._timeout,
             tell=self._tell,

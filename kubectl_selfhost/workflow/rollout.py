@@ -118,7 +118,7 @@ class Rollout:
         by_node = {one.node: one.choices() for one in self.nodes}
         made = [
             [
-                own.handover(component, by_node[one.node][component])
+                own.handover(self.situation.led(component, one.node), by_node[one.node][component])
                 for own, one in zip(steps, self.nodes, strict=True)
                 if one.group == component.group
             ]

@@ -34,7 +34,7 @@ class NodeRollout(HostedPart):
         return Revision(
             port=staticpod.secure_port(pod, component),
             old_uid=self.instance(component).uid,
-            retry_period=staticpod.retry_period(pod),
+            retry_period=staticpod.retry_period(pod, component),
             probe_address=changes.probe_address(after) or "127.0.0.1",
             before=self.whole.before(component),
             after=after,

@@ -11,9 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import recovery
+from kubectl_selfhost.controlplane import recovery, staticpod
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
-from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance, instances_of
+from kubectl_selfhost.controlplane.instance import (
+    DAEMONSET,
+    STATIC,
+    Instance,
+    instances_of,
+    kind_of,
+)
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     CONTROL_PLANE_LABEL,
@@ -55,13 +61,7 @@ class Situation:
 
     def mirror_pod(self, component: Component, node: str) -> dict | None:
         """The mirror pod of the component's static pod on a node, or None."""
-        for pod in self._pods_on(node):
-            metadata = pod["metadata"]
-            if MIRROR_ANNOTATION in (metadata.get("annotations") or {}) and (
-                metadata["name"] == component.mirror_pod(node)
-            ):
-                return pod
-        return None
+        return next((p for p in self._pods_on(node) if kind_of(p, component) == STATIC), None)
 
     def is_labelled(self, node: str) -> bool:
         """Whether the node has our label."""
@@ -72,8 +72,19 @@ class Situation:
         return group_of(self.node(node))
 
     def own(self, component: Component, node: str) -> Component:
-        """The component as the node's group of nodes has it."""
-        return component.of(self.group(node))
+        """The component as the node's group of nodes has it, with the lease by which it leads."""
+        return self.led(component.of(self.group(node)), node)
+
+    def led(self, component: Component, node: str) -> Component:
+        """The component with the lease by which its pod on the node leads."""
+        pods = self.pods_of(component, node)
+        return staticpod.led_as(pods[0], component) if pods else component
+
+    def pods_of(self, component: Component, node: str) -> list[dict]:
+        """The pods that run the component on a node: its instances, then a recovery copy."""
+        here = self._pods_on(node)
+        instances = [pod for pod in here if kind_of(pod, component) is not None]
+        return instances + [pod for pod in here if recovery.recovers(pod) == component.name]
 
     def daemonset(self, component: Component) -> dict:
         """The DaemonSet of the component's group as a manifest: what a list has leaves the kind out."""

@@ -3,11 +3,12 @@ Service ``kubernetes`` meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import program
@@ -37,10 +38,10 @@ class CommonSteps:
         address: str,
         timeout: float,
         observer: Observer,
-        hosts: Collection[str] = (),
+        hosts: Hosts = ONLY_HOST,
     ) -> None:
         """``address`` is the node's in the Service ``kubernetes``, ``timeout`` each wait's limit;
-        ``hosts`` what its processes may call it, where the control plane has several nodes."""
+        ``hosts`` tells its host from the others', where the control plane has several nodes."""
         self._cluster = cluster
         self._agent = agent
         self._node = agent.target.node

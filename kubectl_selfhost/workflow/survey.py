@@ -10,13 +10,15 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kubectl_selfhost.controlplane import certificates
 from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.instance import instances_of
 from kubectl_selfhost.controlplane.program import Carrier
-from kubectl_selfhost.controlplane.state import observe
+from kubectl_selfhost.controlplane.state import led, observe
 from kubectl_selfhost.controlplane.verdict import Survey
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import AGENT_LABELS, CONTROL_PLANE_LABEL, JOURNAL, NAMESPACE
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _AT_ONCE = 8
 PROGRAMS = "the node agent's program"
 _ESSENTIAL = ("nodes", "pods", "our pods", "daemonsets", "leases")
+_ABOUT_PODS = ("pods", "our pods", "agents")
+_LEASE = "lease"
 
 
 def survey(cluster: Cluster) -> Survey:
@@ -36,25 +40,22 @@ def survey(cluster: Cluster) -> Survey:
     Raises the SelfhostError (Unreachable, Unauthorized, ...) if neither nodes nor pods could be
     read.
     """
-    questions = _questions(cluster)
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        asked = {name: pool.submit(_answer, question) for name, question in questions.items()}
-        answers = {name: future.result() for name, future in asked.items()}
-    answers[PROGRAMS] = _answer(lambda: _programs(cluster, answers))
-    failed = {n: a for n, a in answers.items() if isinstance(a, SelfhostError)}
-    got: dict[str, Any] = {n: a for n, a in answers.items() if n not in failed}
+    got, failed = _ask(_questions(cluster))
     if not got.get("nodes") and "pods" not in got:
         raise failed["pods"]
+    more, failed_more = _ask(_more_questions(cluster, got))
+    failed |= failed_more
+    pods = [*_pods(got), *_pods(more)]
     return Survey(
         context=cluster.context,
         server=cluster.server,
         control_plane=observe(
             nodes=got.get("nodes", []),
-            pods=_once([*got.get("pods", []), *got.get("our pods", []), *got.get("agents", [])]),
+            pods=_once(pods),
             daemonsets=got.get("daemonsets", []),
-            leases=got.get("leases", []),
+            leases=[*got.get("leases", []), *_leases(more)],
             configmaps=[one for one in [got.get("journal")] if one],
-            programs=got.get(PROGRAMS, []),
+            programs=more.get(PROGRAMS, []),
             own_programs=_own_programs(got.get("nodes", [])),
         ),
         version=got.get("version", ""),
@@ -94,18 +95,71 @@ def _programs(cluster: Cluster, answers: Mapping[str, Any]) -> list[Carrier]:
     Before there is a DaemonSet of ours nothing is asked: whoever looks at a cluster of static pods
     need not be allowed to read Secrets.
     """
-    daemonsets, nodes = answers["daemonsets"], answers["nodes"]
-    if isinstance(daemonsets, SelfhostError) or isinstance(nodes, SelfhostError):
-        return []
-    by_name = {one["metadata"]["name"]: one for one in daemonsets}
+    by_name = {one["metadata"]["name"]: one for one in answers.get("daemonsets", [])}
     ours = [by_name[own.daemonset] for c in COMPONENTS for own in c.groups_in(by_name)]
-    return program.carriers(cluster, ours, _own_programs(nodes)) if ours else []
+    if not ours or "nodes" not in answers:
+        return []
+    return program.carriers(cluster, ours, _own_programs(answers["nodes"]))
 
 
 def _own_programs(nodes: Iterable[dict]) -> set[str]:
     """Return the names of the Secrets with this build's programs for the CPUs of the nodes."""
     arches = {one["status"].get("nodeInfo", {}).get("architecture") for one in nodes}
     return {binaries.secret_name(arch) for arch in arches & set(binaries.ARCHITECTURES)}
+
+
+def _more_questions(cluster: Cluster, got: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+    """What the first answers leave open: pods that bear no label of kubeadm's, on nodes where a
+    component has none that does; and a lease in another namespace."""
+    from kubectl_selfhost.cluster.kinds import LEASES, PODS
+
+    pods = _once(_pods(got))
+    questions: dict[str, Callable[[], Any]] = {
+        f"pods on {name}": partial(cluster.list, PODS, NAMESPACE, fields=f"spec.nodeName={name}")
+        for name in _unexplained(got.get("nodes", []), pods)
+    }
+    questions[PROGRAMS] = partial(_programs, cluster, got)
+    for component in led(pods):
+        if component.lease and component.lease_namespace != NAMESPACE:
+            where = component.lease_namespace
+            questions[f"{_LEASE} {component.lease} in {where}"] = partial(
+                cluster.find, LEASES, component.lease, where
+            )
+    return questions
+
+
+def _unexplained(nodes: list[dict], pods: list[dict]) -> list[str]:
+    """The nodes on which some component has no pod among ``pods``."""
+    names = [node["metadata"]["name"] for node in nodes]
+    seen = {
+        (instance.node, component)
+        for component in COMPONENTS
+        for instance in instances_of(pods, component)
+    }
+    return [
+        name for name in names if any((name, component) not in seen for component in COMPONENTS)
+    ]
+
+
+def _pods(answers: dict[str, Any]) -> list[dict]:
+    """The pods in all answers about pods."""
+    about = [name for name in answers if name in _ABOUT_PODS or name.startswith("pods on ")]
+    return [pod for name in about for pod in answers[name]]
+
+
+def _leases(answers: dict[str, Any]) -> list[dict]:
+    return [one for name, one in answers.items() if name.startswith(f"{_LEASE} ") and one]
+
+
+def _ask(
+    questions: dict[str, Callable[[], Any]],
+) -> tuple[dict[str, Any], dict[str, SelfhostError]]:
+    """The answers to ``questions``, asked side by side, and the errors instead of one."""
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        asked = {name: pool.submit(_answer, question) for name, question in questions.items()}
+        answers = {name: future.result() for name, future in asked.items()}
+    failed = {n: a for n, a in answers.items() if isinstance(a, SelfhostError)}
+    return {n: a for n, a in answers.items() if n not in failed}, failed
 
 
 def _answer(question: Callable[[], Any]) -> Any:

@@ -38,7 +38,7 @@ def test_another_components_pods_are_passed_over():
 
 def test_a_static_pod_that_is_not_mirrored_from_a_file_of_that_component_is_passed_over():
     etcd = api.static_pod(APISERVER)
-    etcd["metadata"]["labels"]["component"] = "etcd"
+    etcd["metadata"]["name"] = f"etcd-{api.NODE}"
     assert instances_of([etcd], APISERVER) == []
 
 

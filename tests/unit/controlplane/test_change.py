@@ -85,6 +85,20 @@ def test_what_both_instances_must_agree_on_is_refused(apiserver, name) -> None:
         changed(apiserver, APISERVER, Change(flags={name: ["1"]}), now=NOW)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(flags={"leader-elect-resource-name": ["my"]}),
+        Change(flags={"leader-elect-resource-namespace": ["own"]}),
+        Change(flags={"leader-elect": ["false"]}),
+    ],
+)
+def test_the_lease_by_which_it_leads_stays(scheduler, change) -> None:
+    """Two instances stand side by side, and each would lead by its own."""
+    with pytest.raises(SelfhostError, match="would both lead"):
+        changed(scheduler, SCHEDULER, change, now=NOW)
+
+
 def test_an_apiserver_is_probed_elsewhere_each_time(apiserver) -> None:
     once = changed(apiserver, APISERVER, Change(), now=NOW)
     twice = changed(once, APISERVER, Change(), now=NOW)

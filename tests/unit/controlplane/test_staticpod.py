@@ -121,6 +121,33 @@ def test_another_pod_is_no_component() -> None:
     assert staticpod.component_of({"spec": {"containers": [{"name": "etcd"}]}}) is None
 
 
+def test_a_copy_under_another_name_is_no_component(manifest) -> None:
+    """The labels and the containers are the copied ones."""
+    copy = manifest("1.37", SCHEDULER)
+    copy["metadata"]["name"] = "my-scheduler"
+    assert staticpod.component_of(copy) is None
+    assert staticpod.component_of(shown(copy)) is None
+
+
+def test_a_static_pod_is_known_without_labels(manifest) -> None:
+    pod = manifest("1.37", APISERVER)
+    pod["metadata"]["labels"] = {"k8s-app": "kube-apiserver", "tier": "control-plane"}
+    assert staticpod.component_of(pod) == APISERVER
+    assert staticpod.component_of(shown(pod, node="kube-scheduler")) == APISERVER
+
+
+def test_a_pod_of_another_namespace_is_no_component(manifest) -> None:
+    pod = manifest("1.37", APISERVER)
+    pod["metadata"]["namespace"] = "tenant-a"
+    assert staticpod.component_of(pod) is None
+
+
+def test_the_components_container_is_found_by_its_program() -> None:
+    main = {"name": "server", "command": ["/usr/local/bin/kube-scheduler"]}
+    pod = {"spec": {"containers": [{"name": "proxy", "args": ["--v=2"]}, main]}}
+    assert staticpod.component_container(pod) == main
+
+
 def test_the_components_container_is_found_beside_others() -> None:
     pod = {"spec": {"containers": [{"name": "proxy"}, {"name": "kube-scheduler"}]}}
     assert staticpod.component_container(pod) == {"name": "kube-scheduler"}
@@ -213,7 +240,7 @@ def test_advertise_endpoint_is_kubeadms(manifest) -> None:
 
 
 def test_kubeadms_components_elect_a_leader_save_the_apiserver(manifest, version, component):
-    elects = staticpod.leader_elects(manifest(version, component))
+    elects = staticpod.leader_elects(manifest(version, component), component)
     assert elects is (component != APISERVER)
 
 
@@ -229,7 +256,7 @@ def test_kubeadms_components_elect_a_leader_save_the_apiserver(manifest, version
     ],
 )
 def test_leader_election(flags, elects) -> None:
-    assert staticpod.leader_elects(with_command(*flags, component=SCHEDULER)) is elects
+    assert staticpod.leader_elects(with_command(*flags, component=SCHEDULER), SCHEDULER) is elects
 
 
 @pytest.mark.parametrize(
@@ -241,11 +268,44 @@ def test_the_retry_period_of_the_leader_election(manifest, flag, seconds) -> Non
     if flag:
         command = staticpod.component_container(pod)["command"]
         command.append(f"--leader-elect-retry-period={flag}")
-    assert staticpod.retry_period(pod) == seconds
+    assert staticpod.retry_period(pod, CONTROLLER_MANAGER) == seconds
 
 
 def test_there_is_none_without_an_election(manifest) -> None:
     pod = manifest("1.37", CONTROLLER_MANAGER)
     staticpod.component_container(pod)["command"].append("--leader-elect=false")
-    assert staticpod.retry_period(pod) == 0.0
-    assert staticpod.retry_period(manifest("1.37", APISERVER)) == 0.0
+    assert staticpod.retry_period(pod, CONTROLLER_MANAGER) == 0.0
+    assert staticpod.retry_period(manifest("1.37", APISERVER), APISERVER) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "lease", "namespace"),
+    [
+        ([], "kube-scheduler", "kube-system"),
+        (["--leader-elect-resource-name=my"], "my", "kube-system"),
+        (["--leader_elect_resource_name", "my"], "my", "kube-system"),
+        (["--leader-elect-resource-namespace=own"], "kube-scheduler", "own"),
+        (["--leader-elect=false", "--leader-elect-resource-name=my"], None, "kube-system"),
+    ],
+)
+def test_the_lease_is_the_one_that_the_flags_name(flags, lease, namespace) -> None:
+    led = staticpod.led_as(with_command(*flags, component=SCHEDULER), SCHEDULER.of("b"))
+    assert (led.lease, led.lease_namespace, led.group) == (lease, namespace, "b")
+    assert led == SCHEDULER
+
+
+@pytest.mark.parametrize(
+    ("flags", "open_"),
+    [
+        ([], False),
+        (["--config=/x"], True),
+        (["--config=/x", "--leader-elect=true"], True),
+        (["--config=/x", "--leader-elect-resource-name=my"], True),
+        (["--config=/x", "--leader-elect", "--leader-elect-resource-name=my"], False),
+        (["--config=/x", "--leader-elect=false"], False),
+    ],
+)
+def test_a_configuration_file_leaves_open_what_no_flag_says(flags, open_) -> None:
+    pod = with_command(*flags, component=SCHEDULER)
+    assert staticpod.leads_by_file(pod, SCHEDULER) == ("/x" if open_ else "")
+    assert staticpod.leads_by_file(pod, CONTROLLER_MANAGER) == ""

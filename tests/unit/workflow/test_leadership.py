@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from objects import Objects
 
 from kubectl_selfhost.controlplane.component import CONTROLLER_MANAGER
+from kubectl_selfhost.controlplane.hosts import Hosts
 from kubectl_selfhost.workflow.leadership import Leadership
 
 
@@ -104,9 +107,23 @@ def test_without_knowing_the_old_holder_a_renewal_counts(
 )
 def test_whether_the_leader_is_on_the_node(holder: str, here: bool) -> None:
     cluster = Objects(lease(holder, "10:00:00"))
-    leadership = Leadership(cluster, CONTROLLER_MANAGER, hosts=("cp-1",))  # type: ignore[arg-type]
+    hosts = Hosts(frozenset({"cp-1"}), frozenset({"cp-2"}))
+    leadership = Leadership(cluster, CONTROLLER_MANAGER, hosts=hosts)  # type: ignore[arg-type]
     assert leadership.is_here() == here
 
 
 def test_a_lone_nodes_leader_is_here_whatever_it_is_called(leadership: Leadership) -> None:
     assert leadership.is_here()
+
+
+def test_the_lease_is_the_one_that_the_component_has() -> None:
+    own = lease("old", "10:00:00")
+    own["metadata"] |= {"name": "my-kcm", "namespace": "control"}
+    cluster = Objects(own, lease("stale", "09:00:00"))
+    component = replace(CONTROLLER_MANAGER, lease="my-kcm", lease_namespace="control")
+    leadership = Leadership(cluster, component)  # type: ignore[arg-type]
+    assert leadership.release()
+    assert spec(cluster)["holderIdentity"] == "stale"
+    own["spec"] = lease("new", "10:00:02")["spec"]
+    cluster.put(own)
+    assert leadership.is_new()

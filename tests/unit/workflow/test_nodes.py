@@ -58,8 +58,10 @@ def test_a_name_that_is_no_control_plane_node_is_refused():
 
 
 def test_a_lone_nodes_processes_need_not_be_told_apart():
-    assert nodes.host_names(situation("a"), "a") == ()
-    assert set(nodes.host_names(situation("a", "b"), "a")) == {"a"}
+    assert not nodes.host_names(situation("a"), "a")
+    several = nodes.host_names(situation("a", "b"), "a")
+    assert several.runs("a_5f0c")
+    assert not several.runs("b_5f0c")
 
 
 def test_a_recovery_copy_stands_in_where_there_is_a_daemonset():
