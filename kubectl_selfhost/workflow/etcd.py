@@ -1,31 +1,23 @@
-"""etcd's members, which are never touched: while one is away, no node of the others is changed."""
+"""etcd's members, which are never touched: while one is away, no node of the others is changed.
+
+A member is known by the name of kubeadm's static pod, not by labels that another pod may bear.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.names import MIRROR_ANNOTATION, NAMESPACE
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
 
 
-_LABELS = {"component": "etcd", "tier": "control-plane"}
-
-
 def ready_members(pods: Iterable[dict]) -> set[str]:
     """The nodes whose etcd is Ready, as kubeadm's static pods among ``pods`` tell; empty for an
     external etcd."""
-    return {
-        pod["spec"].get("nodeName", "")
-        for pod in pods
-        if _LABELS.items() <= (pod["metadata"].get("labels") or {}).items()
-        and any(
-            one["type"] == "Ready" and one["status"] == "True"
-            for one in pod.get("status", {}).get("conditions") or []
-        )
-    }
+    return {pod["spec"].get("nodeName", "") for pod in pods if _is_member(pod) and _is_ready(pod)}
 
 
 def require(cluster: Cluster, before: set[str]) -> bool:
@@ -33,8 +25,23 @@ def require(cluster: Cluster, before: set[str]) -> bool:
     from kubectl_selfhost.cluster.kinds import PODS
     from kubectl_selfhost.cluster.waits import Waiting
 
-    labels = ",".join(f"{key}={value}" for key, value in _LABELS.items())
-    missing = sorted(before - ready_members(cluster.list(PODS, NAMESPACE, labels=labels)))
+    found = [cluster.find(PODS, _pod_name(node), NAMESPACE) for node in sorted(before)]
+    missing = sorted(before - ready_members(pod for pod in found if pod is not None))
     if missing:
         raise Waiting(f"etcd on {', '.join(missing)} is not Ready")
     return True
+
+
+def _pod_name(node: str) -> str:
+    return f"etcd-{node.lower()}"
+
+
+def _is_member(pod: dict) -> bool:
+    metadata = pod["metadata"]
+    is_mirror = MIRROR_ANNOTATION in (metadata.get("annotations") or {})
+    return is_mirror and bool(metadata["name"] == _pod_name(pod["spec"].get("nodeName", "")))
+
+
+def _is_ready(pod: dict) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER
+from kubectl_selfhost.controlplane.instance import kind_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NAMESPACE
 
@@ -116,8 +118,12 @@ def _target(cluster: Cluster) -> ReachTarget:
     from kubectl_selfhost.node.reach import ReachTarget
 
     nodes = {n["metadata"]["name"]: n for n in cluster.list(NODES, labels=CONTROL_PLANE_LABEL)}
-    pods = cluster.list(PODS, NAMESPACE, labels=f"component={APISERVER.name}")
-    running = [pod for pod in pods if pod["spec"].get("nodeName") in nodes and _is_ready(pod)]
+    running = [
+        pod
+        for name in nodes
+        for pod in cluster.list(PODS, NAMESPACE, fields=f"spec.nodeName={name}")
+        if kind_of(pod, APISERVER) is not None and _is_ready(pod)
+    ]
     if not running:
         raise SelfhostError(
             "No control-plane node has a kube-apiserver that is ready, in whose image the probe "
@@ -130,7 +136,7 @@ def _target(cluster: Cluster) -> ReachTarget:
     return ReachTarget(
         node=node,
         arch=nodes[node]["status"]["nodeInfo"]["architecture"],
-        image=next(c["image"] for c in pod["spec"]["containers"] if c["name"] == APISERVER.name),
+        image=staticpod.component_container(pod)["image"],
         address=service["clusterIP"],
         port=service["ports"][0]["port"],
     )
