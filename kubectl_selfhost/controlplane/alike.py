@@ -16,7 +16,8 @@ def differences(wanted: dict, own: dict) -> list[Difference]:
 
     What is each node's own has become a field reference or loopback in both by now. Left out is what
     is ours and no node's: the address of ours at which an apiserver is probed (a roll-out toggles it),
-    and the object with the agent's program (another build's may be in use).
+    and the object with the agent's program (another build's may be in use); and the pull policies, which
+    AlwaysPullImages changes in a mirror pod.
     """
     return compare(*({"spec": _comparable(one)} for one in (wanted, own)))
 
@@ -26,6 +27,7 @@ def _comparable(daemonset: dict) -> dict:
     spec = with_defaults({"spec": deepcopy(template["spec"])})["spec"]
     spec["volumes"] = [one for one in spec.get("volumes", []) if one["name"] != AGENT_VOLUME]
     for container in containers(spec):
+        container.pop("imagePullPolicy", None)
         for _, handler in actions(container):
             target = handler.get("httpGet", {})
             if target.get("host") in PROBE_ADDRESSES:

@@ -23,12 +23,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 from kubectl_selfhost.controlplane import flags as component_flags
+from kubectl_selfhost.controlplane import profiles, resources, staticpod
 from kubectl_selfhost.controlplane import program as programs
-from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.addresses import same_address
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.defaults import actions, containers, tidy, with_defaults
-from kubectl_selfhost.controlplane.difference import compare
+from kubectl_selfhost.controlplane.difference import Difference, compare
 from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
@@ -67,12 +67,14 @@ _API_ACCESS = "kube-api-access-"
 @dataclass(frozen=True)
 class NodeFacts:
     """A control-plane node: ``host_ip`` is its pods' status.hostIP, ``advertise_address`` what its
-    kube-apiserver advertises (None where that can't be told), ``arch`` its kubernetes.io/arch."""
+    kube-apiserver advertises (None where that can't be told), ``arch`` its kubernetes.io/arch;
+    ``role`` is the value of its control-plane label, which kubeadm leaves empty."""
 
     name: str
     host_ip: str
     advertise_address: str | None
     arch: str
+    role: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,16 +155,42 @@ def admission_changes(template: dict, pod: dict) -> list[str]:
     """What admission made different in a DaemonSet's ``pod`` from its ``template``, in words.
 
     Left out is what belongs there: defaults, what the DaemonSet controller and the scheduler add
-    (tolerations, node affinity, the node's name), priority, the service account. A token that is
-    mounted though the template asks for none is told: the API server could not start without one.
+    (tolerations, node affinity, the node's name), priority, the service account; and a pull policy
+    that AlwaysPullImages has made Always (see ``pulls``). A token that is mounted though the template
+    asks for none is told: the API server could not start without one.
     """
-    wanted, actual = (with_defaults({"spec": one["spec"]})["spec"] for one in (template, pod))
+    wanted, actual = (_as_it_runs(one) for one in (template, pod))
     for field in _ALWAYS_ADDED + _SERVICE_ACCOUNT:
         wanted.pop(field, None)
         actual.pop(field, None)
     if wanted.get("automountServiceAccountToken", True):
         _take_off_token(actual)
-    return [str(one) for one in compare({"spec": wanted}, {"spec": actual})]
+    found = compare({"spec": wanted}, {"spec": actual})
+    return [str(one) for one in found if not _is_a_pull(one)]
+
+
+def pulls(template: dict, pod: dict) -> list[str]:
+    """Return the images that admission makes a ``pod`` of ``template`` pull at each start."""
+    wanted, actual = (_as_it_runs(one) for one in (template, pod))
+    found = [one.path for one in compare({"spec": wanted}, {"spec": actual}) if _is_a_pull(one)]
+    by_path = {
+        f"spec.{kind}[{container['name']}].imagePullPolicy": str(container["image"])
+        for kind in ("initContainers", "containers")
+        for container in actual.get(kind) or []
+    }
+    return list(dict.fromkeys(by_path[path] for path in found))
+
+
+def _is_a_pull(one: Difference) -> bool:
+    return one.path.endswith("].imagePullPolicy") and one.b == "Always"
+
+
+def _as_it_runs(pod: dict) -> dict:
+    """A pod's spec with its defaults, and its security profiles as fields."""
+    whole = deepcopy({"metadata": pod.get("metadata") or {}, "spec": pod["spec"]})
+    profiles.as_fields(whole)
+    spec: dict = with_defaults(whole)["spec"]
+    return spec
 
 
 def _template(
@@ -179,7 +207,7 @@ def _template(
         _advertise_node_address(container, nodes)
     component_flags.with_flag(container, "permit-port-sharing", "true")
     _tell_soon(container)
-    _place_like_a_static_pod(component, spec, agent)
+    _place_like_a_static_pod(component, spec, agent, role=nodes[0].role)
     _wait_for_port(component, spec, container, agent=agent, port=port, bound=bound)
     annotations = _annotations(component, static_pod, nodes)
     labels = {**metadata.get("labels", {}), **component.labels, "k8s-app": component.daemonset}
@@ -267,7 +295,9 @@ def _advertises_host_ip(node: NodeFacts) -> bool:
     return node.advertise_address is not None and same_address(node.advertise_address, node.host_ip)
 
 
-def _place_like_a_static_pod(component: Component, spec: dict, agent: AgentFacts) -> None:
+def _place_like_a_static_pod(
+    component: Component, spec: dict, agent: AgentFacts, *, role: str
+) -> None:
     for field in _NOT_IN_A_TEMPLATE:
         spec.pop(field, None)
     spec.setdefault("priorityClassName", "system-node-critical")
@@ -275,7 +305,7 @@ def _place_like_a_static_pod(component: Component, spec: dict, agent: AgentFacts
     spec["tolerations"] = [{"operator": "Exists"}]
     spec["nodeSelector"] = {
         **spec.get("nodeSelector", {}),
-        CONTROL_PLANE_LABEL: "",
+        CONTROL_PLANE_LABEL: role,
         NODE_LABEL: component.group or SHARED_BY_ALL,
         "kubernetes.io/arch": agent.arch,
     }
@@ -306,7 +336,7 @@ def _wait_for_port(
         "imagePullPolicy": container.get("imagePullPolicy"),
         "command": command,
         "env": deepcopy(container.get("env")) if "$(" in bound else None,
-        "resources": {"requests": {"cpu": "10m", "memory": "5Mi"}},
+        "resources": _waiters_resources(spec, container),
         "securityContext": deepcopy(container.get("securityContext")),
         "volumeMounts": [
             {"name": AGENT_VOLUME, "mountPath": AGENT_MOUNT, "readOnly": True},
@@ -322,6 +352,20 @@ def _wait_for_port(
             "hostPath": {"path": agent.node_directory, "type": "DirectoryOrCreate"},
         },
     ]
+
+
+def _waiters_resources(spec: dict, container: dict) -> dict:
+    """What keeps the pod's quality of service as it is: every container counts for it.
+
+    A Guaranteed one has the component's own amounts: init containers run before the others, so the
+    pod requests no more for it.
+    """
+    quality = resources.quality_of_service(spec)
+    if quality == resources.BEST_EFFORT or spec.get("resources"):
+        return {}
+    if quality == resources.GUARANTEED:
+        return deepcopy(container.get("resources") or {})
+    return {"requests": {"cpu": "10m", "memory": "5Mi"}}
 
 
 def _take_off_token(spec: dict) -> None:

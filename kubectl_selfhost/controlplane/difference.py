@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kubectl_selfhost.controlplane import flags
+from kubectl_selfhost.controlplane import flags, profiles
 from kubectl_selfhost.controlplane.defaults import with_defaults
 from kubectl_selfhost.controlplane.resources import quantity
 from kubectl_selfhost.controlplane.staticpod import from_mirror_pod
@@ -53,7 +53,12 @@ class Difference:
 
 def meaning(a: dict, b: dict) -> list[Difference]:
     """Where two static pods differ in meaning (nowhere: empty); each a manifest or a mirror pod."""
-    return compare(with_defaults(from_mirror_pod(a)), with_defaults(from_mirror_pod(b)))
+    return compare(*(with_defaults(_with_fields(from_mirror_pod(one))) for one in (a, b)))
+
+
+def _with_fields(pod: dict) -> dict:
+    profiles.as_fields(pod)
+    return pod
 
 
 def compare(a: dict, b: dict) -> list[Difference]:

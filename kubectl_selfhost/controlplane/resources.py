@@ -26,6 +26,10 @@ _QUANTITY = re.compile(
 )
 
 
+#: The classes of a pod's quality of service.
+GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
+
+
 class Amount(NamedTuple):
     """Thousandths of a CPU, and bytes of memory."""
 
@@ -65,6 +69,21 @@ def requests(pod_spec: dict) -> Amount:
     ``resources`` (Kubernetes 1.34) go before its containers', and its overhead comes on top.
     """
     return Amount(ceil(_requested(pod_spec, "cpu") * 1000), ceil(_requested(pod_spec, "memory")))
+
+
+def quality_of_service(pod_spec: dict) -> str:
+    """Return the pod's class, as the kubelet works it out (pkg/apis/core/v1/helper/qos/qos.go)."""
+    of_pod = pod_spec.get("resources")
+    every = [*(pod_spec.get("initContainers") or []), *(pod_spec.get("containers") or [])]
+    amounts = [
+        _requested_and_limit(holder, resource)
+        for holder in ([pod_spec] if of_pod else every)
+        for resource in ("cpu", "memory")
+    ]
+    if not any(request or limit for request, limit in amounts):
+        return BEST_EFFORT
+    same = all(limit and request == limit for request, limit in amounts)
+    return GUARANTEED if same else BURSTABLE
 
 
 def headroom(node: dict, pods: Iterable[dict]) -> Amount:
@@ -109,6 +128,11 @@ def _requested(pod_spec: dict, resource: str) -> Fraction:
     if resource in (pod_spec.get("resources") or {}).get("requests", {}):
         total = _amount(pod_spec, resource)
     return total + quantity((pod_spec.get("overhead") or {}).get(resource, 0))
+
+
+def _requested_and_limit(holder: dict, resource: str) -> tuple[Fraction, Fraction]:
+    limits = (holder.get("resources") or {}).get("limits") or {}
+    return _amount(holder, resource), quantity(limits.get(resource, 0))
 
 
 def _amount(holder: dict, resource: str) -> Fraction:

@@ -93,7 +93,7 @@ def from_daemonset(
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(component, template.get("metadata") or {}),
+        "metadata": _metadata(component, template.get("metadata") or {}, before),
         "spec": template["spec"],
     }
     spec = pod["spec"]
@@ -127,8 +127,11 @@ def other_probe_address(daemonset: dict) -> str:
     return next(one for one in PROBE_ADDRESSES if one not in hosts)
 
 
-def _metadata(component: Component, template: dict) -> dict:
-    labels = {k: v for k, v in (template.get("labels") or {}).items() if k != "k8s-app"}
+def _metadata(component: Component, template: dict, before: dict | None) -> dict:
+    """The template's, without what the DaemonSet needed: its labels are those of before."""
+    known = component.labels if before is None else before["metadata"].get("labels", {})
+    ours = {"k8s-app", *component.labels}
+    labels = {k: v for k, v in (template.get("labels") or {}).items() if k not in ours}
     annotations = {
         key: value
         for key, value in (template.get("annotations") or {}).items()
@@ -137,7 +140,7 @@ def _metadata(component: Component, template: dict) -> dict:
     return {
         "name": component.name,
         "namespace": NAMESPACE,
-        "labels": {**labels, **component.labels},
+        "labels": {**labels, **{key: known[key] for key in sorted(ours & set(known))}},
         "annotations": annotations,
     }
 

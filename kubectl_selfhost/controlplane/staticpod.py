@@ -2,9 +2,8 @@
 
 What can't be had from a mirror pod: the manifest's file name, its comments, the order of its keys,
 whether a default was written out, further documents in the same file; finalizers and owners (a
-manifest has neither); and a change that a mutating webhook made to the mirror alone (the kubelet
-runs what the file says, whatever the mirror became). So the file itself is kept as it is, and this
-is for knowing what runs.
+manifest has neither); and a change that admission made to the mirror alone (see ``truth``). So the
+file itself is kept as it is, and this is for knowing what runs before the file was read.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import ipaddress
 import re
 from dataclasses import replace
 
-from kubectl_selfhost.controlplane import durations
+from kubectl_selfhost.controlplane import durations, profiles
 from kubectl_selfhost.controlplane import flags as component_flags
 from kubectl_selfhost.controlplane.component import (
     APISERVER,
@@ -51,6 +50,7 @@ def from_mirror_pod(pod: dict) -> dict:
     """
     pod = tidy(pod)
     _undo_limit_ranger(pod)
+    profiles.take_off_copies(pod)
     metadata, spec = pod.get("metadata", {}), pod.get("spec", {})
     node = spec.pop("nodeName", "")
     kept = {

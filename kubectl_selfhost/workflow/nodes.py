@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from kubectl_selfhost.controlplane import addresses, hosts, staticpod
+from kubectl_selfhost.controlplane import addresses, hosts, staticpod, truth
 from kubectl_selfhost.controlplane.addresses import same_address
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL
 from kubectl_selfhost.node.pod import NodeTarget
 from kubectl_selfhost.workflow.situation import Situation
 
@@ -65,7 +66,7 @@ def target(situation: Situation, node: str, static_pod_path: str) -> NodeTarget:
     return NodeTarget(
         node=node,
         arch=situation.node(node)["status"]["nodeInfo"]["architecture"],
-        image=staticpod.component_container(pods[0])["image"],
+        image=truth.image_on_node(pods[0], staticpod.component_container(pods[0])),
         static_pod_path=static_pod_path,
     )
 
@@ -83,6 +84,7 @@ def facts(situation: Situation, node: str) -> NodeFacts:
         host_ip=address,
         advertise_address=advertised,
         arch=found["status"]["nodeInfo"]["architecture"],
+        role=found["metadata"].get("labels", {}).get(CONTROL_PLANE_LABEL, ""),
     )
 
 

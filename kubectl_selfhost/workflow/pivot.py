@@ -121,11 +121,15 @@ class Pivot:
 
     def differences(self) -> list[str]:
         """Where nodes differ from those with which they share a DaemonSet, in words."""
-        return [
-            said
-            for one in self.nodes
-            for said in self._differences(one, one.group, self._daemonsets)
-        ]
+        return [said for one in self.nodes for said in self.differences_on(one)]
+
+    def differences_on(self, one: NodePivot) -> list[str]:
+        """Where ``one`` differs from those with which it shares a DaemonSet, in words."""
+        return self._differences(one, one.group, self._daemonsets)
+
+    def forget_daemonsets(self) -> None:
+        """Build the DaemonSets anew, of what is known now: a node's manifests were read."""
+        self.__dict__.pop("_daemonsets", None)
 
     def separate(self) -> dict[str, list[str]]:
         """The nodes that have DaemonSets of their own, by the name of their group."""
@@ -140,18 +144,20 @@ class Pivot:
         return self._grouped[0][node]
 
     @cached_property
-    def _grouped(self) -> tuple[dict[str, str], dict[str, dict]]:
-        """The nodes' groups, and all DaemonSets by name: those that serve, and what the first static
-        pod of each group makes."""
+    def _grouped(self) -> tuple[dict[str, str], dict[str, tuple[Component, NodePivot]]]:
+        """The nodes' groups; and by the name of each DaemonSet that is to be made, the component as
+        its group has it, and the first node of the group, whose static pod makes it."""
         groups: dict[str, str] = {}
+        makers: dict[str, tuple[Component, NodePivot]] = {}
         known = dict(self._in_use)
         for one in self.nodes:
             groups[one.node] = self._group_of(one, known)
             for component in one.static:
                 own = component.of(groups[one.node])
                 if own.daemonset not in known:
+                    makers[own.daemonset] = (own, one)
                     known[own.daemonset] = self._built(own, one)
-        return groups, known
+        return groups, makers
 
     def _group_of(self, one: NodePivot, known: Mapping[str, dict]) -> str:
         if self.situation.is_labelled(one.node):
@@ -202,11 +208,11 @@ class Pivot:
     @cached_property
     def _daemonsets(self) -> dict[str, dict]:
         """The DaemonSets of the components that are still to be switched on some node, by name."""
-        _, known = self._grouped
+        _, makers = self._grouped
+        names = [component.daemonset for one in self.nodes for component in one.to_switch]
         return {
-            component.daemonset: known[component.daemonset]
-            for one in self.nodes
-            for component in one.to_switch
+            name: self._built(*makers[name]) if name in makers else self._in_use[name]
+            for name in dict.fromkeys(names)
         }
 
     def _built(self, component: Component, node: NodePivot) -> dict:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane import staticpod, truth
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.difference import Difference
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NAMESPACE
 from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
 from kubectl_selfhost.workflow.journal import Journal
@@ -38,6 +40,7 @@ class NodePivot(NodePart):
         self.to_return = tuple(c for c in unhosted if self.situation.stands_in(c, node))
         self.static = tuple(c for c in unhosted if c not in self.to_return)
         self.handovers: list[FromStaticPod] = []
+        self._read: dict[Component, dict] = {}
 
     @property
     def group(self) -> str:
@@ -50,7 +53,9 @@ class NodePivot(NodePart):
         return tuple(self.own(component) for component in self.static)
 
     def static_pod(self, component: Component) -> dict:
-        """The static pod as its manifest says it, from the mirror pod."""
+        """The static pod as its manifest says it: once that was read, else from the mirror pod."""
+        if component in self._read:
+            return staticpod.from_mirror_pod(self._read[component])
         mirror = self.situation.mirror_pod(component, self.node)
         if mirror is None:
             raise SelfhostError(
@@ -58,6 +63,45 @@ class NodePivot(NodePart):
                 "See `kubectl selfhost status`.",
             )
         return staticpod.from_mirror_pod(mirror)
+
+    def read(self, component: Component, manifest: dict) -> list[Difference]:
+        """Take ``manifest``, which is on the node, for what runs; return what admission made of its
+        mirror pod.
+
+        Raises SelfhostError where the mirror tells of something else that runs, or where a DaemonSet
+        that the node shares would run something else.
+        """
+        mirror = self.situation.mirror_pod(component, self.node) or manifest
+        found = truth.unexplained(manifest, mirror)
+        if found:
+            raise SelfhostError(
+                f"The manifest of {component} on node {self.node} says something else than the pod "
+                f"that runs: {'; '.join(map(str, found))}.",
+                "The kubelet has not taken the file, or a webhook changed the mirror pod. Wait until "
+                f"the file runs; `kubectl -n {NAMESPACE} delete pod {component.mirror_pod(self.node)}`"
+                " has the kubelet make the mirror pod anew, and restarts nothing.",
+            )
+        self._read[component] = manifest
+        self.whole.forget_daemonsets()
+        differences = self.whole.differences_on(self)
+        if differences:
+            raise SelfhostError(
+                f"Node {self.node} differs from the nodes whose DaemonSets it is to share: "
+                f"{'; '.join(differences)}.",
+                "Make the manifests alike, or run it with --when-nodes-differ=separate.",
+            )
+        return truth.admissions(manifest, mirror)
+
+    @property
+    def role(self) -> str:
+        """The value of the control-plane label by which the node's DaemonSets look for it."""
+        known = [self.situation.daemonsets.get(self.own(c).daemonset, {}) for c in COMPONENTS]
+        selectors = [
+            one["spec"]["template"]["spec"].get("nodeSelector", {}) for one in known if one
+        ]
+        return next(
+            (one[CONTROL_PLANE_LABEL] for one in selectors if CONTROL_PLANE_LABEL in one), ""
+        )
 
     def choices(self) -> dict[Component, Choice]:
         """The way in which each component will change hands, as far as that is known from afar.
@@ -103,7 +147,7 @@ class NodePivot(NodePart):
             steps.inspect(),
             steps.label(),
             *([steps.recovery()] if self.options.reboot_recovery else []),
-            *[steps.daemonset(c, self.whole.daemonset(c)) for c in self.to_switch],
+            *[steps.daemonset(component) for component in self.to_switch],
             steps.standby(),
             *([steps.keep_address()] if bridge else []),
             *[steps.switch(handover) for handover in self.handovers],

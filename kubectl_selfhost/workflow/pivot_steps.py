@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import difference, staticpod
+from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.change import probe_address
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
@@ -65,8 +65,10 @@ class PivotSteps(CommonSteps):
 
         def set_label(value: str | None) -> None:
             labels = {NODE_LABEL: value}
-            if value is not None:  # a Node object that was made anew has lost the role's, too
-                labels[CONTROL_PLANE_LABEL] = ""
+            current = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
+            if value is not None and CONTROL_PLANE_LABEL not in current:
+                # A Node object that was made anew has lost the role's label, too.
+                labels[CONTROL_PLANE_LABEL] = self._pivot.role
             self._cluster.patch(NODES, self._node, {"metadata": {"labels": labels}})
 
         value = self._pivot.group or SHARED_BY_ALL
@@ -107,7 +109,7 @@ class PivotSteps(CommonSteps):
             undo=self._unless_it_serves_here(self._agent.clear_recovery),
         )
 
-    def daemonset(self, component: Component, manifest: dict) -> Step:
+    def daemonset(self, component: Component) -> Step:
         return Step(
             name=self.named("daemonset", component),
             title=f"Create DaemonSet {component.daemonset}",
@@ -115,7 +117,8 @@ class PivotSteps(CommonSteps):
             # Applied each time: it is what repairs a DaemonSet that was changed since. Not where it
             # serves on another node: what that one runs is not ours to change here.
             done=lambda: self._pivot.whole.in_use(component),
-            do=lambda: self._apply(component, manifest),
+            # As it is then: by then the manifests on the node were read.
+            do=lambda: self._apply(component, self._pivot.whole.daemonset(component)),
             undo=lambda: self._delete_daemonset(component),
         )
 
@@ -253,13 +256,11 @@ class PivotSteps(CommonSteps):
             self._observer.note(f"{component} changes hands in this way: {handover.choice}")
 
     def _note_manifest(self, component: Component, file: ManifestFile) -> None:
-        differences = difference.meaning(
-            manifestfile.document(file.content or b""), self._pivot.static_pod(component)
-        )
-        if differences:
-            self._observer.warning(
-                f"{file.name} on the node says something else than the {component} that runs: "
-                + "; ".join(str(d) for d in differences[:3])
+        made = self._pivot.read(component, manifestfile.document(file.content or b""))
+        if made:
+            self._observer.note(
+                f"{file.name} on {self._node} is what runs; admission made something else of its "
+                f"mirror pod: {'; '.join(map(str, made[:3]))}"
             )
         self._journal.component(
             self._node,

@@ -10,13 +10,14 @@ import pytest
 import yaml
 from pods import for_any, static_pods
 
-from kubectl_selfhost.controlplane import flags, staticpod
+from kubectl_selfhost.controlplane import flags, resources, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, SCHEDULER, Component
 from kubectl_selfhost.controlplane.daemonset import (
     AgentFacts,
     NodeFacts,
     admission_changes,
     build,
+    pulls,
 )
 from kubectl_selfhost.controlplane.defaults import PROBES, containers, with_defaults
 from kubectl_selfhost.errors import SelfhostError
@@ -240,7 +241,60 @@ def test_other_annotations_are_kept(scheduler) -> None:
     assert metadata["annotations"] == {"a": "b"}
 
 
+@pytest.mark.parametrize("role", ["", "true"])
+def test_the_control_plane_label_has_the_nodes_own_value(scheduler, role) -> None:
+    daemonset = built(SCHEDULER, scheduler, replace(NODE, role=role))
+    assert spec_of(daemonset)["nodeSelector"]["node-role.kubernetes.io/control-plane"] == role
+
+
 # The waiting container
+
+
+def resourceful(pod: dict, *, more: list[dict] | None = None, **amounts: dict) -> dict:
+    pod["spec"]["containers"][0]["resources"] = amounts
+    pod["spec"]["containers"] += more or []
+    return pod
+
+
+BIG = {"cpu": "8", "memory": "16Gi"}
+
+
+@pytest.mark.parametrize(
+    ("amounts", "quality"),
+    [
+        ({"limits": BIG, "requests": BIG}, "Guaranteed"),
+        ({"limits": BIG}, "Guaranteed"),
+        ({"limits": BIG, "requests": {"cpu": "8000m", "memory": "16384Mi"}}, "Guaranteed"),
+        ({"limits": {"cpu": "8"}, "requests": {"cpu": "8"}}, "Burstable"),
+        ({"requests": {"cpu": "200m"}}, "Burstable"),
+        ({"limits": BIG, "requests": {"cpu": "1"}}, "Burstable"),
+        ({}, "BestEffort"),
+    ],
+)
+def test_it_leaves_the_quality_of_service_as_it_is(scheduler, amounts, quality) -> None:
+    before = resourceful(scheduler, **amounts)
+    assert resources.quality_of_service(before["spec"]) == quality
+    spec = spec_of(built(SCHEDULER, before))
+    assert resources.quality_of_service(spec) == quality
+    assert resources.requests(spec).millicores <= max(
+        resources.requests(before["spec"]).millicores, 10
+    )
+
+
+def test_a_side_car_without_limits_makes_it_burstable(scheduler) -> None:
+    pod = resourceful(scheduler, more=[{"name": "a", "image": "a:1"}], limits=BIG)
+    assert resources.quality_of_service(pod["spec"]) == "Burstable"
+    assert waiter(built(SCHEDULER, pod))["resources"] == {
+        "requests": {"cpu": "10m", "memory": "5Mi"}
+    }
+
+
+def test_the_pods_own_amounts_make_its_quality(scheduler) -> None:
+    pod = resourceful(scheduler)
+    pod["spec"]["resources"] = {"limits": BIG}
+    spec = spec_of(built(SCHEDULER, pod))
+    assert resources.quality_of_service(spec) == "Guaranteed"
+    assert "resources" not in waiter(built(SCHEDULER, pod))
 
 
 def test_what_it_waits_for(apiserver) -> None:
@@ -415,9 +469,31 @@ def test_another_image_is_a_change(daemonset, pod) -> None:
     assert "image is mirror.example/kube-scheduler:v1" in changes(daemonset, pod)[0]
 
 
-def test_always_pulling_is_a_change(daemonset, pod) -> None:
-    pod["spec"]["containers"][0]["imagePullPolicy"] = "Always"
-    assert changes(daemonset, pod)[0].endswith("imagePullPolicy is Always instead of IfNotPresent")
+def test_always_pulling_changes_nothing_that_runs_and_is_told(daemonset, pod) -> None:
+    """AlwaysPullImages is kube-apiserver's own."""
+    assert pulls(daemonset["spec"]["template"], pod) == []
+    for container in containers(pod["spec"]):
+        container["imagePullPolicy"] = "Always"
+    assert changes(daemonset, pod) == []
+    assert pulls(daemonset["spec"]["template"], pod) == [
+        spec_of(daemonset)["containers"][0]["image"]
+    ]
+
+
+def test_never_pulling_is_a_change(daemonset, pod) -> None:
+    pod["spec"]["containers"][0]["imagePullPolicy"] = "Never"
+    assert changes(daemonset, pod)[0].endswith("imagePullPolicy is Never instead of IfNotPresent")
+
+
+def test_a_field_that_says_what_an_annotation_says_is_no_change(daemonset, pod) -> None:
+    key = "container.apparmor.security.beta.kubernetes.io/kube-scheduler"
+    for one in (daemonset["spec"]["template"], pod):
+        one["metadata"]["annotations"] = {key: "runtime/default"}
+    context = pod["spec"]["containers"][0].setdefault("securityContext", {})
+    context["appArmorProfile"] = {"type": "RuntimeDefault"}
+    assert changes(daemonset, pod) == []
+    context["appArmorProfile"] = {"type": "Unconfined"}
+    assert len(changes(daemonset, pod)) == 1
 
 
 def test_one_more_container_is_a_change(daemonset, pod) -> None:
