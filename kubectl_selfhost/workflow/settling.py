@@ -156,7 +156,8 @@ class NodeSteps(CommonSteps):
     def _finish(self) -> None:
         state = self._agent.status()
         if state["state"] == "armed":
-            self._resume(component_named(state["component"]), state)
+            component = component_named(state["component"])
+            self._resume(self._situation.own(component, self._node), state)
         elif state["state"] == "placed" or self._was_taken_away(state):
             self._take_away(component_named(state["component"]), state)
         self.wait(self._have_ended, f"the static pods on {self._node} to end")
