@@ -102,6 +102,7 @@ def build(
     its flags.
     """
     static_pod = staticpod.from_mirror_pod(static_pod)
+    require_fit(component, static_pod)
     _refuse_what_cannot_be(component, static_pod, nodes, agent)
     return {
         "apiVersion": "apps/v1",
@@ -125,6 +126,22 @@ def build(
             "template": _template(component, static_pod, nodes, agent),
         },
     }
+
+
+def require_fit(component: Component, static_pod: dict) -> None:
+    """Raise SelfhostError if no DaemonSet can run ``component`` as ``static_pod`` does, on any node."""
+    if not static_pod["spec"].get("hostNetwork"):
+        raise SelfhostError(
+            f"The static pod {component} is not on its node's network (hostNetwork).",
+            "Only a control plane as kubeadm sets it up can be pivoted.",
+        )
+    component_flags.require_program(staticpod.component_container(static_pod))
+    if staticpod.secure_port(static_pod, component) == 0:
+        raise SelfhostError(
+            f"{component} serves nothing (--secure-port=0), so nobody could tell whether a new "
+            "instance of it works.",
+            "Take that flag out of its manifest.",
+        )
 
 
 def is_each_nodes_own(component: Component, static_pod: dict, node: NodeFacts) -> bool:
@@ -380,17 +397,6 @@ def _take_off_token(spec: dict) -> None:
 def _refuse_what_cannot_be(
     component: Component, static_pod: dict, nodes: Sequence[NodeFacts], agent: AgentFacts
 ) -> None:
-    if not static_pod["spec"].get("hostNetwork"):
-        raise SelfhostError(
-            f"The static pod {component} is not on its node's network (hostNetwork).",
-            "Only a control plane as kubeadm sets it up can be pivoted.",
-        )
-    if staticpod.secure_port(static_pod, component) == 0:
-        raise SelfhostError(
-            f"{component} serves nothing (--secure-port=0), so nobody could tell whether a new "
-            "instance of it works.",
-            "Take that flag out of its manifest.",
-        )
     for node in nodes:
         if node.arch != agent.arch:
             raise SelfhostError(

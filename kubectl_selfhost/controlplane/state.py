@@ -245,17 +245,22 @@ def _pods_of(component: Component, pods: list[dict]) -> list[dict]:
     ]
 
 
+def leader_of(component: Component, leases: list[dict]) -> Leader | None:
+    """Return who holds the component's lease, which is among ``leases``; None for nobody."""
+    wanted = (component.lease_namespace, component.lease)
+    own = [one for one in leases if (_namespace(one), one["metadata"]["name"]) == wanted]
+    return _leader(next(iter(own), None), _newest_renewal(leases))
+
+
 def _leaders(pods: list[dict], leases: list[dict]) -> dict[str, Leader]:
     """Who leads each component; nothing where there is no leader, or nothing shows which lease it is.
 
     A configuration file on the node may name another lease than the flags do, or switch the election
     off: then only a lease that is renewed says something.
     """
-    newest = _newest_renewal(leases)
-    by_name = {(_namespace(lease), lease["metadata"]["name"]): lease for lease in leases}
     found = {}
     for component in led(pods):
-        leader = _leader(by_name.get((component.lease_namespace, component.lease or "")), newest)
+        leader = leader_of(component, leases)
         guessed = any(staticpod.leads_by_file(p, component) for p in _pods_of(component, pods))
         if leader is not None and (leader.current or not guessed):
             found[component.name] = leader

@@ -39,7 +39,7 @@ def findings(
     return [*lines, ", ".join(said) + "."]
 
 
-_RESULTS = ("ok", "warning", "failed")
+_RESULTS = ("ok", "warning", "failed", "skipped")
 
 
 def _finding(one: Finding, style: Style) -> list[str]:

@@ -152,7 +152,7 @@ class Style:
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
     def sign(self, result: str) -> str:
-        """The sign for ok, warning or failed, coloured: √ ‼ × (in ASCII: ok, !!, xx)."""
+        """The sign for ok, warning, failed or skipped, coloured: √ ‼ × · (ASCII: ok, !!, xx, --)."""
         fine, plain, colour = _SIGNS[result]
         return self.paint(fine if self.unicode else plain, colour)
 
@@ -161,6 +161,7 @@ _SIGNS = {
     "ok": ("√", "ok", "green"),
     "warning": ("‼", "!!", "yellow"),
     "failed": ("×", "xx", "red"),
+    "skipped": ("·", "--", "dim"),
 }
 
 PLAIN = Style()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.cluster.errors import Conflict
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
+from kubectl_selfhost.controlplane.state import leader_of
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -82,3 +83,12 @@ class Leadership:
     @staticmethod
     def _spec(lease: dict | None) -> dict:
         return (lease or {}).get("spec") or {}
+
+
+def is_held(cluster: Cluster, component: Component) -> bool:
+    """Whether somebody renews the lease of ``component`` now, judged by the newest renewal of any
+    lease there: our clock may differ from the cluster's."""
+    from kubectl_selfhost.cluster.kinds import LEASES
+
+    leader = leader_of(component, cluster.list(LEASES, component.lease_namespace))
+    return leader is not None and leader.current

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import ownership, resources, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset import admission_changes
+from kubectl_selfhost.controlplane.daemonset import admission_changes, pulls, require_fit
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE, cut
 from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
-from kubectl_selfhost.workflow import access, nodes
+from kubectl_selfhost.workflow import access, leadership, nodes
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
 from kubectl_selfhost.workflow.pivot_node import NodePivot
 from kubectl_selfhost.workflow.preflight import FAILED, OK, WARNING, Check, Finding, ok
 from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
+from kubectl_selfhost.workflow.ways import AUTO
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -30,11 +31,20 @@ OLDEST_MINOR = 25
 NEWEST_TESTED_MINOR = 37
 
 
+_STATIC = ("StaticPods",)
+_LOOKS_AT_KUBELETS = ("Permissions", "StaticPods")
+_PLANS = ("StaticPodPath", "Architecture")
+_TRIES = ("Permissions", "NodesAlike", "AgentProgram")
+_NOT_KUBEADMS = (
+    "kubectl selfhost is for control planes that kubeadm has made: static pods of the kubelet"
+)
+
+
 class Preflight:
     """Gathers what a pivot needs to know, and judges it.
 
-    Where a check needs what another one found missing (no static pods, so no DaemonSets to try), it
-    says so instead of failing a second time.
+    A check that needs what another one found missing (no static pods, so no DaemonSets to try) is
+    skipped: one cause is one failure.
     """
 
     def __init__(
@@ -52,16 +62,22 @@ class Preflight:
             Check("ServerVersion", "the server's version", self.server_version),
             Check("ControlPlaneNodes", "the control-plane nodes", self.nodes),
             Check("Ownership", "who else manages the control plane", self.ownership),
-            Check("StaticPods", "the static pods", self.static_pods),
-            Check("NodesAlike", "whether the nodes are alike", self.nodes_alike),
-            Check("StaticPodPath", "the kubelet's staticPodPath", self.path),
-            Check("Architecture", "the node's CPU", self.architecture),
-            Check("AdvertiseAddress", "the API server's address", self.advertise_address),
-            Check("HandOver", "how the ports can change hands", self.handover),
-            Check("HeadRoom", "room for the second instances", self.head_room),
+            Check(
+                "StaticPods",
+                "the static pods",
+                self.static_pods,
+                ("ControlPlaneNodes", "Ownership"),
+            ),
+            Check("StaticPodPath", "the kubelet's staticPodPath", self.path, _LOOKS_AT_KUBELETS),
+            Check("Architecture", "the node's CPU", self.architecture, ("StaticPods",)),
+            Check("AdvertiseAddress", "the API server's address", self.advertise_address, _STATIC),
+            Check("LeaderElection", "by what leaders are known", self.leader_election, _STATIC),
+            Check("NodesAlike", "whether the nodes are alike", self.nodes_alike, _PLANS),
+            Check("HandOver", "how the ports can change hands", self.handover, ("NodesAlike",)),
+            Check("HeadRoom", "room for the second instances", self.head_room, ("NodesAlike",)),
             Check("ForeignDaemonSets", "DaemonSets of our names", self.foreign_daemonsets),
-            Check("AgentProgram", "the node agent's program", self.agent_program),
-            Check("Admission", "what admission makes of our pods", self.admission),
+            Check("AgentProgram", "the node agent's program", self.agent_program, _PLANS),
+            Check("Admission", "what admission makes of our pods", self.admission, _TRIES),
         ]
 
     @cached_property
@@ -135,6 +151,7 @@ class Preflight:
                 "its kubelet would not start the new pods, and no other node is to be changed "
                 "while one is away",
                 f"`kubectl describe node {unready[0]}` says why.",
+                blocks=False,
             )
         meant = self._nodes()
         if self._left_alone():
@@ -176,27 +193,55 @@ class Preflight:
         )
 
     def static_pods(self) -> Finding:
-        problems = [
-            problem
-            for node in self._nodes()
-            for component in self._options.components
-            for problem in _problems(self.situation, component, node)
-        ]
+        names = self._nodes()
+        if not any(nodes.runs(self.situation, name) for name in names):
+            return Finding(
+                "StaticPods",
+                FAILED,
+                f"no static pod of a control plane on {', '.join(names)}",
+                _NOT_KUBEADMS,
+                f"`kubectl -n {NAMESPACE} get pods -o wide` shows what runs there instead.",
+            )
+        problems = self._unhealthy()
         if problems:
             return Finding(
                 "StaticPods",
                 FAILED,
                 "; ".join(problems),
                 "only a control plane that is healthy is changed",
-                f"Mend it first (waited for --timeout={self._options.timeout:g}s).",
+                f"Fix it first (waited for --timeout={self._options.timeout:g}s).",
+                blocks=bool(self._missing()),
             )
+        for node, component in self._cells():
+            mirror = self.situation.mirror_pod(component, node)
+            if mirror is not None:
+                require_fit(component, staticpod.from_mirror_pod(mirror))
         self._cluster.raw("GET", "/readyz")
         return ok("StaticPods", "the components are Ready and the API server answers")
 
+    def _cells(self) -> list[tuple[str, Component]]:
+        return [(node, c) for node in self._nodes() for c in self._options.components]
+
+    def _unhealthy(self) -> list[str]:
+        return [p for node, c in self._cells() for p in _problems(self.situation, c, node)]
+
+    def _missing(self) -> list[str]:
+        """The nodes on which a component has neither a static pod nor a DaemonSet's that serves."""
+        return [
+            node
+            for node, component in self._cells()
+            if _problems(self.situation, component, node)
+            and self.situation.mirror_pod(component, node) is None
+        ]
+
     def nodes_alike(self) -> Finding:
         if len(self._nodes()) == 1 and not nodes.are_several(self.situation):
+            self.pivot.daemonsets()
             return ok("NodesAlike", "there is just one")
-        found = self.pivot.differences()
+        try:
+            found, can_be_built = self.pivot.differences(), True
+        except SelfhostError as error:
+            found, can_be_built = [error.message.rstrip(".")], False
         if found:
             return Finding(
                 "NodesAlike",
@@ -205,6 +250,7 @@ class Preflight:
                 "one DaemonSet runs a component in the same way on all nodes",
                 "Make the manifests alike; or give nodes that differ DaemonSets of their own: "
                 "--when-nodes-differ=separate.",
+                blocks=not can_be_built,
             )
         separate = self.pivot.separate()
         if separate:
@@ -223,6 +269,8 @@ class Preflight:
             n: self.situation.node(n)["status"]["nodeInfo"]["architecture"] for n in self._nodes()
         }
         unknown = [node for node, arch in kinds.items() if arch not in binaries.ARCHITECTURES]
+        for arch in kinds.values() if not unknown else ():
+            binaries.secret_name(arch)  # raises where this build carries none
         if not unknown:
             known = ", ".join(dict.fromkeys(kinds.values()))
             return ok("Architecture", f"there is a node agent for {known}")
@@ -233,6 +281,30 @@ class Preflight:
             f"there are node agents for {', '.join(binaries.ARCHITECTURES)} only",
             "Ask for one for this CPU.",
         )
+
+    def leader_election(self) -> Finding:
+        """See that the lease is known by which each component's leader is told."""
+        by_file = [
+            (component, node, staticpod.leads_by_file(mirror, component))
+            for node, component in self._cells()
+            if (mirror := self.situation.mirror_pod(component, node)) is not None
+        ]
+        for component, node, file in by_file:
+            if file and not leadership.is_held(self._cluster, component):
+                return Finding(
+                    "LeaderElection",
+                    FAILED,
+                    f"{component} on {node} reads --config={file}, and nobody renews the lease "
+                    f"{component.lease_namespace}/{component.lease}",
+                    "the file may name another lease, or switch the election off; it can't be read "
+                    "from here, and the new instance must be seen to lead",
+                    "Say it in the manifest, too: --leader-elect=true and "
+                    "--leader-elect-resource-name=NAME, or --leader-elect=false. Flags go before "
+                    "the file.",
+                )
+        own = dict.fromkeys(self.situation.own(c, node) for node, c in self._cells())
+        leases = [f"{c.lease_namespace}/{c.lease}" for c in own if c.lease]
+        return ok("LeaderElection", f"leaders hold {', '.join(leases) or 'no lease'}")
 
     def advertise_address(self) -> Finding:
         found = [self._advertised(node) for node in self._nodes()]
@@ -252,7 +324,10 @@ class Preflight:
         try:
             by_node = [one.choices() for one in self.pivot.nodes]
         except SelfhostError as error:
-            return Finding("HandOver", FAILED, error.message, "it was asked for", error.hint)
+            asked = self._options.handover != AUTO
+            return Finding(
+                "HandOver", FAILED, error.message, "it was asked for" if asked else "", error.hint
+            )
         found = [
             ", ".join(f"{component} {choice.way}" for component, choice in choices.items())
             for choices in by_node
@@ -342,31 +417,50 @@ class Preflight:
         return ok("AgentProgram", "no foreign program has its name")
 
     def admission(self) -> Finding:
+        changes, pulled = self._tried()
+        if changes:
+            return Finding(
+                "Admission",
+                FAILED,
+                "a webhook or policy changes our pods: " + "; ".join(changes),
+                "what would run then is not what runs now",
+                f"Exempt {NAMESPACE} from it.",
+            )
+        if pulled:
+            return Finding(
+                "Admission",
+                WARNING,
+                f"admission (AlwaysPullImages) makes our pods pull {', '.join(pulled)}",
+                "the node agent's pod, which starts from an image that the node has, has to pull it "
+                "nevertheless, and so have the DaemonSets' pods at each start: the registry must answer",
+                "If it doesn't, the run ends before anything is switched.",
+            )
+        return ok("Admission", "our DaemonSets and pods are accepted as they are")
+
+    def _tried(self) -> tuple[list[str], list[str]]:
+        """What admission changes in our pods, and the images that it makes them pull; by a dry run."""
         from kubectl_selfhost.cluster.kinds import PODS, SECRETS
 
         pivot = self.pivot
+        tried: list[tuple[str, dict, dict]] = []
         for one in pivot.nodes:
-            secret = binaries.secret(one.target.arch)
-            self._cluster.create(SECRETS, _trial(secret), dry_run=True)
-            self._cluster.create(PODS, _trial(agent_pod.manifest(one.target)), dry_run=True)
-        changes: list[str] = []
+            self._cluster.create(SECRETS, _trial(binaries.secret(one.target.arch)), dry_run=True)
+            manifest = agent_pod.manifest(one.target)
+            pod = self._cluster.create(PODS, _trial(manifest), dry_run=True)
+            tried.append((f"the node agent on {one.node}", manifest, pod))
         for manifest in pivot.made():
             self._cluster.apply(manifest, dry_run=True)
         for manifest in pivot.daemonsets():
             template = manifest["spec"]["template"]
             pod = self._cluster.create(PODS, _pod_of(template, manifest), dry_run=True)
-            changes += [
-                f"{manifest['metadata']['name']}: {c}" for c in admission_changes(template, pod)
-            ]
-        if not changes:
-            return ok("Admission", "our DaemonSets and pods are accepted as they are")
-        return Finding(
-            "Admission",
-            FAILED,
-            "a webhook or policy changes our pods: " + "; ".join(changes),
-            "what would run then is not what runs now",
-            "Exempt kube-system from it.",
-        )
+            tried.append((manifest["metadata"]["name"], template, pod))
+        changes = [
+            f"{what}: {change}"
+            for what, wanted, pod in tried
+            for change in admission_changes(wanted, pod)
+        ]
+        pulled = [image for _, wanted, pod in tried for image in pulls(wanted, pod)]
+        return changes, list(dict.fromkeys(pulled))
 
     def _path(self, node: str) -> str:
         """Each kubelet is asked once; several checks need to know."""

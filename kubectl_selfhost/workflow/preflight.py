@@ -1,14 +1,15 @@
 """Pre-flight: everything that can be found out before anything is changed.
 
-All checks run before anything is said to have failed, so that a person mends them in one go. Each
-says what it found, why that is a problem, and what to do. A person may ignore a check by its name,
-as with kubeadm's own ``--ignore-preflight-errors``.
+All checks run before anything is said to have failed, so that a person fixes them in one go. Each
+says what it found, why that is a problem, and what to do. One cause is one failed check: a check that
+needs what a failed one has looked for is skipped, and says so. A person may ignore a check by its
+name, as with kubeadm's own ``--ignore-preflight-errors``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from kubectl_selfhost.errors import SelfhostError
@@ -16,26 +17,31 @@ from kubectl_selfhost.errors import SelfhostError
 OK = "ok"
 WARNING = "warning"
 FAILED = "failed"
+SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. ``cause`` and ``hint`` are for a warning or a failure."""
+    """What a check found. ``cause`` and ``hint`` are for a warning or a failure; ``blocks`` says
+    whether after a failure the checks that need this one have nothing to look at."""
 
     check: str
     result: str
     finding: str
     cause: str = ""
     hint: str = ""
+    blocks: bool = True
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its name (CamelCase, as kubeadm's), what it looks at, and how."""
+    """A check: its name (CamelCase, as kubeadm's), what it looks at, and how; ``needs`` are the names
+    of checks before it whose failure leaves it nothing to look at."""
 
     name: str
     title: str
     look: Callable[[], Finding]
+    needs: tuple[str, ...] = ()
 
 
 class PreflightFailed(SelfhostError):
@@ -47,7 +53,7 @@ class PreflightFailed(SelfhostError):
         super().__init__(
             f"{len(failed)} pre-flight check{'s' if len(failed) > 1 else ''} failed: {names}. "
             "Nothing was changed.",
-            "Mend what is marked above, then run the command again "
+            "Fix what is marked above, then run the command again "
             f"(or, if you know better: --ignore-preflight-errors={names.replace(' ', '')}).",
         )
         self.findings = findings
@@ -58,17 +64,33 @@ def ok(check: str, finding: str) -> Finding:
 
 
 def run_checks(checks: Iterable[Check], *, ignore: Iterable[str] = ()) -> list[Finding]:
-    """Runs the checks side by side; gives their findings in the checks' order.
+    """Run the checks side by side; return their findings in the checks' order.
 
     A failed check whose name is in ``ignore`` (any case, ``all`` for every one) becomes a warning.
-    A check that can't look (the API refuses, say) has failed with that as its finding.
+    A check that can't look (the API refuses, say) has failed with that as its finding. A check that
+    needs one that has failed, and isn't ignored, is skipped.
     """
     checks = list(checks)
     ignored = {name.strip().lower() for name in ignore}
     _refuse_unknown(ignored, checks)
+    begun: dict[str, Future[Finding]] = {}
+
+    def run(check: Check) -> Finding:
+        # What it needs comes before it, so it has begun: nobody waits for a thread.
+        needed = (begun[name].result() for name in check.needs)
+        missing = next((finding for finding in needed if _leaves_nothing(finding)), None)
+        if missing is not None:
+            return Finding(check.name, SKIPPED, f"not looked at: needs {missing.check}")
+        return _ignored(_look(check), ignored)
+
     with ThreadPoolExecutor(max_workers=8) as pool:
-        findings = list(pool.map(_look, checks))
-    return [_ignored(finding, ignored) for finding in findings]
+        for check in checks:
+            begun[check.name] = pool.submit(run, check)
+    return [begun[check.name].result() for check in checks]
+
+
+def _leaves_nothing(finding: Finding) -> bool:
+    return finding.result == SKIPPED or (finding.result == FAILED and finding.blocks)
 
 
 def _refuse_unknown(ignored: set[str], checks: list[Check]) -> None:

@@ -8,6 +8,7 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.workflow.preflight import (
     FAILED,
     OK,
+    SKIPPED,
     WARNING,
     Check,
     Finding,
@@ -32,6 +33,33 @@ def test_all_checks_run_before_any_is_said_to_fail():
 
 def test_findings_are_in_the_checks_order():
     assert [f.check for f in run_checks([good("B"), bad("A")])] == ["B", "A"]
+
+
+def needing(name: str, *needs: str) -> Check:
+    return Check(name, name, lambda: ok(name, "fine"), needs)
+
+
+def test_what_needs_a_failed_check_is_skipped_and_says_so():
+    found = run_checks([bad("A"), needing("B", "A"), needing("C", "B"), good("D")])
+    assert [f.result for f in found] == [FAILED, SKIPPED, SKIPPED, OK]
+    assert [f.finding for f in found[1:3]] == ["not looked at: needs A", "not looked at: needs B"]
+    with pytest.raises(PreflightFailed, match="1 pre-flight check failed: A"):
+        require(found)
+
+
+def test_what_needs_a_check_that_is_ignored_or_blocks_nothing_is_looked_at():
+    open_ = Check("A", "A", lambda: Finding("A", FAILED, "broken", blocks=False))
+    for found in (
+        run_checks([bad("A"), needing("B", "A")], ignore=["A"]),
+        run_checks([open_, needing("B", "A")]),
+    ):
+        assert found[1].result == OK
+
+
+def test_checks_that_wait_for_others_never_wait_for_each_other():
+    """More of them than there are threads."""
+    checks = [good("0"), *[needing(str(n), str(n - 1)) for n in range(1, 30)]]
+    assert {f.result for f in run_checks(checks)} == {OK}
 
 
 def test_an_ignored_failure_is_a_warning():
