@@ -23,7 +23,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -56,13 +56,15 @@ class Reference:
 class Carrier:
     """The object that DaemonSets' pods mount the program from, as it was seen.
 
-    ``wrong``: why its program is not ours (empty if it is); ``missing``: there is no such object.
+    ``wrong``: why its program is not ours (empty if it is); ``missing``: there is no such object;
+    ``current``: its program is this build's.
     """
 
     reference: Reference
     daemonsets: tuple[str, ...]
     wrong: str = ""
     missing: bool = False
+    current: bool = False
 
     @property
     def former(self) -> bool:
@@ -72,8 +74,8 @@ class Carrier:
 
 def look(found: Reference) -> str:
     """Return the command that shows an object, and who wrote it."""
-    kind = found.kind.lower()
-    return f"kubectl -n {NAMESPACE} get {kind} {found.name} -o yaml --show-managed-fields"
+    kind = found.kind.lower()  # not with the content, a program of 100 KB
+    return f"kubectl -n {NAMESPACE} get {kind} {found.name} -o jsonpath='{{.metadata}}'"
 
 
 def file_name(arch: str) -> str:
@@ -163,20 +165,29 @@ def references(daemonsets: Iterable[dict]) -> set[Reference]:
     return {one for one in found if one is not None}
 
 
-def carriers(daemonsets: Iterable[dict], stored: Mapping[Reference, dict | None]) -> list[Carrier]:
+def carriers(
+    daemonsets: Iterable[dict],
+    stored: Mapping[Reference, dict | None],
+    *,
+    own: Collection[Reference] = (),
+) -> list[Carrier]:
     """Return the objects in ``stored`` (None: there is none) that a DaemonSet's pods mount the program
-    from, and those that hold no program of ours though no DaemonSet names them yet."""
+    from, and those that hold no program of ours though no DaemonSet names them yet.
+
+    ``own`` are those with this build's programs.
+    """
     named: dict[Reference, list[str]] = {one: [] for one in stored}
     for daemonset in daemonsets:
         found = reference(daemonset)
-        if found in named:
+        if found is not None and found in named:
             named[found].append(daemonset["metadata"]["name"])
     made = []
     for which, names in named.items():
         what = stored[which]
         wrong = what_is_wrong({**what, "kind": which.kind}) if what else ""
         if names or wrong:
-            made.append(Carrier(which, tuple(sorted(names)), wrong, missing=what is None))
+            of, current = tuple(sorted(names)), which in own
+            made.append(Carrier(which, of, wrong, missing=what is None, current=current))
     return sorted(made, key=lambda one: str(one.reference))
 
 

@@ -26,6 +26,7 @@ UNKNOWN = "unknown"
 
 PIVOT = "kubectl selfhost pivot"
 ROLLOUT = "kubectl selfhost rollout"
+SYNC = "kubectl selfhost sync"
 WATCH = "kubectl selfhost status --watch"
 
 _MEND_BY_ITSELF = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Running")
@@ -177,7 +178,11 @@ def _of_program(carrier: Carrier) -> list[Trouble]:
         ]
     if carrier.missing:
         pods = ", ".join(carrier.daemonsets)
-        return [Trouble(f"the {what} is gone, and pods of {pods} can't start without it", ROLLOUT)]
+        # Sync stores this build's program again; another build's takes new pods.
+        following = SYNC if carrier.current else ROLLOUT
+        return [
+            Trouble(f"the {what} is gone, and pods of {pods} can't start without it", following)
+        ]
     return []
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.program import CONFIG_MAP, SECRET, Carrier, Reference
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import AGENT_LABELS, NAMESPACE
+from kubectl_selfhost.names import AGENT, AGENT_LABELS, NAMESPACE
 from kubectl_selfhost.node import binaries
 
 if TYPE_CHECKING:
@@ -141,17 +141,18 @@ def carriers(
     cluster: Cluster, daemonsets: Iterable[dict], secrets: Iterable[str] = ()
 ) -> list[Carrier]:
     """Return the objects that the DaemonSets' pods mount the program from, as they are now, and those of
-    ``secrets`` (names) that hold no program of ours."""
+    ``secrets`` (the names of this build's) that hold no program of ours."""
     from kubectl_selfhost.cluster.kinds import CONFIGMAPS, SECRETS
 
     kinds = {SECRET: SECRETS, CONFIG_MAP: CONFIGMAPS}
-    daemonsets = list(daemonsets)
+    daemonsets, own = list(daemonsets), {Reference(SECRET, name) for name in secrets}
     return programs.carriers(
         daemonsets,
         {
             one: cluster.find(kinds[one.kind], one.name, NAMESPACE)
-            for one in programs.references(daemonsets) | {Reference(SECRET, n) for n in secrets}
+            for one in programs.references(daemonsets) | own
         },
+        own=own,
     )
 
 
@@ -172,16 +173,18 @@ def _unnamed(cluster: Cluster) -> list[dict]:
 
 
 def _labelled(cluster: Cluster) -> list[dict]:
+    """Return what has our label and the beginning of a program's name: the journal has the label too."""
     from kubectl_selfhost.cluster.kinds import CONFIGMAPS, SECRETS
 
     labels = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
-    return [
+    found = [
         *({**one, "kind": SECRET} for one in cluster.list(SECRETS, NAMESPACE, labels=labels)),
         *(
             {**one, "kind": CONFIG_MAP}
             for one in cluster.list(CONFIGMAPS, NAMESPACE, labels=labels)
         ),
     ]
+    return [one for one in found if one["metadata"]["name"].startswith(f"{AGENT}-")]
 
 
 def _reference(stored: dict) -> Reference:

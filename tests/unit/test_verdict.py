@@ -232,6 +232,7 @@ def test_a_program_that_is_gone_is_a_trouble():
     assert not verdict.healthy
     assert "self-hosted-kube-scheduler can't start without it" in verdict.message
     assert verdict.next == "kubectl selfhost rollout"
+    assert of_program(missing=True, current=True).next == "kubectl selfhost sync"
 
 
 def test_our_program_is_none():

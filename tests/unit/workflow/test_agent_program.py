@@ -269,7 +269,12 @@ def test_what_a_daemonset_names_stays():
 
 
 def test_evidence_stays_and_is_told():
-    api = Api(foreign())
+    journal = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "kubectl-selfhost-journal", "labels": AGENT_LABELS},
+    }
+    api = Api(foreign(), journal)
     program.remove_unused(cast(Any, api))
     assert api.secret is not None
     (told,) = program.foreign(cast(Any, api))
