@@ -1,4 +1,4 @@
-"""The README's ClusterRole is enough for everything, and each thing in it is needed."""
+"""The README's roles are enough for everything (that they grant nothing else is a unit test)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bed.harness import REPOSITORY, Bed
+from bed.harness import REPOSITORY, Bed, Result
 from cluster import looks
 
 AS = "--as=operator"
+VIEWER = "--as=viewer"
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +47,84 @@ def test_a_permission_is_missing(bed):
     assert looks.manifest_files(bed) == manifests
 
 
-def test_the_clusterrole_is_enough_for_every_verb(bed):
+def test_the_roles_are_enough_for_a_pivot(bed):
     for role in roles():
         bed.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(role))
     bound(bed)
-    run = bed.selfhost("pivot", "--yes", AS, check=False)
-    assert run.returncode == 0, run
-    status = bed.selfhost("status", AS, check=False)
-    assert status.returncode == 0, status
+    does(bed, "pivot", "--yes")
+
+
+def test_they_are_enough_to_look(bed):
+    status = does(bed, "status")
+    assert "Not read" not in status.stdout
     assert "forbidden" not in status.stdout + status.stderr
-    probe = bed.selfhost("probe", "--duration=2s", "--in-cluster", AS, check=False)
-    assert probe.returncode == 0, probe
+    probe = does(bed, "probe", "--duration=2s", "--in-cluster")
     assert "Left out" not in probe.stdout
 
 
-def bound(bed: Bed) -> None:
-    """RBAC is applied within a moment, not at once."""
+@pytest.mark.parametrize("verb", [("sync",), ("rollout", "kube-scheduler")])
+def test_they_are_enough_for_what_comes_later(bed, verb):
+    does(bed, *verb, "--yes")
+
+
+def test_who_may_only_look_sees_all(bed):
+    for role in read_only():
+        bed.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(role))
+    bound(bed, VIEWER)
+    status = bed.selfhost("status", VIEWER, check=False)
+    assert status.returncode == 0, str(status)
+    assert "Not read" not in status.stdout
+
+
+def test_who_may_read_no_secret_is_told_what_was_not_compared(bed):
+    for role in read_only():
+        bed.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(without(role, "secrets")))
     looks.eventually(
-        lambda: bed.kubectl("auth", "can-i", "list", "nodes", AS).strip() == "yes",
-        what="the ClusterRole is not in force",
+        lambda: "Not read" in bed.selfhost("status", VIEWER, check=False).stdout,
+        what="Secrets can still be read",
     )
+    status = bed.selfhost("status", VIEWER, check=False)
+    said = " ".join(status.stdout.split())
+    assert "Not read: the node agent's program: " in said
+    assert "secrets" in said
+    assert "healthy" in said
+    assert status.returncode == 0
+
+
+def test_they_are_enough_for_a_revert(bed):
+    does(bed, "revert", "--yes")
+    assert looks.static_pods(bed) == {"etcd", *looks.COMPONENTS}
+
+
+def does(bed: Bed, *arguments: str) -> Result:
+    run = bed.selfhost(*arguments, AS, check=False)
+    assert run.returncode == 0, str(run)
+    return run
+
+
+def read_only() -> list[dict]:
+    """The README's roles for somebody else, and without what changes anything."""
+    found = []
+    for role in roles():
+        rules = [
+            {**rule, "verbs": [verb for verb in rule["verbs"] if verb in ("get", "list")]}
+            for rule in role.get("rules", [])
+            if not {"pods/exec", "nodes/proxy"} & set(rule["resources"])
+        ]
+        name = {**role["metadata"], "name": "viewer"}
+        if "rules" in role:
+            found.append({**role, "metadata": name, "rules": rules})
+        else:
+            reference = {**role["roleRef"], "name": "viewer"}
+            subjects = [{**one, "name": "viewer"} for one in role["subjects"]]
+            found.append({**role, "metadata": name, "roleRef": reference, "subjects": subjects})
+    return found
+
+
+def bound(bed: Bed, who: str = AS) -> None:
+    """RBAC is applied within a moment, not at once."""
+    for words in (("list", "nodes"), ("list", "leases", "-n", "kube-system")):
+        looks.eventually(
+            lambda words=words: bed.kubectl("auth", "can-i", *words, who).strip() == "yes",
+            what="the roles are not in force",
+        )
