@@ -116,6 +116,12 @@ def secret(arch: str, content: bytes) -> dict:
     }
 
 
+def is_named(digest: str, name: str) -> bool:
+    """Return whether an object of that ``name`` carries the program with that SHA-256."""
+    found = _SECRET_NAME.fullmatch(name) or _FORMER_NAME.fullmatch(name)
+    return found is not None and digest.startswith(found["digest"])
+
+
 def what_is_wrong(stored: dict) -> str:
     """Return why ``stored``, a Secret or a former ConfigMap, is no program of ours; empty if it is one.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kubectl_selfhost.controlplane.program import SECRET, Reference
 from kubectl_selfhost.errors import SelfhostError
@@ -88,7 +88,16 @@ class NodeAgent(Orders):
             and _is_running(pod)
             and self._is_ours(pod)
             and _program_uid(pod) == program.require(self.cluster, self.target.arch)
+            and self._runs_own_program()
         )
+
+    def _runs_own_program(self) -> bool:
+        """Return whether the agent says that it is this build's program.
+
+        A foreign program can say so too: this tells of an object that the kubelet has kept, and of a
+        file that was damaged.
+        """
+        return self.status().get("program") == binaries.digest(self.target.arch)
 
     def _own_pod(self) -> dict | None:
         from kubectl_selfhost.cluster.kinds import PODS
@@ -192,7 +201,8 @@ class NodeAgent(Orders):
             raise SelfhostError(f"The agent pod {self.pod} ended: {_why(pod)}.", _RUN_AGAIN)
         if not _is_running(pod):
             raise Waiting(f"pod {self.pod}: {_why(pod)}")
-        self.status()
+        if not self._runs_own_program():
+            self._refuse_program("the kubelet started the pod with another program")
         return True
 
     def _is_ours(self, pod: dict) -> bool:
@@ -207,17 +217,20 @@ class NodeAgent(Orders):
         never used twice, and an immutable Secret keeps its content: if the uid is the same before and
         after, the kubelet had no other object to read. One gap is left: a kubelet keeps an immutable
         Secret for as long as a pod on its node mounts it (watch_based_manager.go, Get), so it can hand
-        out an object of the same name that is long deleted.
+        out an object of the same name that is long deleted; see ``_runs_own_program``.
         """
-        from kubectl_selfhost.cluster.kinds import PODS
-
         try:
             now = program.uid(self.cluster, self.target.arch)
             wrong = "it is another object now" if now else "it is gone"
         except program.ForeignProgram as error:
             now, wrong = "", error.wrong
-        if now and now == _program_uid(pod):
-            return
+        if not now or now != _program_uid(pod):
+            self._refuse_program(wrong)
+
+    def _refuse_program(self, wrong: str) -> NoReturn:
+        """Delete the pod at once, and raise SwappedProgram."""
+        from kubectl_selfhost.cluster.kinds import PODS
+
         self.cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
         secret = Reference(SECRET, binaries.secret_name(self.target.arch))
         raise program.SwappedProgram(secret, self.pod, self.target.node, wrong)

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.pod import NodeTarget
 
@@ -244,8 +245,15 @@ class Orders:
         )
 
     def install_guardian(self, manifest: str) -> None:
-        """Puts the guardian's program and its static pod's ``manifest`` on the node."""
-        self.order("install", *self.target.arguments, "--content", _base64(manifest))
+        """Puts the guardian's program and its static pod's ``manifest`` on the node.
+
+        The agent copies its own program, and refuses (code ``changed``) if that is not this build's.
+        """
+        self.order(
+            "install",
+            *self.target.arguments,
+            *("--content", _base64(manifest), "--sha256", binaries.digest(self.target.arch)),
+        )
 
     def disable_guardian(self) -> None:
         """Ends the guardian at once; a recovery copy that is in place stays."""

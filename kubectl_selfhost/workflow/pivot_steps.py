@@ -221,7 +221,7 @@ class PivotSteps(CommonSteps):
     def _start_agent(self) -> None:
         if not self._agent.runs():
             self._agent.start(timeout=self._timeout, tell=self._tell)
-        checked = self._agent.check()
+        checked = self.check_node()
         if not checked.get("same_filesystem", True):
             self._observer.note(
                 f"{self._pivot.target.directory} is not on the manifests' file system: "

@@ -222,7 +222,7 @@ class RevertSteps(CommonSteps):
     def _start_agent(self) -> None:
         if not self._agent.runs():
             self._agent.start(timeout=self._timeout, tell=self._tell)
-        self._agent.check()
+        self.check_node()
         kept = self._agent.kept()
         for component in {*self._revert.to_revert, *self._revert.to_exchange}:
             self._take_backup(component, [k for k in kept if k.component == component.name])

@@ -37,7 +37,7 @@ class RolloutSteps(CommonSteps):
         def start() -> None:
             if not self._agent.runs():
                 self._agent.start(timeout=self._timeout, tell=self._tell)
-            self._agent.check()
+            self.check_node()
 
         return Step(
             name=f"node-agent/{self._node}",

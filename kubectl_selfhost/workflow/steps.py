@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
+from kubectl_selfhost.controlplane.program import is_named
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.names import GUARDIAN_PROGRAM_ANNOTATION, NAMESPACE, guardian_pod
 from kubectl_selfhost.node import program
 from kubectl_selfhost.node.agent import NodeAgent
+from kubectl_selfhost.node.guardian import PROGRAM
 from kubectl_selfhost.workflow import etcd, service_address
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.runner import Observer
@@ -63,6 +65,27 @@ class CommonSteps:
             do=lambda: program.store(self._cluster, arch),
             undo=self.unless_self_hosted(lambda: program.remove(self._cluster, arch)),
         )
+
+    def check_node(self) -> dict:
+        """Return what the agent's ``check`` says; warn if the guardian's program was replaced.
+
+        The guardian runs a file of the node that only root can write. So this is no protection, but it
+        tells of one who was root there before.
+        """
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        checked = self._agent.check()
+        guardian = self._cluster.find(PODS, guardian_pod(self._node), NAMESPACE)
+        annotations = (guardian or {}).get("metadata", {}).get("annotations") or {}
+        named, digest = annotations.get(GUARDIAN_PROGRAM_ANNOTATION), checked.get("guardian")
+        if named and digest and not is_named(digest, named):
+            directory = self._agent.target.directory
+            self._observer.warning(
+                f"the guardian's program on {self._node} ({directory}/{PROGRAM}) is not the one that "
+                f"its static pod names, {named}: its SHA-256 is {digest}. Somebody who was root on "
+                "the node replaced it. `kubectl selfhost sync` installs this build's"
+            )
+        return checked
 
     def keep_address(self, *others: str) -> Step:
         """Keep the address of this node's API server, and ``others`` that change hands meanwhile."""

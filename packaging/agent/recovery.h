@@ -15,7 +15,6 @@
 #define GUARDED_FILE "guarded"
 #define GUARDIAN_OFF "guardian-off" /* as long as it is there, the guardian does nothing */
 #define GUARDIAN_FILE "kubectl-selfhost-guardian.yaml"
-#define PROGRAM_FILE "agent"
 #define PLACED_PREFIX "kubectl-selfhost-recovery-" /* of a copy in the kubelet's directory */
 #define FIRST_COMPONENT "kube-apiserver"
 
@@ -54,7 +53,7 @@ int recovery_take(const char *dir, const char *manifests, const char *component,
 /* DIR/recovery/FILE. */
 int recovery_store(const struct options *options);
 
-/* This program, and the guardian's manifest; from then on it guards. */
+/* This program, if it has the digest --sha256, and the guardian's manifest; from then on it guards. */
 int recovery_install(const struct options *options);
 
 /* The guardian does nothing from now on, and its pod goes. Copies that are in place stay. */

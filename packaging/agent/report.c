@@ -16,6 +16,7 @@
 #include "handover.h"
 #include "json.h"
 #include "move.h"
+#include "program.h"
 
 enum {
     ENTRIES_MAX = 128,          /* files of one directory */
@@ -217,9 +218,13 @@ int report_check(const struct options *options) {
     struct json json;
     struct statvfs space;
     struct utsname kernel;
+    char guardian[DIGEST_SIZE];
     static struct listing probe;
     if (list_names(options->manifests, S_IFREG, &probe) != 0 ||
         directory_make(options->dir) != 0 || test_writing(options->dir, options->bytes) != 0) {
+        return -1;
+    }
+    if (program_kept_digest(options->dir, guardian) != 0) {
         return -1;
     }
     if (statvfs(options->dir, &space) != 0) {
@@ -234,6 +239,7 @@ int report_check(const struct options *options) {
     json_string(&json, "kernel", kernel.release);
     json_string(&json, "machine", kernel.machine);
     json_string(&json, "version", AGENT_VERSION);
+    json_string(&json, "guardian", guardian);
     add_names(&json, "manifests", options->manifests, S_IFREG);
     add_names(&json, "kept", options->dir, S_IFDIR);
     return answer(&json);

@@ -8,6 +8,7 @@
 #include "instance.h"
 #include "json.h"
 #include "order.h"
+#include "program.h"
 #include "report.h"
 #include "sockets.h"
 #include "standstill.h"
@@ -70,7 +71,8 @@ int report_status(const struct options *options) {
     struct state state;
     struct order order;
     struct json json;
-    if (state_read(options->dir, &state) != 0 ||
+    char digest[DIGEST_SIZE];
+    if (program_digest(digest) != 0 || state_read(options->dir, &state) != 0 ||
         order_read(options->dir, options->proc, &order) != 0) {
         return -1;
     }
@@ -89,6 +91,7 @@ int report_status(const struct options *options) {
     json_bool(&json, "paused", standstill_is_on(options->dir));
     json_bool(&json, "agent_running", watcher_is_there(options->dir));
     json_string(&json, "version", AGENT_VERSION);
+    json_string(&json, "program", digest);
     json_close(&json, '}');
     return json_finish(&json) == 0 ? 0 : fail(FAIL_IO, "the answer could not be written");
 }

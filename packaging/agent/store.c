@@ -11,7 +11,7 @@
 #include "files.h"
 #include "handover.h"
 #include "json.h"
-#include "move.h"
+#include "program.h"
 #include "recovery.h"
 
 static char output[1024];
@@ -44,28 +44,9 @@ int recovery_store(const struct options *options) {
     return answer("stored", options->file);
 }
 
-/* This very program, as DIR/agent. One that runs keeps its own. */
-static int install_program(const char *dir) {
-    char own[PATH_SIZE], hidden[NAME_SIZE], temporary[PATH_SIZE], path[PATH_SIZE];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-    if (length < 0) {
-        return fail_errno("read", "/proc/self/exe");
-    }
-    own[length] = '\0';
-    if (temporary_name(hidden, PROGRAM_FILE) != 0 || path_join(temporary, dir, hidden) != 0 ||
-        path_join(path, dir, PROGRAM_FILE) != 0 || file_copy(own, temporary) != 0) {
-        return -1;
-    }
-    if (chmod(temporary, 0755) != 0 || rename(temporary, path) != 0) {
-        fail_errno("write", path);
-        unlink(temporary);
-        return -1;
-    }
-    return directory_sync(dir);
-}
-
 int recovery_install(const struct options *options) {
-    if (directory_make(options->dir) != 0 || install_program(options->dir) != 0 ||
+    if (directory_make(options->dir) != 0 ||
+        program_install(options->dir, options->sha256) != 0 ||
         file_remove(options->dir, GUARDIAN_OFF) != 0 ||
         write_content(options->manifests, GUARDIAN_FILE, options->content) != 0) {
         return -1;

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kubectl_selfhost.node import binaries
+
 if TYPE_CHECKING:
     from fakes.plane import Node, Process
 
@@ -24,6 +26,7 @@ IDLE, ARMED, CONFIRMED, PUT_BACK, PLACED, TAKEN_AWAY = (
     "taken-away",
 )
 _GUARDIAN = "kubectl-selfhost-guardian.yaml"
+DIGEST = binaries.digest("amd64")
 
 Fields = dict[str, Any]
 
@@ -76,7 +79,7 @@ class Disk:
     held: set[str] = field(default_factory=set)
     written: dict[tuple[str, str], bytes] = field(default_factory=dict)
     recovery: dict[str, str] = field(default_factory=dict)
-    program: bool = False
+    program: str = ""  # its SHA-256
     guardian_off: bool = False
     switch: Switch = field(default_factory=Switch)
     sharing: Sharing | None = None
@@ -125,6 +128,7 @@ class Agent:
         steered = sharing is not None and sharing.seamless and sharing.steered
         watching = sharing is not None and sharing.seamless and not sharing.steered
         return {
+            "program": DIGEST,
             "state": switch.state,
             "component": switch.component,
             "file": switch.file,
@@ -155,6 +159,7 @@ class Agent:
             "kernel": "6.18.0",
             "machine": "x86_64",
             "version": "1.0.0",
+            "guardian": self._disk.program,
             "manifests": sorted(self._node.manifests),
             "kept": sorted(self._disk.kept),
         }
@@ -356,7 +361,9 @@ class Agent:
         self._disk.recovery[fields["file"]] = _text(fields["content"])
 
     def _install(self, fields: Fields) -> None:
-        self._disk.exists = self._disk.program = True
+        if fields["sha256"] != DIGEST:
+            raise Refused("changed", "another program runs here")
+        self._disk.exists, self._disk.program = True, DIGEST
         self._disk.guardian_off = False
         self._node.manifests[_GUARDIAN] = _text(fields["content"]).encode()
 
@@ -370,7 +377,7 @@ class Agent:
             if name.startswith("kubectl-selfhost-recovery-"):
                 del self._node.manifests[name]
         self._disk.recovery.clear()
-        self._disk.program = self._disk.guardian_off = False
+        self._disk.program, self._disk.guardian_off = "", False
 
     def _tidy(self, fields: Fields) -> Fields:
         if self._disk.switch.is_pending:

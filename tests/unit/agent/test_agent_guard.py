@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import hashlib
 import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from agent_node import COMPONENT, FILE, MANIFEST, Node, eventually
@@ -27,8 +29,13 @@ def on_both(node: Node, command: str, *words: object) -> dict:
     return node.run(command, "--dir", node.dir, "--manifests", node.manifests, *words)
 
 
-def install(node: Node, content: bytes = b"guardian") -> dict:
-    return on_both(node, "install", "--content", base64.b64encode(content).decode())
+def install(node: Node, content: bytes = b"guardian", sha256: str = "") -> dict:
+    words = ("--content", base64.b64encode(content).decode())
+    return on_both(node, "install", *words, "--sha256", sha256 or digest(node.program))
+
+
+def digest(program: Path) -> str:
+    return hashlib.sha256(program.read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -133,6 +140,26 @@ def test_the_program_that_is_installed_is_this_one(pivoted: Node) -> None:
     assert stat.S_IMODE(program.stat().st_mode) == 0o755
     assert (pivoted.manifests / GUARDIAN).read_bytes() == b"guardian"
     assert not [path for path in pivoted.manifests.iterdir() if path.name != GUARDIAN]
+
+
+def test_another_program_than_asked_for_is_not_installed(pivoted: Node) -> None:
+    (pivoted.dir / "agent").write_bytes(b"as it was")
+    answer = install(pivoted, b"again", sha256="0" * 64)
+    assert answer["code"] == "changed"
+    assert digest(pivoted.program) in answer["error"]
+    assert (pivoted.dir / "agent").read_bytes() == b"as it was"
+    assert (pivoted.manifests / GUARDIAN).read_bytes() == b"guardian"
+    assert not [path for path in pivoted.dir.iterdir() if path.name.startswith(".")]
+
+
+def test_the_agent_says_which_programs_there_are(pivoted: Node) -> None:
+    own = digest(pivoted.program)
+    assert pivoted.run("status", "--dir", pivoted.dir)["program"] == own
+    assert on_both(pivoted, "check")["guardian"] == own
+    (pivoted.dir / "agent").write_bytes(b"replaced by root")
+    assert on_both(pivoted, "check")["guardian"] == digest(pivoted.dir / "agent")
+    (pivoted.dir / "agent").unlink()
+    assert on_both(pivoted, "check")["guardian"] == ""
 
 
 def test_installing_switches_it_on_again(pivoted: Node) -> None:

@@ -25,6 +25,7 @@ from kubectl_selfhost.node.pod import NodeTarget
 from kubectl_selfhost.node.program import ForeignProgram, SwappedProgram
 from kubectl_selfhost.workflow.pivot_checks import Preflight
 from kubectl_selfhost.workflow.preflight import FAILED, OK, WARNING
+from kubectl_selfhost.workflow.steps import CommonSteps
 
 TARGET = NodeTarget("cp-1", "amd64", "kube-apiserver:v1.37.2", "/etc/kubernetes/manifests")
 NAME = binaries.secret_name("amd64")
@@ -45,6 +46,7 @@ class Api(Objects):
         self.before: dict[str, Callable[[], object]] = {}
         self.after: dict[str, Callable[[], object]] = {}
         self.orders = 0
+        self.digest = binaries.digest("amd64")
         self.grace: dict[str, int | None] = {}
         super().__init__(*manifests)
 
@@ -76,7 +78,7 @@ class Api(Objects):
 
     def exec(self, *_: object, **__: object) -> ExecResult:
         self.orders += 1
-        return ExecResult(0, json.dumps({"state": "idle"}), "")
+        return ExecResult(0, json.dumps({"state": "idle", "program": self.digest}), "")
 
     def swap(self, **changes: object) -> None:
         """What somebody does who may delete and create Secrets."""
@@ -176,6 +178,8 @@ def test_it_is_started_with_our_program():
     start(api)
     assert api.orders == 1
     assert agent(api).runs()
+    api.digest = "0" * 64
+    assert not agent(api).runs()
 
 
 def test_no_pod_is_made_for_a_foreign_program():
@@ -232,6 +236,14 @@ def test_the_pod_of_an_earlier_build_is_replaced():
     start(api)
     assert api.find(PODS, agent_pod.former_pod_name("cp-1"), NAMESPACE) is None
     assert agent(api).runs()
+
+
+def test_an_object_that_the_kubelet_has_kept_is_noticed():
+    api = Api(binaries.secret("amd64"))
+    api.digest = "0" * 64
+    with pytest.raises(SwappedProgram, match="the kubelet started the pod with another program"):
+        start(api)
+    assert pod(api) is None
 
 
 # Removing it
@@ -309,3 +321,42 @@ def test_preflight_looks_at_what_daemonsets_start_from():
     gone = check(Api(), one)
     assert gone.result == FAILED
     assert "self-hosted-kube-scheduler" in gone.cause
+
+
+# The guardian's program on the node
+
+
+def warned(digest: str, named: str) -> list[str]:
+    """What the first look at a node says, where the guardian's file has that SHA-256."""
+    said: list[str] = []
+    guardian = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "kubectl-selfhost-guardian-cp-1",
+            "annotations": {"kubectl-selfhost/program": named},
+        },
+    }
+    steps = SimpleNamespace(
+        _agent=SimpleNamespace(check=lambda: {"guardian": digest}, target=TARGET),
+        _cluster=Api(guardian),
+        _node="cp-1",
+        _observer=SimpleNamespace(warning=said.append),
+    )
+    assert CommonSteps.check_node(cast(Any, steps)) == {"guardian": digest}
+    return said
+
+
+def test_a_guardian_that_is_what_its_static_pod_names_is_not_warned_of():
+    own = binaries.digest("amd64")
+    assert warned(own, NAME) == []
+    assert warned(own, f"kubectl-selfhost-agent-amd64-{own[:10]}") == []  # an earlier build's
+    assert warned("", NAME) == []  # none is installed
+
+
+@pytest.mark.parametrize("named", [NAME, "kubectl-selfhost-agent-amd64-0123456789", "anything"])
+def test_a_guardian_that_root_has_replaced_is_warned_of(named):
+    (said,) = warned("0" * 64, named)
+    assert "/etc/kubernetes/kubectl-selfhost/agent" in said
+    assert "0" * 64 in said
+    assert "kubectl selfhost sync" in said
