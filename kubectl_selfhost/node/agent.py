@@ -219,21 +219,48 @@ class NodeAgent(Orders):
         Secret for as long as a pod on its node mounts it (watch_based_manager.go, Get), so it can hand
         out an object of the same name that is long deleted; see ``_runs_own_program``.
         """
+        wrong = self._since(pod)
+        if wrong:
+            self._refuse_program(wrong)
+
+    def _since(self, pod: dict) -> str:
+        """Return what became of the Secret since the pod was created; empty if it is the same."""
         try:
             now = program.uid(self.cluster, self.target.arch)
-            wrong = "it is another object now" if now else "it is gone"
         except program.ForeignProgram as error:
-            now, wrong = "", error.wrong
-        if not now or now != _program_uid(pod):
-            self._refuse_program(wrong)
+            return error.wrong
+        if not now:
+            return "it is gone"
+        return "" if now == _program_uid(pod) else "it is another object now"
+
+    def require_same_program(self, started: str) -> None:
+        """Raise SwappedProgram unless the Secret is the one that this agent was started from.
+
+        ``started`` are other pods that have mounted it since.
+        """
+        pod = self._own_pod()
+        wrong = self._since(pod) if pod is not None else ""
+        if wrong:
+            raise program.SwappedProgram(
+                self._secret, started=started, node=self.target.node, wrong=wrong
+            )
 
     def _refuse_program(self, wrong: str) -> NoReturn:
         """Delete the pod at once, and raise SwappedProgram."""
         from kubectl_selfhost.cluster.kinds import PODS
 
         self.cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
-        secret = Reference(SECRET, binaries.secret_name(self.target.arch))
-        raise program.SwappedProgram(secret, self.pod, self.target.node, wrong)
+        raise program.SwappedProgram(
+            self._secret,
+            started=f"the pod {self.pod}",
+            node=self.target.node,
+            wrong=wrong,
+            then="The pod was deleted before it was given an order.",
+        )
+
+    @property
+    def _secret(self) -> Reference:
+        return Reference(SECRET, binaries.secret_name(self.target.arch))
 
 
 _RUN_AGAIN = "Run the same command again: it goes on where this one stopped."

@@ -34,14 +34,19 @@ class ForeignProgram(SelfhostError):
 
 
 class SwappedProgram(SelfhostError):
-    """The object with the program was another one before a pod mounted it than afterwards."""
+    """The object with the program was another one before a pod mounted it than afterwards.
 
-    def __init__(self, found: Reference, pod: str, node: str, wrong: str) -> None:
+    ``started`` is what mounted it, on ``node``; ``then`` says what became of that.
+    """
+
+    def __init__(
+        self, found: Reference, *, started: str, node: str, wrong: str, then: str = ""
+    ) -> None:
         super().__init__(
-            f"The {found} in {NAMESPACE} was replaced while the pod {pod} started: {wrong}. The pod "
-            "was deleted before it was given an order, but it may have run a foreign program.",
+            f"The {found} in {NAMESPACE} was replaced while {started} started: {wrong}. "
+            + " ".join(filter(None, (then, f"A foreign program may have run on node {node}."))),
             f"Somebody who may delete and create {found.kind}s in {NAMESPACE} did it. Find out who "
-            f"(`{programs.look(found)}`, and the API server's audit log) and what ran on node {node}. A "
+            f"(`{programs.look(found)}`, and the API server's audit log) and what ran on the node. A "
             "kubelet keeps an immutable Secret while a pod mounts it: restart the kubelet there "
             "before you run the command again.",
         )

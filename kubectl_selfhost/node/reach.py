@@ -151,11 +151,20 @@ class Reach:
         from kubectl_selfhost.cluster.kinds import PODS, SECRETS
 
         found = self._cluster.find(SECRETS, self.pod, NAMESPACE)
-        if found is not None and found["metadata"]["uid"] == self._program_uid:
+        wanted = _program(self._target, self.pod)
+        if (
+            found is not None
+            and found["metadata"]["uid"] == self._program_uid
+            and all(found.get(key) == wanted[key] for key in ("type", "immutable", "data"))
+        ):
             return
         self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
         raise SwappedProgram(
-            Reference(SECRET, self.pod), self.pod, self._target.node, "it is another object now"
+            Reference(SECRET, self.pod),
+            started=f"the pod {self.pod}",
+            node=self._target.node,
+            wrong="it is another object now",
+            then="The pod was deleted.",
         )
 
     def _said(self) -> ReachReport | None:

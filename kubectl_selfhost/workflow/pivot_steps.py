@@ -133,6 +133,7 @@ class PivotSteps(CommonSteps):
                     timeout=self._timeout,
                     tell=self._tell,
                 )
+            self._agent.require_same_program("the DaemonSets' pods")
 
         return Step(
             name=f"standby/{self._node}",

@@ -176,6 +176,7 @@ class Rollout:
         def do() -> None:
             rolled.do({one.node: one.subject(component) for one in meant})
             for one in meant:
+                one.agent.require_same_program(f"the pods of {component.daemonset}")
                 journal.component(one.node, component.name, rolled_out_at=now())
 
         return Step(
