@@ -134,7 +134,8 @@ def test_on_a_terminal_a_step_leaves_one_line(terminal: Terminal):
 
 
 def test_on_a_terminal_the_reason_is_shown_meanwhile(terminal: Terminal):
-    assert "hand-over/kube-apiserver: Init:0/1  0.0s" in run(terminal, "Init:0/1")
+    # The clock is the machine's, which may be busy.
+    assert re.search(r"hand-over/kube-apiserver: Init:0/1  \d\.\ds", run(terminal, "Init:0/1"))
 
 
 def test_on_a_terminal_time_goes_on_by_itself(terminal: Terminal):
