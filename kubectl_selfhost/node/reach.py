@@ -115,10 +115,12 @@ class Reach:
         self._remove(timeout=0.0, tell=lambda _: None)
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
+        from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS, SECRETS
         from kubectl_selfhost.cluster.waits import wait_until
 
         self._cluster.delete(SECRETS, self.pod, NAMESPACE)
+        # A killed probe of an earlier build left a ConfigMap.
+        self._cluster.delete(CONFIGMAPS, self.pod, NAMESPACE)
         # The kubelet kills what is left of it; nobody waits for what it would still say.
         self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
         if timeout:

@@ -22,7 +22,8 @@ pass over what it doesn't know. Times are RFC 3339 in UTC; what is unknown is nu
 - ``run``: holder and renewedAt of a run that is going on, or null
 - ``lastRun``: id, verb, started, ended, outcome, message, by, plugin, probe; or null
 - ``programs[]``, objects that DaemonSets' pods start the node agent's program from: kind, name,
-  daemonSets (names), ours (it holds a program of ours; false also if it is missing)
+  daemonSets (names), ours (it holds a program of ours; false also if it is missing), current (the
+  program is this build's)
 - ``agentPods[]``: name, node, phase
 - ``troubles[]``: message, command · ``unfinished[]``, ``warnings[]``: sentences
 """
@@ -83,6 +84,7 @@ def document(survey: Survey) -> dict[str, Any]:
                 "name": one.reference.name,
                 "daemonSets": list(one.daemonsets),
                 "ours": not one.wrong and not one.missing,
+                "current": one.current,
             }
             for one in seen.programs
         ],

@@ -34,6 +34,7 @@ def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[st
         *_backups(survey, wide=wide),
         _certificates(survey, style),
         reboot.lines(seen.nodes),
+        _other_programs(seen),
         _history(survey),
         _notes(survey, style),
         _verdict(survey.verdict, style),
@@ -284,6 +285,20 @@ def _certificates(survey: Survey, style: Style) -> list[str]:
 def _left(one: Expiry, now: datetime) -> str:
     seconds = (one.not_after - now).total_seconds()
     return "expired" if seconds <= 0 else duration(seconds)
+
+
+def _other_programs(seen: ControlPlane) -> list[str]:
+    """Which DaemonSets have the node agent's program of another build: nothing is wrong with that."""
+    names = [
+        name
+        for one in seen.programs
+        if not (one.current or one.former or one.wrong or one.missing)
+        for name in one.daemonsets
+    ]
+    if not names:
+        return []
+    text = f"another build's in {', '.join(names)}; the next `{ROLLOUT}` brings this one's"
+    return wrap(clean(text), first="Node agent:   ")
 
 
 def _history(survey: Survey) -> list[str]:

@@ -14,11 +14,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from bed.harness import Bed
+from bed.harness import REPOSITORY, Bed
 from cluster import looks
 from cluster.runs import completes
-
-from kubectl_selfhost.node import binaries
 
 #: May write ConfigMaps in kube-system, or Secrets: nothing else.
 MALLORY = "system:serviceaccount:kube-system:mallory"
@@ -76,8 +74,12 @@ def bed(cluster: Bed) -> Bed:
 
 def names() -> list[str]:
     """The name that this build gives the object with the program, and an earlier one's."""
-    own = binaries.secret_name("amd64")
-    return [own, own[: -(64 - 10)]]
+    name = f"kubectl-selfhost-agent-amd64-{hashlib.sha256(shipped()).hexdigest()}"
+    return [name, name[: -(64 - 10)]]
+
+
+def shipped() -> bytes:
+    return (REPOSITORY / "kubectl_selfhost" / "node" / "binaries" / "agent-amd64").read_bytes()
 
 
 def disguised(kind: str, name: str, program: bytes) -> dict:
@@ -205,8 +207,7 @@ def test_status_tells(bed):
 
 def test_a_daemonset_of_an_earlier_build_is_moved_by_a_rollout(bed):
     former = names()[1]
-    content = base64.b64decode(binaries.secret("amd64")["data"]["agent-amd64"])
-    assert hashlib.sha256(content).hexdigest().startswith(former[-10:])
+    content = shipped()
     bed.kubectl("-n", "kube-system", "delete", "configmap", former)
     bed.kubectl("create", "-f", "-", stdin=json.dumps(disguised("ConfigMap", former, content)))
     point_at_config_map(bed, former)

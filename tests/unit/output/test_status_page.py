@@ -224,6 +224,22 @@ def test_a_configmap_of_an_earlier_build_is_warned_of():
     ) in text
 
 
+def test_another_build_s_program_is_told_and_is_no_warning():
+    secret = Reference("Secret", "kubectl-selfhost-agent-amd64-0123")
+
+    def lines(**facts: bool) -> str:
+        carrier = Carrier(secret, ("self-hosted-kube-scheduler",), **facts)
+        text = page(survey({**api.self_hosted_plane(), "programs": [carrier]}))
+        return " ".join(" ".join(text).split())
+
+    assert (
+        "Node agent: another build's in self-hosted-kube-scheduler; the next `kubectl selfhost "
+        "rollout` brings this one's"
+    ) in lines()
+    assert "Warning" not in lines()
+    assert "Node agent:" not in lines(current=True)
+
+
 def test_a_guardian_of_another_build_is_told():
     plane = api.self_hosted_plane()
     own = "kubectl-selfhost-agent-amd64-0123"
