@@ -17,6 +17,7 @@ static const char *const words[] = {
     [STEERED] = "steered",
     [RETURNED] = "returned",
     [ENDED] = "ended",
+    [SHARING] = "sharing",
 };
 enum { WORDS = sizeof words / sizeof words[0] };
 

@@ -15,6 +15,7 @@ enum wanted {
     STEERED,  /* the new instance has all connections, the steward has left the group */
     RETURNED, /* the old instance has all connections, the steward stays in the group */
     ENDED,    /* the steward has left the group */
+    SHARING,  /* the old instance's socket is being made one that is shared: nobody joins yet */
 };
 
 struct order {

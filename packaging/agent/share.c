@@ -31,7 +31,7 @@ static void begin(struct json *json, const struct options *options) {
 /* ---- share ---- */
 
 static int fill(struct order *order, const struct options *o, const struct examined *examined) {
-    *order = (struct order){.wanted = WATCHING,
+    *order = (struct order){.wanted = SHARING,
                             .seamless = strcmp(o->way, way_word(SEAMLESS)) == 0,
                             .shared_before = examined->shares,
                             .ipv6 = examined->old.ipv6,
@@ -86,9 +86,24 @@ static int undo(const struct options *o, struct order *order) {
     return fail(FAIL_SHARE, "%s", why);
 }
 
+/* Has the steward join, if there is to be one. */
+static int join(const struct options *o, struct order *order) {
+    struct progress progress;
+    if (!order->seamless) {
+        order->wanted = WATCHING;
+        return order_write(o->dir, order);
+    }
+    if (sharing_order(o->dir, order, WATCHING, &progress) != 0) {
+        return -1;
+    }
+    return progress.steward ? 0 : fail(FAIL_SHARE, "%s", progress.reason);
+}
+
+/* The file comes first: whatever comes after it can be undone. But the agent sees the file at once, and a
+ * socket that joins before the old one has SO_REUSEPORT is refused ("Address in use": see
+ * tests/unit/agent/test_port_rules.py). So the steward is called by a second order. */
 static int share_anew(const struct options *o, struct order *order) {
     struct examined examined;
-    struct progress progress = {.number = 0};
     enum way wanted = strcmp(o->way, way_word(SEAMLESS)) == 0 ? SEAMLESS : SHARED;
     bool shared_before = order->number != 0 && !order->shared_before; /* by us */
     examine(o, &examined);
@@ -98,23 +113,10 @@ static int share_anew(const struct options *o, struct order *order) {
     if (shared_before && order->old == examined.old.inode) {
         examined.shares = false;
     }
-    /* First the file: whatever comes after it can be undone. */
     if (fill(order, o, &examined) != 0 || order_write(o->dir, order) != 0) {
         return -1;
     }
-    if (sharing_set(o->proc, order, 1) != 0) {
-        return undo(o, order);
-    }
-    if (wanted == SEAMLESS) {
-        if (sharing_wait(o->dir, order, &progress) != 0) {
-            return undo(o, order);
-        }
-        if (!progress.steward) {
-            fail(FAIL_SHARE, "%s", progress.reason);
-            return undo(o, order);
-        }
-    }
-    return 0;
+    return sharing_set(o->proc, order, 1) == 0 && join(o, order) == 0 ? 0 : undo(o, order);
 }
 
 int share(const struct options *options) {

@@ -148,6 +148,8 @@ static void follow(struct steward *s) {
     case ENDED:
         end(s);
         break;
+    case SHARING:
+        break;
     }
 }
 

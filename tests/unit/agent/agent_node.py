@@ -141,6 +141,10 @@ class Node:
         self._running.append(process)
         return process
 
+    def newest(self) -> subprocess.Popen[str]:
+        """The process that was started last."""
+        return self._running[-1]
+
     def run(self, *words: object) -> dict:
         """The command's answer; whatever a sanitizer says fails the test."""
         process = self.popen(*words)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import json
 import platform
+import signal
 import subprocess
+import threading
+import time
 
 import pytest
 from agent_node import COMPONENT, STATIC_UID, eventually
@@ -119,6 +122,36 @@ def test_an_order_given_twice_is_one(port: SharedPort) -> None:
         assert port.steer()["already"]
         assert port.share()["already"]
         assert who("10.9.9.1") == {"new"}
+
+
+def test_nobody_joins_before_the_old_socket_is_shared(port: SharedPort) -> None:
+    """The agent sees the order at once, and the command may be slow: a busy machine, a full disk.
+
+    A steward that joins too early is refused ("Address in use", see test_port_rules).
+    """
+    order = port.node.dir / "steward"
+    old = port.old()
+    with port.serving():
+        for _ in range(50):
+            answer: dict = {}
+            sharing = threading.Thread(target=lambda: answer.update(port.share()))  # noqa: B023
+            sharing.start()
+            while not order.exists():
+                pass
+            command = port.node.newest()
+            command.send_signal(signal.SIGSTOP)
+            caught = "wanted=sharing\n" in order.read_text() and not port.is_shared(old)
+            time.sleep(0.4 * caught)  # the agent looks ten times a second
+            command.send_signal(signal.SIGCONT)
+            sharing.join()
+            assert "error" not in answer
+            if caught:
+                break
+            port.unshare()
+        else:
+            pytest.fail("the command was never stopped in time")
+        assert port.steward() == "watching"
+    assert "no steward" not in port.node.log
 
 
 def test_one_port_at_a_time(port: SharedPort) -> None:
