@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.cluster.access import Access
+from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 
@@ -42,6 +44,16 @@ def for_pivot() -> list[Access]:
         for namespace, rules in scopes
         for group, resource, verbs in rules
         for verb in verbs
+    ]
+
+
+def for_leases(components: Iterable[Component]) -> list[Access]:
+    """What a hand-over does with the leases of ``components`` that are in other namespaces."""
+    elsewhere = {c.lease_namespace for c in components if c.lease} - {NAMESPACE}
+    return [
+        _access(verb, "coordination.k8s.io", "leases", namespace)
+        for namespace in sorted(elsewhere)
+        for verb in ("get", "list", "update")
     ]
 
 

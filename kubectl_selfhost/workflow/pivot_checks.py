@@ -95,7 +95,9 @@ class Preflight:
     def permissions(self) -> Finding:
         from kubectl_selfhost.cluster.access import denied
 
-        needed = access.for_pivot()
+        names, parts = self.situation.node_names, self._options.components
+        own = [self.situation.own(component, node) for node in names for component in parts]
+        needed = [*access.for_pivot(), *access.for_leases(own)]
         refused = denied(self._cluster, needed)
         if not refused:
             return ok("Permissions", f"you may do all of the {len(needed)} things needed")

@@ -147,6 +147,22 @@ def test_a_lease_of_another_name_is_told(world):
     assert "kube-system/my-kcm" in found["LeaderElection"].finding
 
 
+def test_a_lease_in_another_namespace_needs_rights_there(world, monkeypatch):
+    from kubectl_selfhost.cluster import access
+    from kubectl_selfhost.cluster.access import Access, Denied
+
+    def denied(_: Any, wanted: list[Access]) -> list[Denied]:
+        return [Denied(one, "") for one in wanted if one.namespace == "own"]
+
+    monkeypatch.setattr(access, "denied", denied)
+    assert failed(look(world)) == []
+    edit(world, CONTROLLER_MANAGER.name, flag("--leader-elect-resource-namespace=own"))
+    found = look(world)
+    assert failed(found) == ["Permissions"]
+    for verb in ("get", "list", "update"):
+        assert f"{verb} leases.coordination.k8s.io in own" in found["Permissions"].finding
+
+
 BY_FILE = flag("--config=/etc/kubernetes/scheduler.yaml")
 
 
