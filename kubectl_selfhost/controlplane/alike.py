@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
+from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES, WAIT_CONTAINER
 from kubectl_selfhost.controlplane.defaults import actions, containers, with_defaults
 from kubectl_selfhost.controlplane.difference import Difference, compare
 from kubectl_selfhost.controlplane.program import AGENT_VOLUME
@@ -16,8 +16,8 @@ def differences(wanted: dict, own: dict) -> list[Difference]:
 
     What is each node's own has become a field reference or loopback in both by now. Left out is what
     is ours and no node's: the address of ours at which an apiserver is probed (a roll-out toggles it),
-    and the object with the agent's program (another build's may be in use); and the pull policies, which
-    AlwaysPullImages changes in a mirror pod.
+    the object with the agent's program, and what the container that waits requests (another build's
+    may be in use); and the pull policies, which AlwaysPullImages changes in a mirror pod.
     """
     return compare(*({"spec": _comparable(one)} for one in (wanted, own)))
 
@@ -28,6 +28,8 @@ def _comparable(daemonset: dict) -> dict:
     spec["volumes"] = [one for one in spec.get("volumes", []) if one["name"] != AGENT_VOLUME]
     for container in containers(spec):
         container.pop("imagePullPolicy", None)
+        if container["name"] == WAIT_CONTAINER:
+            container.pop("resources", None)
         for _, handler in actions(container):
             target = handler.get("httpGet", {})
             if target.get("host") in PROBE_ADDRESSES:

@@ -7,6 +7,7 @@ volumes, ports and flags doesn't count, ``--v 2`` is ``--v=2``, ``0.5`` CPU is `
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -33,6 +34,10 @@ _KEYS: dict[str, Callable[[dict], str]] = {
 }
 #: … and those of them where it does: in what follows one may refer to what comes before.
 _ORDERED = frozenset(("containers", "initContainers", "env"))
+
+
+#: Where an amount stands, which the API server writes in its own way (1.5Gi as 1536Mi).
+_AMOUNT = re.compile(r"\.(?:requests|limits|overhead)\.|\.(?:sizeLimit|divisor)$")
 
 
 @dataclass(frozen=True)
@@ -128,8 +133,7 @@ def _by_flag(words: list[str]) -> dict[str, str]:
 def _same(path: str, a: object, b: object) -> bool:
     if a == b:
         return type(a) is type(b) or not (isinstance(a, bool) or isinstance(b, bool))
-    is_amount = ".requests." in path or ".limits." in path or ".overhead." in path
-    if is_amount and a is not None and b is not None:
+    if _AMOUNT.search(path) and a is not None and b is not None:
         try:
             return quantity(str(a)) == quantity(str(b))
         except ValueError:

@@ -17,9 +17,12 @@ _OF_A_CONTAINER = r"spec\.(?:initContainers|containers)\[(?P<name>[^\]]*)\]"
 _POLICY = re.compile(rf"{_OF_A_CONTAINER}\.imagePullPolicy")
 _AMOUNT = re.compile(rf"{_OF_A_CONTAINER}\.resources\b.*")
 _IMAGE = re.compile(rf"{_OF_A_CONTAINER}\.image")
-#: What admission adds, and a static pod doesn't heed.
+#: What admission adds, and a static pod doesn't heed: the kubelet reads neither from the API.
 _ADDED = re.compile(
-    r"metadata\.(?:labels|annotations)(?:\..*)?|spec\.nodeSelector(?:\..*)?|spec\.tolerations(?:\[.*)?"
+    r"metadata\.(?:labels|annotations)(?:\..*)?"
+    r"|spec\.(?:nodeSelector|overhead)(?:\..*)?"
+    r"|spec\.tolerations(?:\[.*)?"
+    r"|spec\.(?:priority|priorityClassName)"
 )
 
 
@@ -47,10 +50,14 @@ def image_on_node(pod: dict, container: dict) -> str:
 def _is_admissions(one: Difference, mirror: dict) -> bool:
     if _ADDED.fullmatch(one.path):
         return one.a is None
+    if one.path == "spec.preemptionPolicy":  # of the class, where no file says one
+        return True
     image = _IMAGE.fullmatch(one.path)
     if image is not None:
-        # What the mirror says runs: then it is the file that nobody has started yet.
-        return _short(one.b or "") != _short(_running(mirror, image["name"]))
+        # Webhooks change the registry, or add a digest. Where what the mirror says is what runs, it is
+        # the file that nobody has started yet.
+        runs = _short(one.b or "") == _short(_running(mirror, image["name"]))
+        return not runs and _name_and_tag(one.a or "") == _name_and_tag(one.b or "")
     return bool(_POLICY.fullmatch(one.path) or _AMOUNT.fullmatch(one.path))
 
 
@@ -65,6 +72,10 @@ def _running(pod: dict, name: str) -> str:
 def _short(image: str) -> str:
     """An image's name without what the runtime adds to a short one."""
     return image.removeprefix("docker.io/").removeprefix("library/")
+
+
+def _name_and_tag(image: str) -> str:
+    return image.partition("@")[0].rpartition("/")[2]
 
 
 def _repository(image: str) -> str:

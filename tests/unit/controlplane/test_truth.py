@@ -74,6 +74,19 @@ def test_an_image_that_runs_and_is_not_the_files_is_a_file_that_nobody_took(file
     assert truth.admissions(file, mirror) == []
 
 
+def test_another_tag_is_never_a_webhooks(file) -> None:
+    """The runtime may say another of the image's names than the mirror does."""
+    mirror = mirrored(file, running="registry.k8s.io/kube-scheduler-amd64:v1.37.2")
+    main(file)["image"] = "registry.k8s.io/kube-scheduler:v9.9.9"
+    assert paths(truth.unexplained(file, mirror)) == ["image"]
+
+
+def test_a_digest_that_a_webhook_adds_is_admissions(file) -> None:
+    mirror = mirrored(file)
+    main(mirror)["image"] += "@sha256:0123"
+    assert truth.unexplained(file, mirror) == []
+
+
 def test_the_names_that_a_runtime_writes_out_are_the_same(file) -> None:
     main(file)["image"] = "example/kube-scheduler:v1"
     mirror = mirrored(file, running="docker.io/example/kube-scheduler:v1")
@@ -89,6 +102,7 @@ def test_amounts_and_what_a_static_pod_does_not_heed_are_admissions(file) -> Non
     mirror["metadata"]["labels"]["injected"] = "yes"
     mirror["metadata"]["annotations"]["injector/status"] = "done"
     mirror["spec"]["nodeSelector"] = {"zone": "a"}
+    mirror["spec"]["preemptionPolicy"] = "Never"
     assert truth.unexplained(file, mirror) == []
     assert len(truth.admissions(file, mirror)) >= 4
 
@@ -107,6 +121,22 @@ def test_anything_else_is_a_file_that_nobody_took(file, edit) -> None:
     mirror = mirrored(file)
     edit(mirror)
     assert truth.unexplained(file, mirror)
+
+
+def test_the_priority_that_a_class_gives_is_admissions(file) -> None:
+    """A class with globalDefault, or one of people's own."""
+    del file["spec"]["priorityClassName"], file["spec"]["priority"]
+    mirror = mirrored(file)
+    mirror["spec"] |= {"priorityClassName": "default", "priority": 1000}
+    assert truth.unexplained(file, mirror) == []
+    assert "priority" not in staticpod.from_mirror_pod(file)["spec"]
+
+
+def test_an_amount_that_the_api_writes_in_its_own_way_is_the_same(file) -> None:
+    file["spec"]["volumes"].append({"name": "tmp", "emptyDir": {"sizeLimit": "1.5Gi"}})
+    mirror = mirrored(file)
+    mirror["spec"]["volumes"][-1]["emptyDir"]["sizeLimit"] = "1536Mi"
+    assert difference.meaning(file, mirror) == []
 
 
 def test_a_side_car_that_was_put_into_the_mirror_alone_is_not_explained(file) -> None:
