@@ -211,10 +211,14 @@ class Cluster(Calls):
         container: str,
         command: Sequence[str],
         *,
+        stdin: bytes = b"",
         namespace: str = NAMESPACE,
         timeout: float = 10.0,
     ) -> ExecResult:
-        """Runs ``command`` in a container, to its end. Raises Unreachable if that is not seen.
+        """Run ``command`` in a container, to its end. Raises Unreachable if that is not seen.
+
+        Its words are in the request's URL, and so in audit logs; ``stdin`` is not. The command must
+        know by itself where ``stdin`` ends: not every server can close it.
 
         Never tried a second time once it may have started: only the caller knows whether a command
         may run twice.
@@ -230,6 +234,7 @@ class Cluster(Calls):
                 pod=pod,
                 container=container,
                 command=command,
+                stdin=stdin,
                 namespace=namespace,
                 action=asked,
                 timeout=timeout,

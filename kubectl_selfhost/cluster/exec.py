@@ -1,7 +1,10 @@
 """Runs a command in a container, over a websocket, and learns its exit code.
 
-The protocol is Kubernetes' own: messages whose first byte is a channel (1 stdout, 2 stderr, 3 a
-Status with the exit code), sub-protocol v5.channel.k8s.io or v4 (all servers since 1.20 speak v4).
+The protocol is Kubernetes' own: messages whose first byte is a channel (0 stdin, 1 stdout, 2 stderr,
+3 a Status with the exit code), sub-protocol v5.channel.k8s.io or v4 (all servers since 1.20 speak v4).
+v4 can't close stdin, so a command must know by itself where its input ends.
+
+What a command is told goes over stdin: its words are in the URL, which audit logs keep and proxies cut.
 The websocket is the websocket-client package's. The kubernetes package's own client on top of it
 would not do: it sends no Impersonate headers, waits on the socket for what TLS has already read
 from it, and fails with a TypeError where there was no exit code (kubernetes-client/python#2156).
@@ -13,9 +16,11 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+from kubectl_selfhost.cluster.dial import dial
 from kubectl_selfhost.cluster.errors import ApiError, Unreachable, from_response, harmless
 from kubectl_selfhost.cluster.failures import as_unreachable
 from kubectl_selfhost.cluster.kinds import PODS
@@ -24,7 +29,9 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.transport import Transport
 
 _PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
-_STDOUT, _STDERR, _STATUS = 1, 2, 3
+_STDIN, _STDOUT, _STDERR, _STATUS = 0, 1, 2, 3
+#: Bytes of stdin in one message, as client-go sends them.
+_PIECE = 32 * 1024
 #: No answer of ours is near this; a command that writes without end must not fill our memory.
 _LARGEST_OUTPUT = 64 * 1024 * 1024
 
@@ -44,11 +51,12 @@ def run_in_container(
     pod: str,
     container: str,
     command: Sequence[str],
+    stdin: bytes,
     namespace: str,
     action: str,
     timeout: float,
 ) -> ExecResult:
-    """The result of ``command``, awaited for ``timeout`` seconds from the first byte sent.
+    """Run ``command`` with ``stdin``, and wait for its end until ``timeout`` seconds are over.
 
     Raises NotFound, Forbidden and so on when it isn't started; Unreachable with ``may_have_run``
     set when it was (or may have been) and its end was not seen; ApiError when the container has no
@@ -56,18 +64,21 @@ def run_in_container(
     """
     deadline = time.monotonic() + timeout
     query = [("container", container), ("stdout", "1"), ("stderr", "1")]
+    query += [("stdin", "1")] if stdin else []
     query += [("command", word) for word in command]
     path = f"{PODS.path(pod, namespace)}/exec"
     socket = _open(transport, path, urlencode(query), action, deadline)
     try:
+        _feed(socket, stdin, deadline)
         output = _collect(socket, deadline)
         if not output[_STATUS]:
             raise ConnectionResetError
-    except (OSError, ValueError, _websocket_error()) as error:
+    except (OSError, ValueError, *_library_errors()) as error:
         lost = _lost(error, transport, f"{harmless(command[0])} in {namespace}/{pod}")
         raise lost from error
     finally:
-        socket.shutdown()
+        if socket.sock is not None:  # not its shutdown(): that leaves TLS inside TLS open
+            socket.sock.close()
     stdout, stderr = (output[channel].decode("utf-8", "replace") for channel in (_STDOUT, _STDERR))
     return ExecResult(_exit_code(json.loads(output[_STATUS]), command), stdout, stderr)
 
@@ -82,7 +93,7 @@ def _open(transport: Transport, path: str, query: str, action: str, deadline: fl
             status = 101
         except WebSocketBadStatusException as error:
             status, body = error.status_code, error.resp_body or b""
-        except (OSError, ValueError, _websocket_error()) as error:
+        except (OSError, ValueError, HTTPException, *_library_errors()) as error:
             raise as_unreachable(
                 error, server=transport.server, proxy=transport.login.configuration.proxy
             ) from error
@@ -98,40 +109,36 @@ def _open(transport: Transport, path: str, query: str, action: str, deadline: fl
 def _connect(transport: Transport, path: str, timeout: float) -> Any:
     from websocket import WebSocket
 
-    login = transport.login
-    configuration = login.configuration
-    options: dict[str, Any] = {"context": login.context}
-    if configuration.tls_server_name:
-        options["server_hostname"] = configuration.tls_server_name
-    socket: Any = WebSocket(sslopt=options, skip_utf8_validation=True)
-    socket.connect(
-        transport.server.replace("http", "ws", 1) + path,
-        header=[f"{name}: {value}" for name, value in transport.headers()],
-        subprotocols=_PROTOCOLS,
-        suppress_origin=True,
-        timeout=max(0.01, timeout),
-        redirect_limit=0,
-        **_proxy_options(configuration),
-    )
+    timeout = max(0.01, timeout)
+    stream = dial(transport.server, transport.login, timeout=timeout)
+    socket: Any = WebSocket(skip_utf8_validation=True)
+    try:
+        socket.connect(
+            transport.server.replace("http", "ws", 1) + path,
+            header=[f"{name}: {value}" for name, value in transport.headers()],
+            subprotocols=_PROTOCOLS,
+            suppress_origin=True,
+            timeout=timeout,
+            redirect_limit=0,
+            socket=stream,
+        )
+    except BaseException:
+        stream.close()
+        raise
     return socket
 
 
-def _proxy_options(configuration: Any) -> dict[str, Any]:
-    if not configuration.proxy:
-        return {"http_no_proxy": ["*"]}  # or it would look at the environment by itself
-    from base64 import b64decode
+def _feed(socket: Any, stdin: bytes, deadline: float) -> None:
+    """Send ``stdin``. A server that takes no more of it may have said why: that is in its answer."""
+    from websocket import ABNF, WebSocketConnectionClosedException
 
-    parts = urlsplit(configuration.proxy)
-    options: dict[str, Any] = {
-        "http_proxy_host": parts.hostname,
-        "http_proxy_port": parts.port or 80,
-        "proxy_type": "http",
-    }
-    secret = (configuration.proxy_headers or {}).get("proxy-authorization", "")
-    if secret:
-        user, _, password = b64decode(secret.removeprefix("Basic ")).decode().partition(":")
-        options["http_proxy_auth"] = (user, password)
-    return options
+    for start in range(0, len(stdin), _PIECE):
+        socket.settimeout(max(0.01, deadline - time.monotonic()))
+        message = bytes([_STDIN]) + stdin[start : start + _PIECE]
+        try:
+            socket.send(message, ABNF.OPCODE_BINARY)
+        except (ConnectionError, WebSocketConnectionClosedException):
+            return
 
 
 def _collect(socket: Any, deadline: float) -> dict[int, bytes]:
@@ -178,7 +185,8 @@ def _exit_code(status: dict[str, Any], command: Sequence[str]) -> int:
     )
 
 
-def _websocket_error() -> type[Exception]:
+def _library_errors() -> tuple[type[Exception], type[Exception]]:
+    from urllib3.exceptions import HTTPError
     from websocket import WebSocketException
 
-    return WebSocketException
+    return HTTPError, WebSocketException

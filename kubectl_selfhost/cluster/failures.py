@@ -23,6 +23,8 @@ def as_unreachable(error: BaseException, *, server: str, proxy: str | None = Non
     causes = _causes(error)
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
+            if _is_of_proxy(causes):
+                return _untrusted_proxy(cause, proxy)
             return _untrusted(cause, server)
     kind, said = _kind_of(causes)
     where = f" through the proxy {proxy}" if proxy else ""
@@ -44,10 +46,14 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _kind_of(causes: list[BaseException]) -> tuple[str, str]:
+def _is_of_proxy(causes: list[BaseException]) -> bool:
     from urllib3.exceptions import ProxyError
 
-    if any(isinstance(cause, ProxyError) for cause in causes):
+    return any(isinstance(cause, ProxyError) for cause in causes)
+
+
+def _kind_of(causes: list[BaseException]) -> tuple[str, str]:
+    if _is_of_proxy(causes):
         return "proxy", harmless(f"the proxy does not let us through ({causes[-1]})")
     for cause in causes:
         known = _known(cause)
@@ -80,6 +86,17 @@ def _known(error: BaseException) -> tuple[str, str] | None:
     if isinstance(error, http.client.HTTPException):
         return "closed", f"no HTTP answer ({type(error).__name__})"
     return None
+
+
+def _untrusted_proxy(error: ssl.SSLCertVerificationError, proxy: str | None) -> Untrusted:
+    said = f"its certificate does not hold ({error.verify_message.rstrip('.')})"
+    return Untrusted(
+        f"The proxy {proxy} can't be trusted: {said}.",
+        "Its certificate must be for that name, and from an authority of this machine or the "
+        "kubeconfig's certificate-authority.",
+        reason="tls",
+        detail=said,
+    )
 
 
 def _untrusted(error: ssl.SSLCertVerificationError, server: str) -> Untrusted:

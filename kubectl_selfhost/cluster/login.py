@@ -32,12 +32,13 @@ _EARLY = 10.0
 class Login:
     """Credentials and trust for one API server. Safe to use from several threads.
 
-    ``configuration``, ``context`` (None for plain http) and ``certificate`` (our own, PEM; empty
-    without one) are replaced as a whole by ``renew``.
+    ``configuration``, ``context`` (None for plain http), ``proxy_context`` (None without an https://
+    proxy) and ``certificate`` (our own, PEM; empty without one) are replaced as a whole by ``renew``.
     """
 
     configuration: Configuration
     context: ssl.SSLContext | None
+    proxy_context: ssl.SSLContext | None
     certificate: bytes
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class Login:
             self._fill(configuration, directory)
             secure = configuration.host.startswith("https://")
             self.context = tls_context(configuration) if secure else None
+            self.proxy_context = proxy_context(configuration)
             self.certificate = _content(configuration.cert_file) if secure else b""
         finally:
             shutil.rmtree(directory, ignore_errors=True)
@@ -272,6 +274,21 @@ def tls_context(configuration: Configuration) -> ssl.SSLContext:
     return context
 
 
+def proxy_context(configuration: Configuration) -> ssl.SSLContext | None:
+    """Return the TLS settings for an https:// proxy, or None for any other proxy.
+
+    Go, and so kubectl, has one TLS configuration for the proxy and for the server behind it (net/http,
+    Transport.dialConn): the kubeconfig's authority, client certificate and insecure-skip-tls-verify
+    hold for the proxy as well. The authorities of this machine are added: a company's proxy has a
+    certificate from them.
+    """
+    if not str(configuration.proxy or "").startswith("https://"):
+        return None
+    context = tls_context(configuration)
+    context.load_default_certs()
+    return context
+
+
 def _proxy_for(server: str, given: str | None) -> tuple[str | None, dict[str, str] | None]:
     """The proxy for ``server`` and the headers for it: ``given`` (proxy-url), or the environment's.
 
@@ -293,6 +310,12 @@ def _proxy_for(server: str, given: str | None) -> tuple[str | None, dict[str, st
         raise BadConfig(
             f"A proxy of the kind {parts.scheme}:// can't be used.",
             "An http:// or https:// proxy can; or forward a port and use it as the server's.",
+        )
+    if parts.scheme == "https" and not server.startswith("https://"):
+        raise BadConfig(
+            f"The https:// proxy {parts.hostname} can't be used for the API server {server}, which "
+            "is not at https:// itself.",
+            "Use the server's https:// address, or an http:// proxy.",
         )
     headers = None
     if parts.username:

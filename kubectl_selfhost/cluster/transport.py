@@ -1,9 +1,9 @@
-"""One request, one answer, through the kubernetes package's rest client and its urllib3 pool.
+"""One request, one answer, through a pool of urllib3's connections.
 
 Plain paths, not the package's API classes or its dynamic client: the former mean 0.3 s of imports,
 the latter discovery, which costs round trips at each start, is cached in files that others may
-write, and fails just when a control plane changes hands. What the pool is told here that the
-package doesn't: several Impersonate headers, a time limit for each whole answer, no retries.
+write, and fails just when a control plane changes hands. Nor its rest client: it knows no TLS settings
+for a proxy, nor several Impersonate headers, nor a time limit for each whole answer.
 
 Safe to use from several threads.
 """
@@ -206,19 +206,25 @@ def _make_pool(login: Login) -> PoolManager:
     import logging
 
     import urllib3
-    from kubernetes.client.rest import RESTClientObject
 
     configuration = login.configuration
-    pool: Any = RESTClientObject(configuration, maxsize=_KEPT).pool_manager
-    for key in ("ca_certs", "cert_file", "key_file"):
-        pool.connection_pool_kw.pop(key, None)  # they are in the context; the files may be gone
-    if login.context is not None:
-        pool.connection_pool_kw["ssl_context"] = login.context
+    options: dict[str, Any] = {
+        "maxsize": _KEPT,
+        "ssl_context": login.context,
+        "server_hostname": configuration.tls_server_name or None,
+    }
     if not configuration.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     # It warns, on our stderr, of a connection more than it can keep.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    return pool
+    if not configuration.proxy:
+        return urllib3.PoolManager(**options)
+    return urllib3.ProxyManager(
+        configuration.proxy,
+        proxy_headers=configuration.proxy_headers,
+        proxy_ssl_context=login.proxy_context,
+        **options,
+    )
 
 
 def _send(

@@ -6,11 +6,12 @@ import json
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from bad_server import Request, Server, TokenLogin, status
+from bad_server import Request, Server, TokenLogin, reset, status
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import ApiError, Forbidden, NotFound, Unreachable
@@ -42,32 +43,77 @@ def status_frame(said: dict[str, Any]) -> bytes:
 CLOSE = frame((1000).to_bytes(2, "big"), opcode=8)
 
 
+def accept(sock: ssl.SSLSocket, request: Request, protocol: str, first: bytes = b"") -> None:
+    """Upgrade to a websocket; ``first`` goes out together with that."""
+    guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    key = (request.header("Sec-WebSocket-Key") + guid).encode()
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Protocol: {protocol}",
+        "Sec-WebSocket-Accept: " + base64.b64encode(hashlib.sha1(key).digest()).decode(),
+    ]
+    sock.sendall("\r\n".join([*lines, "", ""]).encode() + first)
+
+
+def end(sock: ssl.SSLSocket) -> None:
+    """Close as a real server does: closing with something unread would tear what was sent."""
+    sock.settimeout(2.0)
+    sock.shutdown(socket.SHUT_WR)
+    while sock.recv(4096):
+        pass
+
+
 def answers(server: Server, *frames: bytes, pause: float = 0.0) -> None:
     """Makes the server accept a websocket and send ``frames``, as they are, then close."""
 
     def upgrade(sock: ssl.SSLSocket, request: Request) -> bool:
         if "upgrade" not in request.headers:
             return False
-        guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-        key = (request.header("Sec-WebSocket-Key") + guid).encode()
-        lines = [
-            "HTTP/1.1 101 Switching Protocols",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            "Sec-WebSocket-Protocol: v5.channel.k8s.io",
-            "Sec-WebSocket-Accept: " + base64.b64encode(hashlib.sha1(key).digest()).decode(),
-        ]
-        sock.sendall("\r\n".join([*lines, "", ""]).encode() + b"".join(frames[:1]))
+        accept(sock, request, "v5.channel.k8s.io", b"".join(frames[:1]))
         time.sleep(pause)
         sock.sendall(b"".join(frames[1:]))
-        # As a real server does: closing with something unread would tear what was sent.
-        sock.settimeout(2.0)
-        sock.shutdown(socket.SHUT_WR)
-        while sock.recv(4096):
-            pass
+        end(sock)
         return True
 
     server.raw = upgrade
+
+
+def messages(sock: ssl.SSLSocket) -> Iterator[bytes]:
+    """The messages that the client sends, unmasked."""
+
+    def read(count: int) -> bytes:
+        data = b""
+        while len(data) < count and (part := sock.recv(count - len(data))):
+            data += part
+        return data
+
+    while len(head := read(2)) == 2:
+        size = head[1] & 0x7F
+        if size == 126:
+            size = int.from_bytes(read(2), "big")
+        mask = read(4)
+        yield bytes(byte ^ mask[i % 4] for i, byte in enumerate(read(size)))
+
+
+def takes_a_line(server: Server, protocol: str) -> list[bytes]:
+    """Makes the server read stdin up to a newline and answer with it; the messages that came."""
+    came: list[bytes] = []
+
+    def upgrade(sock: ssl.SSLSocket, request: Request) -> bool:
+        accept(sock, request, protocol)
+        for message in messages(sock):
+            came.append(message)
+            if message.endswith(b"\n"):
+                break
+        line = b"".join(message[1:] for message in came)
+        sock.sendall(frame(b"\x01" + line) + status_frame(SUCCESS) + CLOSE)
+        end(sock)
+        return True
+
+    server.raw = upgrade
+    return came
 
 
 def test_output_and_exit_code_come_back(server: Server, cluster: Cluster) -> None:
@@ -187,3 +233,87 @@ def test_the_log_does_not_hold_the_command(server: Server, login: TokenLogin) ->
     Cluster(Transport(login, log=lines.append)).exec("p", "c", ["tell", "s3cret"])
     assert len(lines) == 1
     assert "s3cret" not in lines[0]
+
+
+@pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", "v5.channel.k8s.io"])
+def test_stdin_goes_over_its_channel_and_nowhere_else(
+    server: Server, cluster: Cluster, protocol: str
+) -> None:
+    came = takes_a_line(server, protocol)
+    assert cluster.exec("p", "c", ["agent", "order"], stdin=b"hidd3n\n").stdout == "hidd3n\n"
+    assert came == [b"\x00hidd3n\n"]
+    query = parse_qs(urlsplit(server.requests[0].path).query)
+    assert query == {
+        "container": ["c"],
+        "stdin": ["1"],
+        "stdout": ["1"],
+        "stderr": ["1"],
+        "command": ["agent", "order"],
+    }
+    assert "hidd3n" not in str(server.requests[0].headers)
+
+
+def test_without_stdin_none_is_asked_for(server: Server, cluster: Cluster) -> None:
+    answers(server, status_frame(SUCCESS), CLOSE)
+    cluster.exec("p", "c", ["x"])
+    assert "stdin" not in parse_qs(urlsplit(server.requests[0].path).query)
+
+
+def test_long_stdin_comes_whole_in_pieces(server: Server, cluster: Cluster) -> None:
+    came = takes_a_line(server, "v4.channel.k8s.io")
+    line = b"0123456789abcde" * 20_000 + b"\n"
+    assert cluster.exec("p", "c", ["x"], stdin=line).stdout.encode() == line
+    assert {message[0] for message in came} == {0}
+    assert max(map(len, came)) == 32 * 1024 + 1
+
+
+def test_a_server_that_takes_no_input_but_says_why_is_heard(
+    server: Server, cluster: Cluster
+) -> None:
+    said = {"status": "Failure", "message": "no such container", "code": 500}
+    answers(server, status_frame(said), CLOSE)
+    with pytest.raises(ApiError, match="no such container"):
+        cluster.exec("p", "c", ["x"], stdin=b"x" * 1_000_000 + b"\n")
+
+
+def test_a_server_that_does_not_take_the_input_is_unreachable(
+    server: Server, cluster: Cluster
+) -> None:
+    def upgrade(sock: ssl.SSLSocket, request: Request) -> bool:
+        accept(sock, request, "v5.channel.k8s.io")
+        time.sleep(3.0)
+        return True
+
+    server.raw = upgrade
+    began = time.monotonic()
+    with pytest.raises(Unreachable) as caught:
+        cluster.exec("p", "c", ["x"], stdin=b"x" * 30_000_000, timeout=0.5)
+    assert (caught.value.reason, caught.value.may_have_run) == ("timeout", True)
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_server_that_ends_before_it_has_the_input_is_unreachable(
+    server: Server, cluster: Cluster
+) -> None:
+    def upgrade(sock: ssl.SSLSocket, request: Request) -> bool:
+        accept(sock, request, "v5.channel.k8s.io")
+        reset(sock)
+        return True
+
+    server.raw = upgrade
+    with pytest.raises(Unreachable) as caught:
+        cluster.exec("p", "c", ["x"], stdin=b"x" * 3_000_000)
+    assert caught.value.may_have_run
+
+
+def test_neither_the_log_nor_an_error_holds_the_input(server: Server, login: TokenLogin) -> None:
+    lines: list[str] = []
+    cluster = Cluster(Transport(login, log=lines.append))
+    answers(server, status_frame({"status": "Failure", "message": "no"}), CLOSE)
+    with pytest.raises(ApiError) as refused:
+        cluster.exec("p", "c", ["agent", "order"], stdin=b"hidd3n\n")
+    answers(server, frame(b"\x01half"))
+    with pytest.raises(Unreachable) as torn:
+        cluster.exec("p", "c", ["agent", "order"], stdin=b"hidd3n\n")
+    assert len(lines) == 2
+    assert "hidd3n" not in "".join([*lines, repr(refused.value), repr(torn.value)])
