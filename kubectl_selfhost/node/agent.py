@@ -1,8 +1,10 @@
 """The agent on a node: starts its pod, carries orders to it and answers back, ends it.
 
-Orders are given by running the agent's program a second time in its container (``pods/exec``). An
-order's effect is in a state file on the node before the answer is sent, and every order may be
-given twice: an answer that is lost because the API server is just being replaced costs nothing.
+An order is given by running the agent's program a second time in its container (``pods/exec``), with
+the same words each time; the order itself is one JSON object on one line of its stdin, so that no part
+of it is in a URL. The answer is one JSON object. An order's effect is in a state file on the node
+before the answer is sent, and every order may be given twice: an answer that is lost because the API
+server is just being replaced costs nothing.
 """
 
 from __future__ import annotations
@@ -135,32 +137,37 @@ class NodeAgent(Orders):
 
         wait_until(gone, what=f"the agent pod {self.pod} to go", timeout=timeout, tell=tell)
 
-    def order(self, command: str, *arguments: str) -> dict:
-        """The agent's answer to one of its commands; raises AgentError with the agent's reason."""
-        answer = self._answer([self.target.program, command, *arguments])
+    def order(self, name: str, **fields: object) -> dict:
+        """Return the agent's answer to an order. Raises AgentError with the agent's reason."""
+        directory = agent_pod.HOST + self.target.directory
+        line = json.dumps({"order": name, "dir": directory, **fields}) + "\n"
+        answer = self._answer(name, line.encode("ascii"))
         if "error" in answer:
             raise AgentError(
-                f"The agent on node {self.target.node} refused '{command}': {answer['error']}",
+                f"The agent on node {self.target.node} refused '{name}': {answer['error']}",
                 _HINTS.get(answer.get("code", ""), ""),
                 code=answer.get("code", ""),
             )
         return answer
 
-    def _answer(self, words: list[str]) -> dict:
+    def _answer(self, name: str, line: bytes) -> dict:
         """Gives the order again where its answer was lost, for as long as the cluster is patient; and
         where the container is away, until the kubelet has started it again."""
         from kubectl_selfhost.cluster.errors import ApiError, Unreachable
 
         began = time.monotonic()
+        words = [self.target.program, "order"]
 
         def waited(seconds: float) -> bool:
             return time.monotonic() - began >= seconds
 
         while True:
-            if words[1] not in LOOKS:
+            if name not in LOOKS:
                 self._may_order()
             try:
-                result = self.cluster.exec(self.pod, agent_pod.CONTAINER, words, timeout=15.0)
+                result = self.cluster.exec(
+                    self.pod, agent_pod.CONTAINER, words, stdin=line, timeout=15.0
+                )
                 answer: dict = json.loads(result.stdout)
                 return answer
             except Unreachable:
@@ -175,13 +182,13 @@ class NodeAgent(Orders):
                 if self._is_leaving():
                     raise AgentGone(self.pod) from None
                 if waited(_RESTARTED):
-                    raise self._silent(words[1], result) from None
+                    raise self._silent(name, result) from None
             time.sleep(_AGAIN)
 
-    def _silent(self, command: str, result: ExecResult) -> AgentError:
+    def _silent(self, name: str, result: ExecResult) -> AgentError:
         said = (result.stderr or result.stdout).strip()[:200] or "nothing"
         return AgentError(
-            f"The agent on node {self.target.node} gave no answer to '{command}' "
+            f"The agent on node {self.target.node} gave no answer to '{name}' "
             f"(exit code {result.exit_code}, it said: {said})."
         )
 

@@ -1,8 +1,7 @@
-"""What can be asked of the agent on a node; each method is one of its commands."""
+"""What can be asked of the agent on a node; each method is one order."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,7 @@ from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.pod import NodeTarget
 
-#: Bytes of a manifest that go with one command: words of a command are part of a URL, and there are
-#: proxies that take no more than 8 KiB of it.
-_PART = 3072
-
-#: The commands that only look. Every other one changes something on the node.
+#: The orders that only look. Every other one changes something on the node.
 LOOKS = frozenset({"status", "list", "can-share"})
 
 _LOGS = agent_pod.HOST + "/var/log/pods"
@@ -114,22 +109,21 @@ class Possible:
 
 
 class Orders:
-    """The agent's commands. All raise AgentError with the agent's reason."""
+    """The orders to an agent. All raise AgentError with the agent's reason."""
 
     target: NodeTarget
 
-    def order(self, command: str, *arguments: str) -> dict:
-        """Carries an order to the agent, and its answer back."""
+    def order(self, name: str, **fields: object) -> dict:
+        """Carry an order to the agent, and its answer back."""
         raise NotImplementedError
 
     def check(self) -> dict:
         """Whether our directory can be written; raises AgentError (code ``disk-full``, ``io``)."""
-        return self.order("check", *self.target.arguments)
+        return self.order("check", manifests=self._manifests)
 
     def manifests(self) -> list[ManifestFile]:
         """The files that the kubelet reads its static pods from."""
-        answer = self.order("list", "--manifests", agent_pod.HOST + self.target.static_pod_path)
-        return [_manifest_file(entry) for entry in answer["files"]]
+        return [_manifest_file(e) for e in self.order("list", manifests=self._manifests)["files"]]
 
     def hold(self, component: str) -> None:
         """Has the component's new instance wait until ``arm``, also while the port is free.
@@ -137,69 +131,66 @@ class Orders:
         A static controller-manager that loses its lease exits and is started again; a new instance
         that took the port meanwhile would keep it from coming back, with nobody watching.
         """
-        self.order("hold", *self.target.directory_arguments, "--component", component)
+        self.order("hold", component=component)
 
     def arm(self, order: Order) -> None:
         """Takes the manifest away and starts the dead man's switch."""
         self.order(
             "arm",
-            *self.target.arguments,
-            *("--component", order.component, "--container", order.component),
-            *("--file", order.file, "--sha256", order.sha256, "--port", str(order.port)),
-            *("--static-uid", order.static_uid, *_uids(order.instance_uids)),
-            *("--limit", str(order.limit), "--listen-limit", str(order.listen_limit)),
-            *("--log-dir", _LOGS),
+            manifests=self._manifests,
+            component=order.component,
+            container=order.component,
+            file=order.file,
+            sha256=order.sha256,
+            port=order.port,
+            static_uid=order.static_uid,
+            instance_uids=list(order.instance_uids),
+            limit=order.limit,
+            listen_limit=order.listen_limit,
+            log_dir=_LOGS,
         )
 
     def kept(self) -> list[KeptFile]:
         """The manifests that are kept on the node, older ones of the same name among them."""
-        answer = self.order("list", *self.target.directory_arguments)
         return [
             KeptFile(**vars(_manifest_file(entry)), component=entry["component"])
-            for entry in answer["files"]
+            for entry in self.order("list")["files"]
         ]
 
     def place(self, placement: Placement) -> None:
         """Puts a manifest into the kubelet's directory and starts the dead man's switch."""
-        of_file = (*self._of(placement.component), "--file", placement.file)
-        for offset in range(0, len(placement.content), _PART):
-            part = base64.b64encode(placement.content[offset : offset + _PART]).decode()
-            self.order("write", *of_file, "--offset", str(offset), "--content", part)
         self.order(
             "place",
-            *(*of_file, "--manifests", agent_pod.HOST + self.target.static_pod_path),
-            *("--sha256", hashlib.sha256(placement.content).hexdigest()),
-            *("--port", str(placement.port), "--limit", str(placement.limit)),
+            manifests=self._manifests,
+            component=placement.component,
+            file=placement.file,
+            content=_as_text(placement.content),
+            sha256=hashlib.sha256(placement.content).hexdigest(),
+            port=placement.port,
+            limit=placement.limit,
         )
 
     def exchange(self, exchange: Exchange) -> None:
         """Has a kept manifest take the place of the one that runs, byte for byte."""
-        self.order(
-            "exchange",
-            *self._of(exchange.component),
-            *("--manifests", agent_pod.HOST + self.target.static_pod_path),
-            *("--file", exchange.file, "--sha256", exchange.sha256, "--former", exchange.former),
-            *("--port", str(exchange.port), "--static-uid", exchange.static_uid),
-            *("--limit", str(exchange.limit)),
-        )
+        self.order("exchange", manifests=self._manifests, **vars(exchange))
 
     def confirm(self, component: str) -> None:
         """Tells the agent that the new instance serves: the switch is off."""
-        self.order("confirm", *self.target.directory_arguments, "--component", component)
+        self.order("confirm", component=component)
 
     def put_back(self, component: str, reason: str) -> None:
         """Has the manifest put back and the new instance stopped, at once; or taken away again,
         if it is one that was placed."""
-        self.order("put-back", *self.target.arguments, "--component", component, "--reason", reason)
+        self.order("put-back", manifests=self._manifests, component=component, reason=reason)
 
     def status(self) -> dict:
-        """The agent's state, as its ``status`` command gives it."""
-        return self.order("status", *self.target.directory_arguments)
+        """The agent's state, as its order ``status`` gives it."""
+        return self.order("status")
 
     def can_share(self, port: int, pod_uid: str, instance_uids: Sequence[str]) -> Possible:
         """In which way the pod's server, which has ``port``, could give it to another; looks only."""
         answer = self.order(
-            "can-share", "--port", str(port), "--pod-uid", pod_uid, *_uids(instance_uids)
+            "can-share", port=port, pod_uid=pod_uid, instance_uids=list(instance_uids)
         )
         return Possible(answer["way"], answer["reason"])
 
@@ -207,42 +198,42 @@ class Orders:
         """Has the server that runs share its port; in the way seamless, steers it from then on."""
         self.order(
             "share",
-            *self._of(order.component),
-            *("--port", str(order.port), "--pod-uid", order.pod_uid, "--way", order.way),
-            *("--probe-address", order.probe_address),
-            *_uids(order.instance_uids),
+            component=order.component,
+            port=order.port,
+            pod_uid=order.pod_uid,
+            way=order.way,
+            probe_address=order.probe_address,
+            instance_uids=list(order.instance_uids),
         )
 
     def release(self, component: str) -> None:
         """Lets the new instance start, which ``hold`` has had wait."""
-        self.order("release", *self._of(component))
+        self.order("release", component=component)
 
     def steer(self, component: str) -> None:
         """Gives all new connections to the new instance, and ends the steering."""
-        self.order("steer", *self._of(component))
+        self.order("steer", component=component)
 
     def unshare(self, component: str, instance_uids: Sequence[str]) -> None:
         """Undoes ``share`` and ``release``: the new instance is stopped, and waits again."""
-        self.order("unshare", *self._of(component), *_uids(instance_uids), "--log-dir", _LOGS)
+        self.order("unshare", component=component, instance_uids=list(instance_uids), log_dir=_LOGS)
 
     def pause(self, component: str, instance_uids: Sequence[str]) -> None:
         """Stops the new instance's processes until ``resume``, for 15 s at most."""
-        self.order("pause", *self._of(component), *_uids(instance_uids))
+        self.order("pause", component=component, instance_uids=list(instance_uids))
 
     def resume(self, component: str) -> None:
         """Lets processes go on that ``pause`` has stopped."""
-        self.order("resume", *self._of(component))
+        self.order("resume", component=component)
 
     def kill(self, pod_uid: str) -> None:
         """Kills the pod's processes, and comes back when they are gone. The kubelet starts them
         again."""
-        self.order("kill", *self.target.directory_arguments, "--pod-uid", pod_uid)
+        self.order("kill", pod_uid=pod_uid)
 
     def store_recovery(self, name: str, content: str) -> None:
         """Keeps a file on the node for the time after a reboot."""
-        self.order(
-            "store", *self.target.directory_arguments, "--file", name, "--content", _base64(content)
-        )
+        self.order("store", file=name, content=content)
 
     def install_guardian(self, manifest: str) -> None:
         """Puts the guardian's program and its static pod's ``manifest`` on the node.
@@ -251,33 +242,38 @@ class Orders:
         """
         self.order(
             "install",
-            *self.target.arguments,
-            *("--content", _base64(manifest), "--sha256", binaries.digest(self.target.arch)),
+            manifests=self._manifests,
+            content=manifest,
+            sha256=binaries.digest(self.target.arch),
         )
 
     def disable_guardian(self) -> None:
         """Ends the guardian at once; a recovery copy that is in place stays."""
-        self.order("disable", *self.target.arguments)
+        self.order("disable", manifests=self._manifests)
 
     def clear_recovery(self) -> None:
         """Takes the guardian and all recovery copies off the node, those in place too."""
-        self.order("clear", *self.target.arguments)
+        self.order("clear", manifests=self._manifests)
 
     def tidy(self, *, keep_backups: bool) -> bool:
         """Removes our directory from the node; False if something is left of it, as it may be."""
-        words = ("--keep", "backups") if keep_backups else ()
-        return not self.order("tidy", *self.target.directory_arguments, *words)["left"]
+        return not self.order("tidy", keep_backups=keep_backups)["left"]
 
-    def _of(self, component: str) -> list[str]:
-        return [*self.target.directory_arguments, "--component", component]
-
-
-def _uids(uids: Sequence[str]) -> list[str]:
-    return [word for uid in uids for word in ("--instance-uid", uid)]
+    @property
+    def _manifests(self) -> str:
+        """The kubelet's directory, as the agent's pod sees it."""
+        return agent_pod.HOST + self.target.static_pod_path
 
 
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+def _as_text(content: bytes) -> str:
+    """Return a file's content as a string. Bytes that are not UTF-8 become lone surrogates (PEP 383);
+    the agent knows them by their JSON escapes, \\udc80 to \\udcff, and uses the same ones."""
+    return content.decode("utf-8", "surrogateescape")
+
+
+def _as_content(text: str) -> bytes:
+    """Return the bytes that ``_as_text`` made ``text`` of."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _manifest_file(entry: dict) -> ManifestFile:
@@ -286,5 +282,5 @@ def _manifest_file(entry: dict) -> ManifestFile:
         name=entry["name"],
         mode=entry["mode"],
         sha256=entry["sha256"],
-        content=None if content is None else base64.b64decode(content),
+        content=None if content is None else _as_content(content),
     )

@@ -50,13 +50,9 @@ class NodeTarget:
         return f"{PROGRAM_FOLDER}/{programs.file_name(self.arch)}"
 
     @property
-    def directory_arguments(self) -> list[str]:
-        return ["--dir", HOST + self.directory]
-
-    @property
     def arguments(self) -> list[str]:
         """What tells the agent where its directory and the manifests are, as its pod sees them."""
-        return [*self.directory_arguments, "--manifests", HOST + self.static_pod_path]
+        return ["--dir", HOST + self.directory, "--manifests", HOST + self.static_pod_path]
 
 
 def pod_name(node: str) -> str:

@@ -17,8 +17,10 @@ enum {
     UID_SIZE = 65,        /* a pod's UID */
     DIGEST_SIZE = 65,     /* a SHA-256 in hexadecimal */
     TEXT_SIZE = 256,      /* a reason */
-    INSTANCES_MAX = 8,    /* pods of the new instance on one node */
-    ADDRESSES_MAX = 8,    /* addresses that a server listens on */
+    LIST_MAX = 8,         /* values of one option */
+    INSTANCES_MAX = LIST_MAX, /* pods of the new instance on one node */
+    ADDRESSES_MAX = LIST_MAX, /* addresses that a server listens on */
+    CONTENT_MAX = 256 * 1024, /* bytes of a manifest that is read or written; one has a few KiB */
 };
 
 #endif

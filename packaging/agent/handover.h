@@ -25,9 +25,6 @@ int handover_put_back(const struct options *options, struct state *state, bool *
 /* Has the component's new instance wait, whatever its port, until the hand-over is armed. */
 int handover_hold(const struct options *options);
 
-/* Writes a part of the content that `place` puts into the kubelet's directory. */
-int handover_write(const struct options *options);
-
 /* ---- for the agent that watches ---- */
 
 /* An instance that lets its last requests finish, while nobody listens in its place, is ended. */

@@ -26,7 +26,10 @@ void json_string(struct json *json, const char *key, const char *value);
 void json_number(struct json *json, const char *key, int64_t value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);
-void json_base64(struct json *json, const char *key, const uint8_t *bytes, size_t length);
+
+/* A file's content, which a NUL follows: any bytes, so that the reader gets the same ones. What isn't
+ * UTF-8 becomes a lone \udc80 to \udcff (see reader.h). */
+void json_bytes(struct json *json, const char *key, const char *bytes, size_t length);
 
 /* Adds a newline and flushes. Returns 0, or -1 if anything got lost on the way. */
 int json_finish(struct json *json);

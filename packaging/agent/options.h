@@ -1,44 +1,16 @@
-/* The command line: which options there are, and which of them a command takes and needs. */
+/* What a command is told: words of a command line ("--port 6443") or the fields of an order, which is
+ * a JSON object ({"port": 6443}). options.c has the one table of both. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "agent.h"
 
-enum option {
-    OPT_DIR,
-    OPT_MANIFESTS,
-    OPT_COMPONENT,
-    OPT_CONTAINER,
-    OPT_FILE,
-    OPT_SHA256,
-    OPT_REASON,
-    OPT_STATIC_UID,
-    OPT_INSTANCE_UID,
-    OPT_POD_UID,
-    OPT_WAY,
-    OPT_PROBE_ADDRESS,
-    OPT_LOG_DIR,
-    OPT_PORT,
-    OPT_LIMIT,
-    OPT_LISTEN_LIMIT,
-    OPT_ADDRESS,
-    OPT_HOLD,
-    OPT_IDLE,
-    OPT_BYTES,
-    OPT_PROC,
-    OPT_RATE,
-    OPT_DURATION,
-    OPT_OFFSET,
-    OPT_CONTENT,
-    OPT_KEEP,
-    OPT_FORMER,
-    OPT_COUNT,
-};
-
-#define OPTION(name) (1u << OPT_##name)
-
-/* Texts point into argv; NULL where an option wasn't given. Times are in seconds. */
+/* Texts point into what was read; NULL where an option wasn't given. Times are in seconds. */
 struct options {
+    const char *order;
     const char *dir;
     const char *manifests;
     const char *component;
@@ -47,31 +19,39 @@ struct options {
     const char *sha256;
     const char *reason;
     const char *static_uid;
-    const char *instance_uids[INSTANCES_MAX];
+    const char *instance_uids[LIST_MAX];
     size_t instances;
     const char *pod_uid;
     const char *way;
     const char *probe_address; /* never NULL */
     const char *log_dir;
-    const char *addresses[ADDRESSES_MAX];
+    const char *addresses[LIST_MAX];
     size_t address_count;
-    const char *content; /* base64 */
-    const char *keep;
+    const char *content; /* any bytes, with a NUL after them */
+    size_t content_length;
     const char *former;
     const char *hold;
-    const char *proc;
+    const char *proc; /* never NULL */
     long port;
     long limit;
     long listen_limit;
     long idle;
-    long offset;
     long bytes;
     long rate; /* a second */
     long duration;
+    bool keep_backups;
+    uint64_t given; /* which rows of the table */
 };
 
-/* Reads `count` words after the command. `needed` and `allowed` are sets of OPTION(). */
-int options_read(struct options *options, int count, char *const *words, unsigned needed,
-                 unsigned allowed);
+/* Reads the words after a command's name. Returns 0, or -1 after fail(). */
+int options_read_words(struct options *options, int count, char *const *words);
+
+/* Reads an order: `text` is as reader_object() wants it. Returns 0, or -1 after fail(). */
+int options_read_order(struct options *options, char *text, size_t length);
+
+/* Whether `who`, a command or an order, is given all `needed` options and none beyond the `allowed`
+ * ones; both are names with blanks between them. Returns 0, or -1 after fail(). */
+int options_check(const struct options *options, const char *who, const char *needed,
+                  const char *allowed);
 
 #endif

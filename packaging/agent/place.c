@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base64.h"
 #include "failure.h"
 #include "files.h"
 #include "handover.h"
@@ -17,59 +16,6 @@
 #include "standstill.h"
 #include "syntax.h"
 #include "watcher.h"
-
-enum { PART_MAX = 65536 }; /* bytes that come with one command */
-
-/* ---- write ---- */
-
-static int make_directories(const struct options *options, const char *placed) {
-    char kept[PATH_SIZE];
-    return directory_make(options->dir) == 0 &&
-                   component_directory(kept, options->dir, options->component) == 0 &&
-                   directory_make(kept) == 0 && directory_make(placed) == 0
-               ? 0
-               : -1;
-}
-
-/* A part begins where the one before has ended, and ends the file: a part may come twice. */
-static int write_at(const char *path, off_t offset, const char *bytes, size_t count) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return fail_errno("write", path);
-    }
-    int result = lseek(fd, 0, SEEK_END) < offset
-                     ? fail(FAIL_STATE, "%s is shorter than %ld bytes", path, (long)offset)
-                     : 0;
-    if (result == 0 && (ftruncate(fd, offset) != 0 || lseek(fd, offset, SEEK_SET) < 0)) {
-        result = fail_errno("write", path);
-    }
-    if (result == 0) {
-        result = write_all(fd, bytes, count, path);
-    }
-    if (result == 0 && fsync(fd) != 0) {
-        result = fail_errno("sync", path);
-    }
-    close(fd);
-    return result;
-}
-
-int handover_write(const struct options *options) {
-    static char bytes[PART_MAX];
-    char placed[PATH_SIZE], path[PATH_SIZE];
-    long count = base64_decode(options->content, bytes, sizeof bytes);
-    if (count < 0) {
-        return fail(FAIL_USAGE, "--content is no base64, or more than %d bytes", PART_MAX);
-    }
-    if (placed_directory(placed, options->dir, options->component) != 0 ||
-        make_directories(options, placed) != 0 ||
-        handover_lock(options->dir) != 0 || path_join(path, placed, options->file) != 0 ||
-        write_at(path, options->offset, bytes, (size_t)count) != 0) {
-        return -1;
-    }
-    return directory_sync(placed);
-}
-
-/* ---- place ---- */
 
 /* The kubelet sees no half of it: it comes whole under a hidden name first. */
 static int put(const char *placed, const struct state *state) {
@@ -85,6 +31,17 @@ static int put(const char *placed, const struct state *state) {
     return 0;
 }
 
+/* Keeps what is to be placed beside the kept manifests. */
+static int gather(const struct options *options, const char *placed) {
+    char kept[PATH_SIZE];
+    return component_directory(kept, options->dir, options->component) == 0 &&
+                   directory_make(kept) == 0 && directory_make(placed) == 0 &&
+                   file_replace(placed, options->file, options->content,
+                                options->content_length) == 0
+               ? 0
+               : -1;
+}
+
 static int place_anew(const struct options *options, const char *placed, const struct state *before,
                       struct state *state) {
     if (state_is_pending(before)) {
@@ -93,7 +50,7 @@ static int place_anew(const struct options *options, const char *placed, const s
     if (file_exists(state->manifests, state->file)) {
         return fail(FAIL_STATE, "%s is in %s already", state->file, state->manifests);
     }
-    if (manifest_check(placed, state->file, state->sha256) != 0 ||
+    if (gather(options, placed) != 0 || manifest_check(placed, state->file, state->sha256) != 0 ||
         journal_add(options->dir, "placed", state, NULL) != 0) {
         return -1;
     }
@@ -106,8 +63,8 @@ static int place_anew(const struct options *options, const char *placed, const s
 int handover_place(const struct options *options, struct state *state, bool *already) {
     static struct state before;
     char placed[PATH_SIZE];
-    if (handover_lock(options->dir) != 0 || watcher_require(options->dir) != 0 ||
-        state_read(options->dir, &before) != 0 ||
+    if (directory_make(options->dir) != 0 || handover_lock(options->dir) != 0 ||
+        watcher_require(options->dir) != 0 || state_read(options->dir, &before) != 0 ||
         placed_directory(placed, options->dir, options->component) != 0 ||
         handover_fill(state, options, PLACED) != 0) {
         return -1;

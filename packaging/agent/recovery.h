@@ -20,7 +20,7 @@
 
 enum {
     GUARDED_MAX = 8,
-    COPY_MAX = 256 * 1024, /* bytes; a manifest is a few KiB */
+    COPY_MAX = CONTENT_MAX + 1, /* bytes of a copy, with its end */
 };
 
 struct guarded {
@@ -53,7 +53,7 @@ int recovery_take(const char *dir, const char *manifests, const char *component,
 /* DIR/recovery/FILE. */
 int recovery_store(const struct options *options);
 
-/* This program, if it has the digest --sha256, and the guardian's manifest; from then on it guards. */
+/* This program, if it has the digest `sha256`, and the guardian's manifest; from then on it guards. */
 int recovery_install(const struct options *options);
 
 /* The guardian does nothing from now on, and its pod goes. Copies that are in place stay. */

@@ -19,8 +19,7 @@
 #include "program.h"
 
 enum {
-    ENTRIES_MAX = 128,          /* files of one directory */
-    CONTENT_MAX = 256 * 1024,   /* a manifest is a few KiB */
+    ENTRIES_MAX = 128, /* files of one directory */
 };
 
 static char output[16384];
@@ -80,7 +79,7 @@ static void add_content(struct json *json, const char *path, const struct stat *
     bool found;
     if (facts->st_size <= CONTENT_MAX &&
         file_read(path, content, sizeof content, &length, &found) == 0 && found) {
-        json_base64(json, "content", (const uint8_t *)content, length);
+        json_bytes(json, "content", content, length);
     } else {
         json_null(json, "content");
     }
@@ -141,9 +140,6 @@ int report_list(const struct options *options) {
     static struct listing probe;
     struct json json;
     const char *dir = options->manifests;
-    if (dir == NULL && options->dir == NULL) {
-        return fail(FAIL_USAGE, "this command needs --manifests or --dir");
-    }
     /* What can fail fails before the answer has begun. */
     if (dir != NULL && list_names(dir, S_IFREG, &probe) != 0) {
         return -1;

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base64.h"
 #include "directory.h"
 #include "failure.h"
 #include "files.h"
@@ -25,20 +24,11 @@ static int answer(const char *done, const char *file) {
     return json_finish(&json) == 0 ? 0 : fail(FAIL_IO, "the answer could not be written");
 }
 
-static int write_content(const char *dir, const char *name, const char *text) {
-    static char content[COPY_MAX];
-    long length = base64_decode(text, content, sizeof content - 1);
-    if (length < 0) {
-        return fail(FAIL_USAGE, "--content is no base64, or too much of it");
-    }
-    return file_replace(dir, name, content, (size_t)length);
-}
-
 int recovery_store(const struct options *options) {
     char folder[PATH_SIZE];
     if (directory_make(options->dir) != 0 ||
         path_join(folder, options->dir, RECOVERY_FOLDER) != 0 || directory_make(folder) != 0 ||
-        write_content(folder, options->file, options->content) != 0) {
+        file_replace(folder, options->file, options->content, options->content_length) != 0) {
         return -1;
     }
     return answer("stored", options->file);
@@ -48,7 +38,8 @@ int recovery_install(const struct options *options) {
     if (directory_make(options->dir) != 0 ||
         program_install(options->dir, options->sha256) != 0 ||
         file_remove(options->dir, GUARDIAN_OFF) != 0 ||
-        write_content(options->manifests, GUARDIAN_FILE, options->content) != 0) {
+        file_replace(options->manifests, GUARDIAN_FILE, options->content,
+                     options->content_length) != 0) {
         return -1;
     }
     return answer("installed", GUARDIAN_FILE);

@@ -89,7 +89,7 @@ static int require_rest(const struct options *options) {
 }
 
 static int remove_all(const struct options *options) {
-    bool keep = options->keep != NULL;
+    bool keep = options->keep_backups;
     if (handover_lock(options->dir) != 0 || require_rest(options) != 0 ||
         remove_components(options->dir, keep) != 0 ||
         (!keep && file_remove(options->dir, "journal") != 0)) {

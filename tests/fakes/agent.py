@@ -6,7 +6,6 @@ keeps outlives its pod, as on a disk.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -77,7 +76,6 @@ class Disk:
     exists: bool = False
     kept: dict[str, dict[str, bytes]] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
-    written: dict[tuple[str, str], bytes] = field(default_factory=dict)
     recovery: dict[str, str] = field(default_factory=dict)
     program: str = ""  # its SHA-256
     guardian_off: bool = False
@@ -176,7 +174,7 @@ class Agent:
         }
 
     def _can_share(self, fields: Fields) -> Fields:
-        way, reason = self._node.possible.get(int(fields["port"]), ("seamless", ""))
+        way, reason = self._node.possible.get(fields["port"], ("seamless", ""))
         return {"way": way, "reason": reason}
 
     # ---- away, and back ----
@@ -203,10 +201,10 @@ class Agent:
             component=component,
             file=file,
             sha256=fields["sha256"],
-            port=int(fields["port"]),
-            old_uid=fields["static-uid"],
+            port=fields["port"],
+            old_uid=fields["static_uid"],
             new_uids=_uids(fields),
-            deadline=self._node.now + int(fields["limit"]),
+            deadline=self._node.now + fields["limit"],
         )
         self._disk.held.discard(component)
         kept = self._disk.kept.setdefault(component, {})
@@ -255,15 +253,9 @@ class Agent:
 
     # ---- placing ----
 
-    def _write(self, fields: Fields) -> None:
-        key = fields["component"], fields["file"]
-        before = self._disk.written.get(key, b"")[: int(fields["offset"])]
-        self._disk.written[key] = before + base64.b64decode(fields["content"])
-
     def _place(self, fields: Fields) -> Fields | None:
         switch, component, file = self._disk.switch, fields["component"], fields["file"]
-        content = _bytes(fields.get("content")) or self._disk.written.get((component, file), b"")
-        digest = fields.get("sha256") or _digest(content)
+        content, digest = _bytes(fields["content"]), fields["sha256"]
         if switch.state == PLACED and (switch.component, switch.sha256) == (component, digest):
             return {"already": True}
         if switch.is_pending:
@@ -275,8 +267,8 @@ class Agent:
             component=component,
             file=file,
             sha256=self._expect(content, digest),
-            port=int(fields["port"]),
-            deadline=self._node.now + int(fields["limit"]),
+            port=fields["port"],
+            deadline=self._node.now + fields["limit"],
         )
         self._node.manifests[file] = content
         return None
@@ -293,10 +285,10 @@ class Agent:
             component=component,
             file=file,
             sha256=fields["sha256"],
-            port=int(fields["port"]),
-            old_uid=fields["static-uid"],
+            port=fields["port"],
+            old_uid=fields["static_uid"],
             former=self._content(self._node.manifests, file, fields["former"]),
-            deadline=self._node.now + int(fields["limit"]),
+            deadline=self._node.now + fields["limit"],
         )
         self._node.manifests[file] = kept
         return None
@@ -305,11 +297,11 @@ class Agent:
 
     def _share(self, fields: Fields) -> None:
         for process in self._node.servers():
-            if process.uid == fields["pod-uid"]:
+            if process.uid == fields["pod_uid"]:
                 process.shares = True
         self._disk.sharing = Sharing(
             component=fields["component"],
-            old_uid=fields["pod-uid"],
+            old_uid=fields["pod_uid"],
             new_uids=_uids(fields),
             seamless=fields["way"] == "seamless",
         )
@@ -348,7 +340,7 @@ class Agent:
                 process.paused_until, process.next_try = 0.0, self._node.now
 
     def _kill(self, fields: Fields) -> None:
-        for process in self._of((fields["pod-uid"],)):
+        for process in self._of((fields["pod_uid"],)):
             process.restart()
 
     def _of(self, uids: tuple[str, ...]) -> list[Process]:
@@ -358,14 +350,14 @@ class Agent:
 
     def _store(self, fields: Fields) -> None:
         self._disk.exists = True
-        self._disk.recovery[fields["file"]] = _text(fields["content"])
+        self._disk.recovery[fields["file"]] = fields["content"]
 
     def _install(self, fields: Fields) -> None:
         if fields["sha256"] != DIGEST:
             raise Refused("changed", "another program runs here")
         self._disk.exists, self._disk.program = True, DIGEST
         self._disk.guardian_off = False
-        self._node.manifests[_GUARDIAN] = _text(fields["content"]).encode()
+        self._node.manifests[_GUARDIAN] = _bytes(fields["content"])
 
     def _disable(self, fields: Fields) -> None:
         self._disk.guardian_off = True
@@ -382,7 +374,7 @@ class Agent:
     def _tidy(self, fields: Fields) -> Fields:
         if self._disk.switch.is_pending:
             raise Refused("state", "a hand-over is under way")
-        kept = self._disk.kept if fields.get("keep") == "backups" else {}
+        kept = self._disk.kept if fields["keep_backups"] else {}
         self._node.disk = Disk(exists=bool(kept), kept=kept)
         return {"left": bool(kept)}
 
@@ -408,8 +400,7 @@ class Agent:
 
 
 def _uids(fields: Fields) -> tuple[str, ...]:
-    found = fields.get("instance-uid") or ()
-    return (found,) if isinstance(found, str) else tuple(found)
+    return tuple(fields.get("instance_uids", ()))
 
 
 def _digest(content: bytes) -> str:
@@ -424,13 +415,9 @@ def _entry(name: str, content: bytes) -> Fields:
         "gid": 0,
         "size": len(content),
         "sha256": _digest(content),
-        "content": base64.b64encode(content).decode(),
+        "content": content.decode("utf-8", "surrogateescape"),
     }
 
 
-def _text(encoded: str) -> str:
-    return base64.b64decode(encoded).decode()
-
-
-def _bytes(text: str | None) -> bytes:
-    return (text or "").encode()
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

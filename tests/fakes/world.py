@@ -429,24 +429,15 @@ class NoProber:
 
 
 def _run_in_container(transport: Edge, *, pod: str, command: Any, action: str, **more: Any) -> Any:
-    order, fields = _order(list(command), more.get("stdin"))
+    order, fields = _order(list(command), more["stdin"])
     return transport.run(pod, order, fields, action)
 
 
-def _order(command: list[str], stdin: Any) -> tuple[str, dict[str, Any]]:
-    """An order as its name and fields (``static-uid``, ...), however it is sent."""
-    if stdin is not None:
-        said = json.loads(stdin)
-        return said.pop("order"), {key.replace("_", "-"): value for key, value in said.items()}
-    fields: dict[str, Any] = {}
-    words = command[2:]
-    for key, value in zip(words[::2], words[1::2], strict=True):
-        name = key.removeprefix("--")
-        if name == "instance-uid":
-            fields.setdefault(name, []).append(value)
-        else:
-            fields[name] = value
-    return command[1], fields
+def _order(command: list[str], stdin: bytes) -> tuple[str, dict[str, Any]]:
+    """An order as its name and fields: no part of it is in the command's words."""
+    assert command[1:] == ["order"]
+    fields: dict[str, Any] = json.loads(stdin)
+    return fields.pop("order"), fields
 
 
 def _node_object(name: str, address: str) -> Object:

@@ -6,7 +6,6 @@ can't make a kubelet's cgroups everywhere.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -18,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 MANIFEST = b"apiVersion: v1\nkind: Pod\nmetadata: {name: kube-apiserver, namespace: kube-system}\n"
 FILE = "kube-apiserver.yaml"
@@ -133,6 +133,7 @@ class Node:
     def popen(self, *words: object) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [self.program, *map(str, words)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -147,75 +148,98 @@ class Node:
 
     def run(self, *words: object) -> dict:
         """The command's answer; whatever a sanitizer says fails the test."""
-        process = self.popen(*words)
+        return self._answer(self.popen(*words))
+
+    def _answer(self, process: subprocess.Popen[str]) -> dict:
+        # communicate() would close the input: the exec protocol v4 can't.
+        stdin, process.stdin = process.stdin, None
         out, err = process.communicate(timeout=20)
+        assert stdin is not None
+        stdin.close()
         assert err == ""
         answer: dict = json.loads(out)
         assert out.count("\n") == 1
         assert process.returncode == ("error" in answer)
         return answer
 
-    def order(self, command: str, *words: object) -> dict:
-        """A command that works on both directories and looks at processes."""
-        return self.run(command, "--dir", self.dir, "--proc", self.proc, *words)
+    def send(self, line: str) -> subprocess.Popen[str]:
+        """The command that takes orders, which has been sent ``line``."""
+        process = self.popen("order")
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it may refuse before it has read all
+            process.stdin.write(line)
+            process.stdin.flush()
+        return process
+
+    def answer_to(self, line: str) -> dict:
+        return self._answer(self.send(line))
+
+    def give(self, order: str, **fields: object) -> subprocess.Popen[str]:
+        """The command that carries out an order: in our directory, with our /proc."""
+        whole = {"order": order, "dir": self.dir, "proc": self.proc, **fields}
+        return self.send(json.dumps(whole, default=str) + "\n")
+
+    def order(self, order: str, **fields: object) -> dict:
+        """The answer to an order."""
+        return self._answer(self.give(order, **fields))
 
     def status(self) -> dict:
         return self.order("status")
 
-    def arm_words(self, *, limit: int = 60, **changes: object) -> list[object]:
-        words: dict[str, object] = {
-            "--dir": self.dir,
-            "--proc": self.proc,
-            "--manifests": self.manifests,
-            "--component": COMPONENT,
-            "--file": FILE,
-            "--sha256": hashlib.sha256(MANIFEST).hexdigest(),
-            "--port": 6443,
-            "--limit": limit,
-            "--static-uid": STATIC_UID,
-            "--instance-uid": INSTANCE_UID,
-            "--log-dir": self.logs,
+    def arm_fields(self, *, limit: int = 60, **changes: object) -> dict[str, Any]:
+        return {
+            "manifests": self.manifests,
+            "component": COMPONENT,
+            "file": FILE,
+            "sha256": hashlib.sha256(MANIFEST).hexdigest(),
+            "port": 6443,
+            "limit": limit,
+            "static_uid": STATIC_UID,
+            "instance_uids": [INSTANCE_UID],
+            "log_dir": self.logs,
+            **changes,
         }
-        words.update({"--" + key.replace("_", "-"): value for key, value in changes.items()})
-        return ["arm", *(word for pair in words.items() for word in pair)]
 
     def arm(self, **changes: object) -> dict:
-        return self.run(*self.arm_words(**changes))  # type: ignore[arg-type]
+        return self.order("arm", **self.arm_fields(**changes))  # type: ignore[arg-type]
 
     def confirm(self) -> dict:
-        return self.order("confirm", "--component", COMPONENT)
+        return self.order("confirm", component=COMPONENT)
 
     def put_back(self, reason: str = "a test") -> dict:
-        return self.order(
-            *("put-back", "--manifests", self.manifests),
-            *("--component", COMPONENT, "--reason", reason),
-        )
+        return self.order("put-back", manifests=self.manifests, component=COMPONENT, reason=reason)
 
     @property
     def placed(self) -> Path:
         """Where the content of what is to be placed is gathered."""
         return self.dir / COMPONENT / "placed" / FILE
 
-    def write(self, content: bytes, *, offset: int = 0) -> dict:
-        part = base64.b64encode(content).decode()
-        words = ("--component", COMPONENT, "--file", FILE, "--offset", offset, "--content", part)
-        return self.run("write", "--dir", self.dir, *words)
-
-    def place(self, content: bytes = MANIFEST, *, limit: int = 60) -> dict:
-        """Places what was written; ``content`` is what it should be."""
+    def place(
+        self, content: bytes = MANIFEST, *, limit: int = 60, sha256: str | None = None
+    ) -> dict:
         return self.order(
-            *("place", "--manifests", self.manifests, "--component", COMPONENT, "--file", FILE),
-            *("--sha256", hashlib.sha256(content).hexdigest()),
-            *("--port", 6443, "--limit", limit),
+            "place",
+            manifests=self.manifests,
+            component=COMPONENT,
+            file=FILE,
+            content=content.decode("utf-8", "surrogateescape"),
+            sha256=sha256 or hashlib.sha256(content).hexdigest(),
+            port=6443,
+            limit=limit,
         )
 
     def exchange(self, kept: bytes, former: bytes, *, limit: int = 60) -> dict:
         """Puts what is kept in the place of the manifest."""
         return self.order(
-            *("exchange", "--manifests", self.manifests, "--component", COMPONENT, "--file", FILE),
-            *("--sha256", hashlib.sha256(kept).hexdigest()),
-            *("--former", hashlib.sha256(former).hexdigest()),
-            *("--port", 6443, "--limit", limit, "--static-uid", STATIC_UID),
+            "exchange",
+            manifests=self.manifests,
+            component=COMPONENT,
+            file=FILE,
+            sha256=hashlib.sha256(kept).hexdigest(),
+            former=hashlib.sha256(former).hexdigest(),
+            port=6443,
+            limit=limit,
+            static_uid=STATIC_UID,
         )
 
     @contextlib.contextmanager

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
 #include "json.h"
 #include "options.h"
 #include "order.h"
 #include "pairs.h"
 #include "process.h"
+#include "reader.h"
 #include "recovery.h"
 #include "sockets.h"
 #include "standstill.h"
@@ -122,19 +122,14 @@ static void fuzz_files(void) {
 static void fuzz_recovery(void) {
     static const char list[] = "component=kube-apiserver\nport=6443\nfile=kube-apiserver.yaml\n"
                                "component=kube-scheduler\nport=10259\nend=1\n";
-    static const char content[] = "YXBpVmVyc2lvbjogdjEK", padded[] = "YXBpVmVyc2lvbjogdg==";
     static struct guarded_list guarded;
-    char *copy = damaged(list, sizeof list), *out = malloc(16);
+    char *copy = damaged(list, sizeof list);
     if (guarded_parse(&guarded, copy) == 0) {
         for (size_t i = 0; i < guarded.count; i++) {
             assert(guarded.list[i].port != 0 && guarded.list[i].component[0] != '\0');
         }
     }
     free(copy);
-    copy = chance(2) ? damaged(content, sizeof content) : damaged(padded, sizeof padded);
-    assert(base64_decode(copy, out, 16) <= 16);
-    free(copy);
-    free(out);
 }
 
 static void fuzz_sockets(void) {
@@ -151,9 +146,10 @@ static void fuzz_sockets(void) {
     free(copy);
 }
 
-static void fuzz_options(void) {
-    static const char *const known[] = {"--dir", "--port", "--file", "--address", "--instance-uid",
-                                        "--reason", "--limit", "--sha256", "--probe-address", "--way", "/x", "1", "::1"};
+static void fuzz_words(void) {
+    static const char *const known[] = {"--dir", "--port", "--file", "--address", "--hold", "--proc",
+                                        "--reason", "--limit", "--keep-backups", "--content",
+                                        "--probe-address", "--way", "/x", "1", "::1"};
     struct options options;
     char *words[24];
     int count = (int)chance(24);
@@ -166,10 +162,44 @@ static void fuzz_options(void) {
         const char *word = known[chance(sizeof known / sizeof known[0])];
         words[i] = chance(4) == 0 ? exact(noise, length) : exact(word, strlen(word));
     }
-    options_read(&options, count, words, chance(2) ? OPTION(DIR) : 0, ~0u);
+    if (options_read_words(&options, count, words) == 0) {
+        options_check(&options, "fuzz", "dir", "port file");
+    }
     for (int i = 0; i < count; i++) {
         free(words[i]);
     }
+}
+
+/* What was understood is no longer than the text, and each string ends with a NUL. */
+static int look(void *into, const char *key, const struct value *value) {
+    size_t *seen = into;
+    size_t strings = value->kind == VALUE_STRING ? 1 : value->kind == VALUE_LIST ? value->count : 0;
+    *seen += strlen(key);
+    for (size_t i = 0; i < strings; i++) {
+        assert(value->strings[i].bytes[value->strings[i].length] == '\0');
+        *seen += value->strings[i].length;
+    }
+    return 0;
+}
+
+static void fuzz_order(void) {
+    static const char sample_order[] =
+        "{\"order\": \"share\", \"dir\": \"/x\", \"component\": \"kube-\\u0061\\u20ac\\ud83d\\ude00\", "
+        "\"instance_uids\": [\"01234567-89ab\", \"\\udcff\\\"\\\\\\/\\b\\f\\n\\r\\t\"], \"port\": 6443,"
+        " \"keep_backups\": true, \"proc\": \"/p\", \"content\": \"\xe2\x82\xac\\u0000\", \"limit\":9}";
+    static struct options options;
+    size_t seen = 0;
+    char *copy = damaged(sample_order, sizeof sample_order);
+    size_t length = strlen(copy);
+    char *again = exact(copy, length);
+    if (reader_object(copy, length, look, &seen) == 0) {
+        assert(seen < length);
+    }
+    if (options_read_order(&options, again, length) == 0) {
+        assert(options.instances <= INSTANCES_MAX && options.content_length < length);
+    }
+    free(copy);
+    free(again);
 }
 
 static void fuzz_cgroup(void) {
@@ -182,14 +212,30 @@ static void fuzz_cgroup(void) {
     free(copy);
 }
 
+static int keep(void *into, const char *key, const struct value *value) {
+    assert(strcmp(key, "content") == 0 && value->kind == VALUE_STRING);
+    *(struct text *)into = value->strings[0];
+    return 0;
+}
+
+/* Any bytes that are written are read as they were. */
 static void fuzz_json(void) {
-    char noise[64], *out = malloc(40);
+    char noise[64], *out = malloc(500);
     struct json json;
+    struct text text;
     size_t length = chance(sizeof noise - 1);
     for (size_t j = 0; j < length; j++) {
-        noise[j] = (char)(1 + chance(255));
+        noise[j] = (char)chance(256);
     }
     char *copy = exact(noise, length);
+    json_start(&json, out, 499, -1);
+    json_open(&json, NULL, '{');
+    json_bytes(&json, "content", copy, length);
+    json_close(&json, '}');
+    assert(json_finish(&json) == 0);
+    out[json.length] = '\0';
+    assert(reader_object(out, json.length, keep, &text) == 0);
+    assert(text.length == length && memcmp(text.bytes, copy, length) == 0);
     json_start(&json, out, 40, -1);
     json_string(&json, NULL, copy);
     json_finish(&json);
@@ -204,7 +250,8 @@ int main(int count, char **words) {
         fuzz_files();
         fuzz_recovery();
         fuzz_sockets();
-        fuzz_options();
+        fuzz_words();
+        fuzz_order();
         fuzz_cgroup();
         fuzz_json();
     }

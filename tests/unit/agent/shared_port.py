@@ -138,27 +138,27 @@ class SharedPort:
             yield agent
 
     def can_share(self) -> dict:
-        return self.node.run(
-            *("can-share", "--proc", self.node.proc, "--port", PORT),
-            *("--pod-uid", STATIC_UID, "--instance-uid", INSTANCE_UID),
+        return self.node.order(
+            "can-share", port=PORT, pod_uid=STATIC_UID, instance_uids=[INSTANCE_UID]
         )
 
     def share(self, way: str = "seamless", component: str = COMPONENT, **changes: str) -> dict:
-        words = {"pod-uid": STATIC_UID, "instance-uid": INSTANCE_UID, "probe-address": PROBE}
-        words.update({key.replace("_", "-"): value for key, value in changes.items()})
-        given = [word for key, value in words.items() for word in (f"--{key}", value)]
-        return self.node.order(
-            "share", "--component", component, "--port", PORT, "--way", way, *given
-        )
+        fields: dict[str, object] = {
+            "pod_uid": STATIC_UID,
+            "instance_uids": [INSTANCE_UID],
+            "probe_address": PROBE,
+            **changes,
+        }
+        return self.node.order("share", component=component, port=PORT, way=way, **fields)
 
-    def of(self, command: str, *words: object) -> dict:
-        return self.node.order(command, "--component", COMPONENT, *words)
+    def of(self, order: str, **fields: object) -> dict:
+        return self.node.order(order, component=COMPONENT, **fields)
 
     def steer(self) -> dict:
         return self.of("steer")
 
     def unshare(self) -> dict:
-        return self.of("unshare", "--instance-uid", INSTANCE_UID)
+        return self.of("unshare", instance_uids=[INSTANCE_UID])
 
     def steward(self) -> str:
         return str(self.node.status()["steward"])

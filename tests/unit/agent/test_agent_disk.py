@@ -42,7 +42,7 @@ def fill(directory: Path) -> None:
 
 @needs_mount
 def test_check_tells_two_file_systems(mounted: Path, node: Node) -> None:
-    answer = node.run("check", "--dir", node.dir, "--manifests", node.manifests)
+    answer = node.order("check", manifests=node.manifests)
     assert answer["same_filesystem"] is False
 
 
@@ -54,7 +54,7 @@ def test_two_mounts_of_one_file_system_are_two(node: Node, tmp_path: Path) -> No
     if subprocess.run(["mount", "--bind", node.dir, bound]).returncode != 0:
         pytest.skip("no bind mount can be made here")
     try:
-        answer = node.run("check", "--dir", bound, "--manifests", node.manifests)
+        answer = node.order("check", dir=bound, manifests=node.manifests)
     finally:
         subprocess.run(["umount", bound], check=True)
     assert answer["same_filesystem"] is False
@@ -141,7 +141,7 @@ def test_a_hand_over_is_confirmed_on_a_full_disk(mounted: Path, node: Node) -> N
 @needs_mount
 def test_check_tells_a_full_disk(mounted: Path, node: Node) -> None:
     fill(mounted)
-    answer = node.run("check", "--dir", node.dir, "--manifests", node.manifests)
+    answer = node.order("check", manifests=node.manifests)
     assert answer["code"] == "disk-full"
     assert answer["error"].startswith(f"cannot write {mounted}/.check.part: No space left")
 
@@ -173,8 +173,7 @@ def places(node: Node) -> list[Path]:
     return found
 
 
-def kill_somewhere(node: Node, words: list[object], chance: random.Random, longest: float) -> None:
-    process = node.popen(*words)
+def kill_somewhere(process: subprocess.Popen[str], chance: random.Random, longest: float) -> None:
     time.sleep(chance.uniform(0, longest))
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -190,8 +189,8 @@ def reset(node: Node) -> None:
 def kill_round(node: Node, chance: random.Random, longest: float) -> bool:
     """One arm killed at a random moment; whether it had come to anything."""
     reset(node)
-    words = node.arm_words(sha256=hashlib.sha256(LARGE).hexdigest())
-    kill_somewhere(node, words, chance, longest)
+    order = node.arm_fields(sha256=hashlib.sha256(LARGE).hexdigest())
+    kill_somewhere(node.give("arm", **order), chance, longest)
     found = places(node)
     assert found, "the manifest is lost"
     status = node.status()
@@ -201,10 +200,10 @@ def kill_round(node: Node, chance: random.Random, longest: float) -> bool:
         return False
     # Whatever half of it was done: the same order again finishes it, and it can be taken back.
     if chance.random() < 0.5:
-        assert node.run(*words)["already"]
+        assert node.order("arm", **order)["already"]
         assert places(node) == [node.kept]
-    put_back = ["put-back", "--dir", node.dir, "--component", "kube-apiserver", "--reason", "x"]
-    kill_somewhere(node, [*put_back, "--proc", node.proc], chance, longest)
+    put_back = node.give("put-back", component="kube-apiserver", reason="x")
+    kill_somewhere(put_back, chance, longest)
     assert places(node), "the manifest is lost"
     if node.status()["state"] != "put-back":
         node.put_back()
@@ -214,7 +213,7 @@ def kill_round(node: Node, chance: random.Random, longest: float) -> bool:
 
 def duration(node: Node) -> float:
     start = time.monotonic()
-    node.run(*node.arm_words(sha256=hashlib.sha256(LARGE).hexdigest()))
+    node.arm(sha256=hashlib.sha256(LARGE).hexdigest())
     return time.monotonic() - start
 
 

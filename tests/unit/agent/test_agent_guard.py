@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import hashlib
@@ -17,21 +16,21 @@ from agent_node import COMPONENT, FILE, MANIFEST, Node, eventually
 COPY = b"apiVersion: v1\nkind: Pod\nmetadata: {name: kube-apiserver-recovery}\n"
 PLACED = f"kubectl-selfhost-recovery-{COMPONENT}.yaml"
 GUARDED = f"component={COMPONENT}\nport=6443\nfile={FILE}\nend=1\n"
+LARGEST = 256 * 1024
 GUARDIAN = "kubectl-selfhost-guardian.yaml"
 
 
 def store(node: Node, name: str, content: bytes) -> dict:
-    words = ("--file", name, "--content", base64.b64encode(content).decode())
-    return node.run("store", "--dir", node.dir, *words)
+    text = content.decode("utf-8", "surrogateescape")
+    return node.order("store", file=name, content=text)
 
 
-def on_both(node: Node, command: str, *words: object) -> dict:
-    return node.run(command, "--dir", node.dir, "--manifests", node.manifests, *words)
+def on_both(node: Node, order: str, **fields: object) -> dict:
+    return node.order(order, manifests=node.manifests, **fields)
 
 
-def install(node: Node, content: bytes = b"guardian", sha256: str = "") -> dict:
-    words = ("--content", base64.b64encode(content).decode())
-    return on_both(node, "install", *words, "--sha256", sha256 or digest(node.program))
+def install(node: Node, content: str = "guardian", sha256: str = "") -> dict:
+    return on_both(node, "install", content=content, sha256=sha256 or digest(node.program))
 
 
 def digest(program: Path) -> str:
@@ -144,7 +143,7 @@ def test_the_program_that_is_installed_is_this_one(pivoted: Node) -> None:
 
 def test_another_program_than_asked_for_is_not_installed(pivoted: Node) -> None:
     (pivoted.dir / "agent").write_bytes(b"as it was")
-    answer = install(pivoted, b"again", sha256="0" * 64)
+    answer = install(pivoted, "again", sha256="0" * 64)
     assert answer["code"] == "changed"
     assert digest(pivoted.program) in answer["error"]
     assert (pivoted.dir / "agent").read_bytes() == b"as it was"
@@ -154,7 +153,7 @@ def test_another_program_than_asked_for_is_not_installed(pivoted: Node) -> None:
 
 def test_the_agent_says_which_programs_there_are(pivoted: Node) -> None:
     own = digest(pivoted.program)
-    assert pivoted.run("status", "--dir", pivoted.dir)["program"] == own
+    assert pivoted.status()["program"] == own
     assert on_both(pivoted, "check")["guardian"] == own
     (pivoted.dir / "agent").write_bytes(b"replaced by root")
     assert on_both(pivoted, "check")["guardian"] == digest(pivoted.dir / "agent")
@@ -166,7 +165,7 @@ def test_installing_switches_it_on_again(pivoted: Node) -> None:
     assert on_both(pivoted, "disable") == {"disabled": GUARDIAN}
     assert (pivoted.dir / "guardian-off").exists()
     assert not (pivoted.manifests / GUARDIAN).exists()
-    install(pivoted, b"again")
+    install(pivoted, "again")
     assert not (pivoted.dir / "guardian-off").exists()
     assert (pivoted.manifests / GUARDIAN).read_bytes() == b"again"
 
@@ -186,14 +185,22 @@ def test_nothing_is_left_of_it(pivoted: Node) -> None:
     assert {path.name for path in pivoted.dir.iterdir()} <= {"contact"}
 
 
-@pytest.mark.parametrize("content", ["a", "abc=d", "ab\n=", "====", "YQ=x"])
-def test_content_that_is_no_base64_is_refused(node: Node, content: str) -> None:
-    answer = node.run("store", "--dir", node.dir, "--file", "x", "--content", content)
-    assert answer["code"] == "usage"
-    assert not (node.dir / "recovery" / "x").exists()
-
-
-@pytest.mark.parametrize("content", [b"a", b"ab", b"abc", bytes(range(256)) * 100])
+@pytest.mark.parametrize("content", [b"", b"a", bytes(range(256)) * 100, b"x" * LARGEST])
 def test_content_comes_out_as_it_went_in(node: Node, content: bytes) -> None:
     store(node, "x", content)
     assert (node.dir / "recovery" / "x").read_bytes() == content
+
+
+def test_content_that_is_too_large_is_refused(node: Node) -> None:
+    answer = store(node, "x", b"x" * (LARGEST + 1))
+    assert answer == {"error": "content is larger than 262144 bytes", "code": "usage"}
+    assert not node.dir.exists()
+
+
+@pytest.mark.parametrize("size", [LARGEST - 1, LARGEST])
+def test_the_largest_copy_can_be_put_in_place(pivoted: Node, size: int) -> None:
+    copy = b"x" * size
+    store(pivoted, f"{COMPONENT}.yaml", copy)
+    with guarding(pivoted):
+        eventually((pivoted.manifests / PLACED).exists, seconds=60)
+    assert (pivoted.manifests / PLACED).read_bytes() == copy

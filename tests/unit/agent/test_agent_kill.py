@@ -6,7 +6,7 @@ from agent_node import INSTANCE_UID, STATIC_UID, Node
 
 
 def kill(node: Node, uid: str = INSTANCE_UID) -> dict:
-    return node.run("kill", "--proc", node.proc, "--pod-uid", uid)
+    return node.order("kill", pod_uid=uid)
 
 
 def test_a_server_is_killed_even_if_it_is_deaf(node: Node) -> None:

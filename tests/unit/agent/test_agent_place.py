@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 
 import pytest
@@ -19,7 +18,6 @@ def empty(node: Node) -> Node:
 
 
 def test_what_was_written_is_placed(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
         assert empty.place()["state"] == "placed"
         status = empty.status()
@@ -30,48 +28,42 @@ def test_what_was_written_is_placed(empty: Node) -> None:
     assert empty.kept.read_bytes() == b"as it was"
 
 
-def test_it_may_come_in_parts_and_a_part_twice(empty: Node) -> None:
-    content = os.urandom(9000)
-    for offset in (0, 3000, 3000, 6000):
-        empty.write(content[offset : offset + 3000], offset=offset)
+@pytest.mark.parametrize("content", [bytes(range(256)) * 40, "päß\u20ac\U0001f600\n".encode() * 99])
+def test_what_is_placed_is_byte_for_byte_what_was_sent(empty: Node, content: bytes) -> None:
+    with empty.serving():
+        assert empty.place(content)["state"] == "placed"
     assert empty.placed.read_bytes() == content
 
 
-def test_a_part_that_leaves_a_hole_is_refused(empty: Node) -> None:
-    empty.write(b"ab")
-    assert empty.write(b"x", offset=3)["code"] == "state"
-
-
-@pytest.mark.parametrize("text", ["=", "abc", "ab=c", "a!cd", "abcd===="])
-def test_what_is_no_base64_is_refused(empty: Node, text: str) -> None:
-    words = ("--component", COMPONENT, "--file", FILE, "--offset", 0, "--content", text)
-    assert empty.run("write", "--dir", empty.dir, *words)["code"] == "usage"
-
-
 def test_other_content_than_was_ordered_is_not_placed(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
-        assert empty.place(b"something else")["code"] == "changed"
+        assert empty.place(sha256="0" * 64)["code"] == "changed"
         assert empty.status()["state"] == "idle"
     assert not empty.manifest.exists()
 
 
+def test_content_that_comes_too_late_leaves_alone_what_is_placed(empty: Node) -> None:
+    with empty.serving():
+        empty.place()
+        assert empty.place(b"another")["code"] == "state"
+        assert empty.manifest.read_bytes() == MANIFEST
+        assert empty.placed.read_bytes() == MANIFEST
+        empty.put_back()
+
+
 def test_a_file_that_is_there_stays(node: Node) -> None:
     node.put_manifest(b"somebody's")
-    node.write(MANIFEST)
     with node.serving():
         assert node.place()["code"] == "state"
     assert node.manifest.read_bytes() == b"somebody's"
 
 
 def test_nothing_is_placed_while_nobody_watches(empty: Node) -> None:
-    empty.write(MANIFEST)
     assert empty.place()["code"] == "state"
     assert not empty.manifest.exists()
 
 
 def test_confirmed_it_stays(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
         empty.place(limit=1)
         assert empty.confirm()["state"] == "confirmed"
@@ -83,18 +75,17 @@ def test_confirmed_it_stays(empty: Node) -> None:
 
 
 def test_what_nobody_confirms_is_taken_away(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
         empty.place(limit=1)
         eventually(lambda: not empty.manifest.exists())
         eventually(lambda: empty.status()["state"] == "taken-away")
+        eventually(lambda: "taken-away" in empty.events())
     assert empty.status()["reason"] == "not confirmed within 1 s"
     assert empty.kept.read_bytes() == b"as it was"
     assert empty.events() == ["placed", "taken-away"]
 
 
 def test_it_is_taken_away_when_told_and_when_the_agent_ends(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
         empty.place()
         assert empty.put_back("a test")["state"] == "taken-away"
@@ -109,7 +100,6 @@ def test_it_is_taken_away_when_told_and_when_the_agent_ends(empty: Node) -> None
 
 
 def test_what_somebody_changed_is_left_alone(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
         empty.place()
         empty.put_manifest(MANIFEST + b"# mine\n")
@@ -119,7 +109,6 @@ def test_what_somebody_changed_is_left_alone(empty: Node) -> None:
 
 def test_after_a_reboot_it_stays(empty: Node) -> None:
     """It may be all that serves: the kubelet can't know of the DaemonSet's pods."""
-    empty.write(MANIFEST)
     with empty.serving():
         empty.place(limit=1)
         empty.boot("1e0c0a0e-0000-4000-8000-000000000002")
@@ -128,7 +117,6 @@ def test_after_a_reboot_it_stays(empty: Node) -> None:
 
 
 def test_an_order_that_is_given_again_changes_nothing(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
         empty.place()
         assert empty.place()["already"]
@@ -136,7 +124,6 @@ def test_an_order_that_is_given_again_changes_nothing(empty: Node) -> None:
 
 
 def test_an_agent_that_was_killed_as_it_placed_is_gone_on_with(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
         empty.place()
         empty.manifest.unlink()  # as if it had not come to the rename
@@ -145,7 +132,6 @@ def test_an_agent_that_was_killed_as_it_placed_is_gone_on_with(empty: Node) -> N
 
 
 def test_nothing_else_is_begun_meanwhile(empty: Node) -> None:
-    empty.write(MANIFEST)
     with empty.serving():
         empty.place()
         assert empty.arm()["code"] == "state"
@@ -160,7 +146,6 @@ def test_our_directory_goes(node: Node) -> None:
     with node.serving():
         node.arm()
         node.confirm()
-        node.write(MANIFEST)
         node.hold.touch()
         assert not node.order("tidy")["left"]
         assert not node.dir.exists()
@@ -179,8 +164,7 @@ def test_the_kept_manifests_can_stay(node: Node) -> None:
     with node.serving():
         node.arm()
         node.confirm()
-        node.write(MANIFEST)
-        assert node.order("tidy", "--keep", "backups")["left"]
+        assert node.order("tidy", keep_backups=True)["left"]
     left = {str(p.relative_to(node.dir)) for p in node.dir.rglob("*") if p.is_file()}
     assert left == {f"{COMPONENT}/{FILE}", "journal"}
 

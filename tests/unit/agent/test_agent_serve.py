@@ -343,7 +343,7 @@ def test_nothing_is_armed_behind_the_back_of_an_agent_that_ends(node: Node) -> N
     """Whatever comes first, the order or the agent's end, the manifest is never left away."""
     for delay in range(12):
         with node.serving() as agent:
-            order = node.popen(*node.arm_words())
+            order = node.give("arm", **node.arm_fields())
             time.sleep(delay * 0.01)
             agent.terminate()
             assert agent.wait(timeout=20) == 0

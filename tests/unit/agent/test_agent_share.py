@@ -98,9 +98,11 @@ def _forbid_pidfd_getfd() -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the filter is for little-endian CPUs")
 def test_a_kernel_that_forbids_it(port: SharedPort) -> None:
     port.old()
-    words = ["can-share", "--proc", port.node.proc, "--port", str(PORT), "--pod-uid", STATIC_UID]
+    order = {"order": "can-share", "dir": str(port.node.dir), "proc": str(port.node.proc)}
+    line = json.dumps({**order, "port": PORT, "pod_uid": STATIC_UID}) + "\n"
     result = subprocess.run(
-        [port.node.program, *words],
+        [port.node.program, "order"],
+        input=line.encode(),
         stdout=subprocess.PIPE,
         preexec_fn=_forbid_pidfd_getfd,
         env={"ASAN_OPTIONS": "detect_leaks=0"},
@@ -201,7 +203,7 @@ def test_nothing_is_steered_before_the_new_one_listens(port: SharedPort) -> None
 
 def test_a_release_lets_the_new_one_start(port: SharedPort) -> None:
     with port.serving():
-        port.node.run("hold", "--dir", port.node.dir, "--component", COMPONENT)
+        port.node.order("hold", component=COMPONENT)
         assert port.node.hold.exists()
         assert port.of("release") == {"released": COMPONENT}
         assert not port.node.hold.exists()
@@ -237,8 +239,7 @@ def test_without_a_pod_to_stop_only_the_sharing_is_undone(port: SharedPort) -> N
     """Between two pods of one DaemonSet: a hold file would make every later pod wait for ever."""
     port.old("--share")
     with port.serving():
-        words = ("--port", PORT, "--way", "seamless", "--pod-uid", STATIC_UID)
-        port.of("share", *words, "--probe-address", PROBE)
+        port.of("share", port=PORT, way="seamless", pod_uid=STATIC_UID, probe_address=PROBE)
         new = port.new()
         eventually(port.steers_to_new)
         assert not port.of("unshare")["already"]

@@ -23,13 +23,11 @@ def is_stopped(process: subprocess.Popen[str]) -> bool:
 
 
 def pause(node: Node, limit: int = 15) -> dict:
-    return node.order(
-        *("pause", "--component", COMPONENT, "--instance-uid", INSTANCE_UID, "--limit", limit)
-    )
+    return node.order("pause", component=COMPONENT, instance_uids=[INSTANCE_UID], limit=limit)
 
 
 def resume(node: Node) -> dict:
-    return node.order("resume", "--component", COMPONENT)
+    return node.order("resume", component=COMPONENT)
 
 
 def test_servers_stop_and_go_on(node: Node) -> None:
@@ -75,7 +73,7 @@ def test_a_second_pause_lets_nobody_be_forgotten(node: Node) -> None:
     second = node.process(other)
     with node.serving():
         pause(node)
-        node.order("pause", "--component", COMPONENT, "--instance-uid", other)
+        node.order("pause", component=COMPONENT, instance_uids=[other])
         settled(lambda: (is_stopped(first), is_stopped(second)), wanted=(False, True))
         resume(node)
         settled(lambda: is_stopped(second), wanted=False)
@@ -105,7 +103,7 @@ def test_they_go_on_when_the_agent_ends_or_comes_back(node: Node, how: signal.Si
 
 
 def unshare(node: Node) -> None:
-    node.order("unshare", "--component", COMPONENT, "--instance-uid", INSTANCE_UID)
+    node.order("unshare", component=COMPONENT, instance_uids=[INSTANCE_UID])
 
 
 def put_back(node: Node) -> None:

@@ -95,8 +95,11 @@ def test_the_probe_address_is_127_0_0_1_if_none_is_given(port: SharedPort) -> No
     port.old()
     with port.serving():
         port.node.order(
-            *("share", "--component", COMPONENT, "--port", 6443, "--way", "seamless"),
-            *("--pod-uid", "0f5c2a0e9b7d4c1e8a3b6d5f4c3b2a19"),
+            "share",
+            component=COMPONENT,
+            port=6443,
+            way="seamless",
+            pod_uid="0f5c2a0e9b7d4c1e8a3b6d5f4c3b2a19",
         )
         assert who("127.0.0.1") == {"nobody"}
         assert who("127.0.0.2", "::1") == {"old"}

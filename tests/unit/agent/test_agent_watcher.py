@@ -31,18 +31,22 @@ def exchange(node: Node) -> dict:
 
 
 def pause(node: Node) -> dict:
-    return node.order("pause", "--component", COMPONENT, "--instance-uid", INSTANCE_UID)
+    return node.order("pause", component=COMPONENT, instance_uids=[INSTANCE_UID])
 
 
 def share(node: Node) -> dict:
     return node.order(
-        *("share", "--component", COMPONENT, "--port", PORT, "--way", "seamless"),
-        *("--pod-uid", STATIC_UID, "--probe-address", PROBE),
+        "share",
+        component=COMPONENT,
+        port=PORT,
+        way="seamless",
+        pod_uid=STATIC_UID,
+        probe_address=PROBE,
     )
 
 
 def steer(node: Node) -> dict:
-    return node.order("steer", "--component", COMPONENT)
+    return node.order("steer", component=COMPONENT)
 
 
 WATCHED = [arm, place, exchange, pause, share, steer]
@@ -83,7 +87,7 @@ class Later:
 @pytest.fixture
 def ready(node: Node) -> Node:
     """A node on which each of the orders could be carried out."""
-    node.write(MANIFEST)
+    node.kept.parent.mkdir(parents=True)
     node.kept.write_bytes(KEPT)
     return node
 
@@ -149,7 +153,7 @@ def test_a_lock_that_was_removed_meanwhile_locks_nothing(node: Node) -> None:
     node.dir.mkdir()
     with contextlib.ExitStack() as removed:
         removed.enter_context(held(lock))
-        order = Later(lambda: node.run("hold", "--dir", node.dir, "--component", COMPONENT))
+        order = Later(lambda: node.order("hold", component=COMPONENT))
         eventually(lambda: waiting_for(lock) == 1)
         lock.unlink()  # as `tidy` does
         with held(lock):
@@ -172,9 +176,7 @@ def test_the_guardian_keeps_still_once_it_is_disabled(node: Node) -> None:
     """It decides and acts under the lock."""
     node.dir.mkdir()
     with held(node.dir / "lock"):
-        disabling = Later(
-            lambda: node.run("disable", "--dir", node.dir, "--manifests", node.manifests)
-        )
+        disabling = Later(lambda: node.order("disable", manifests=node.manifests))
         eventually(lambda: waiting_for(node.dir / "lock") == 1)
         assert not (node.dir / "guardian-off").exists()
     assert "disabled" in disabling.answer()

@@ -12,6 +12,7 @@ from kubectl_selfhost.cluster.exec import ExecResult
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import agent
 from kubectl_selfhost.node.agent import AgentError, AgentGone, NodeAgent
+from kubectl_selfhost.node.orders import Placement
 from kubectl_selfhost.node.pod import NodeTarget
 
 TARGET = NodeTarget(
@@ -32,9 +33,12 @@ class Cluster:
         self._results = list(results)
         self._pod = pod
         self.orders = 0
+        self.words: list[str] = []
+        self.stdin = b""
 
-    def exec(self, *_: object, **__: object) -> ExecResult:
+    def exec(self, pod: str, container: str, words: list[str], **more: Any) -> ExecResult:
         self.orders += 1
+        self.words, self.stdin = words, more["stdin"]
         result = self._results.pop(0) if len(self._results) > 1 else self._results[0]
         if isinstance(result, ApiError):
             raise result
@@ -118,3 +122,40 @@ def test_the_right_to_order_is_asked_for_again_before_each_repetition():
     with pytest.raises(Lost):
         NodeAgent(cast(Any, cluster), TARGET, may_order=may_order).disable_guardian()
     assert cluster.orders == 1
+
+
+def placed(content: bytes) -> Cluster:
+    """The cluster that was given the order to place a manifest."""
+    cluster = Cluster(ANSWER)
+    placement = Placement("kube-scheduler", "kube-scheduler.yaml", content, port=10259, limit=60)
+    NodeAgent(cast(Any, cluster), TARGET).place(placement)
+    return cluster
+
+
+def test_an_order_is_one_line_of_json_and_the_words_say_nothing_of_it():
+    cluster = placed(b"kind: Pod\n")
+    assert cluster.words == [TARGET.program, "order"]
+    assert cluster.stdin.endswith(b"\n")
+    assert cluster.stdin.count(b"\n") == 1
+    assert json.loads(cluster.stdin) == {
+        "order": "place",
+        "dir": "/host/etc/kubernetes/kubectl-selfhost",
+        "manifests": "/host/etc/kubernetes/manifests",
+        "component": "kube-scheduler",
+        "file": "kube-scheduler.yaml",
+        "content": "kind: Pod\n",
+        "sha256": "af0e5d10555f1d22187ec68b0d9945d404e48ef4fd0ab333f0d6e7cd4c0db89b",
+        "port": 10259,
+        "limit": 60,
+    }
+
+
+@pytest.mark.parametrize(
+    "content", [bytes(range(256)), "\u00e4\u20ac\U0001f600\n".encode(), b"\xf0\x9f\x98", b""]
+)
+def test_content_keeps_its_bytes(content: bytes):
+    sent = json.loads(placed(content).stdin)["content"]
+    entry = {"name": "a.yaml", "mode": "0600", "sha256": "0" * 64, "content": sent}
+    listed = Cluster(ExecResult(0, json.dumps({"files": [entry]}), ""))
+    (file,) = NodeAgent(cast(Any, listed), TARGET).manifests()
+    assert file.content == content
