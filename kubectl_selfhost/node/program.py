@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
 
 
+#: Seen with Kubernetes 1.37: a pod is given the first object of that name, long after that one was
+#: deleted and another one created, until no pod on the node mounts it or the kubelet is restarted.
+_KEPT = (
+    "A kubelet keeps an immutable object for as long as a pod mounts it: restart the kubelet of each "
+    "node on which a pod of ours has started since."
+)
+
+
 class ForeignProgram(SelfhostError):
     """An object that should hold the agent's program holds something else."""
 
@@ -29,7 +37,7 @@ class ForeignProgram(SelfhostError):
             "kubectl selfhost did not make it and does not run it.",
             f"Somebody who may create {found.kind}s in {NAMESPACE} made it. Find out who "
             f"(`{programs.look(found)}`, and the API server's audit log), keep a copy, then "
-            f"`{delete(found)}` and run the command again.",
+            f"`{delete(found)}`. {_KEPT} Then run the command again.",
         )
 
 
@@ -46,9 +54,8 @@ class SwappedProgram(SelfhostError):
             f"The {found} in {NAMESPACE} was replaced while {started} started: {wrong}. "
             + " ".join(filter(None, (then, f"A foreign program may have run on node {node}."))),
             f"Somebody who may delete and create {found.kind}s in {NAMESPACE} did it. Find out who "
-            f"(`{programs.look(found)}`, and the API server's audit log) and what ran on the node. A "
-            "kubelet keeps an immutable Secret while a pod mounts it: restart the kubelet there "
-            "before you run the command again.",
+            f"(`{programs.look(found)}`, and the API server's audit log) and what ran on the node. "
+            f"{_KEPT} Then run the command again.",
         )
 
 

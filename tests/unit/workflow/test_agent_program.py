@@ -154,6 +154,7 @@ def test_a_foreign_one_is_neither_used_nor_replaced(changes):
     assert f"Secret {NAME} in kube-system" in caught.value.message
     assert "Somebody who may create Secrets in kube-system made it." in caught.value.hint
     assert f"kubectl -n kube-system delete secret {NAME}" in caught.value.hint
+    assert "restart the kubelet" in caught.value.hint
     assert api.secret == before
 
 
