@@ -56,10 +56,7 @@ def carry_out(
         except SelfhostError as error:
             outcome = "stopped" if isinstance(error, Stopped) else "failed"
             _close(journal, outcome, error.message, prober)
-            error.hint = error.hint or (
-                "Unused changes were rolled back: `kubectl selfhost status` shows what is there. "
-                f"Fix the cause, then run `kubectl selfhost {again or verb}` again."
-            )
+            error.hint = error.hint or _hint(outcome, again or verb)
             raise
         except BaseException as error:  # a run that ended is never left open
             _close(journal, "failed", type(error).__name__, prober)
@@ -127,6 +124,13 @@ def identity() -> str:
     except (KeyError, OSError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+def _hint(outcome: str, verb: str) -> str:
+    again = f"un `kubectl selfhost {verb}` again"
+    return "Unused changes were rolled back: `kubectl selfhost status` shows what is there. " + (
+        f"To go on, r{again}." if outcome == "stopped" else f"Fix the cause, then r{again}."
+    )
 
 
 def _close(journal: Journal, outcome: str, message: str, prober: Prober) -> None:

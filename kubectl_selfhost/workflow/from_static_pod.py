@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from kubectl_selfhost.cluster.lease import LeaseLost
+from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import AgentError, AgentGone
@@ -48,16 +50,34 @@ class FromStaticPod(HandOver[StaticPod]):
             self._finish(leadership, began=time.monotonic())
 
     def undo(self) -> None:
-        """Takes the component back unless its new instance was confirmed; waits until it serves."""
+        """Take the component back, or finish where its new instance serves; wait until one does."""
         if self.seconds is not None:
             return  # confirmed by this run
         with self._cluster.waiting(self._timeout):
             try:
-                if self._is_confirmed():
+                if self._is_confirmed() or self._is_finished():
                     return
                 self._take_back()
             except AgentGone:
                 self._wait_for_either()
+
+    def _is_finished(self) -> bool:
+        """Finish the hand-over where the new instance is Ready; return whether it serves now.
+
+        It shares the port and was seen to serve before the old one was told to end: going back would
+        cost clients one start of the old one.
+        """
+        if not (self._shared and self._armed and self._is_armed()):
+            return False
+        try:
+            self._conditions.is_ready()
+            self._tell(f"the self-hosted {self.component} is Ready: finishing its hand-over")
+            self._take_over()
+        except (AgentGone, LeaseLost):
+            raise
+        except (SelfhostError, Waiting):
+            return False
+        return True
 
     def _is_confirmed(self) -> bool:
         state = self._agent.status() if self._armed else {}

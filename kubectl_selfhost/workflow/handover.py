@@ -85,6 +85,8 @@ class HandOver(Generic[S]):
         self._tell = tell
         self._hosts = hosts
         self._shared = False
+        self._leadership: Leadership | None = None
+        self._began_at = 0.0
         self.seconds: float | None = None
 
     def again(self: H) -> H:
@@ -122,13 +124,18 @@ class HandOver(Generic[S]):
                 self._start_beside(subject)
             if self._shares and leadership is not None:
                 self._make_ready_to_lead(subject.retry_period)
-            began = time.monotonic()
+            self._leadership, self._began_at = leadership, time.monotonic()
             self._stop_old(subject)
-            if leadership is not None:
-                self._wait_until_old_is_gone()
-                leadership.release()
-                self._agent.resume(self.component.name)
-            self._finish(leadership, began=began)
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """The old instance was told to end: wait until the new one serves as itself. May be called
+        again where that was interrupted."""
+        if self._leadership is not None:
+            self._wait_until_old_is_gone()
+            self._leadership.release()
+            self._agent.resume(self.component.name)
+        self._finish(self._leadership, began=self._began_at)
 
     def undo(self) -> None:
         """Takes the component back unless its new instance serves; waits until the old one does."""

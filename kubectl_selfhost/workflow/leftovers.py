@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.errors import harmless
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
-from kubectl_selfhost.names import AGENT_LABELS
+from kubectl_selfhost.names import AGENT_LABELS, LEASE, NAMESPACE
 from kubectl_selfhost.workflow import journal as journals
 from kubectl_selfhost.workflow import service_address
 from kubectl_selfhost.workflow.situation import Situation, read_situation
@@ -139,10 +140,9 @@ def _interrupted(journal: dict) -> str:
 
 def _holder(cluster: Cluster) -> str:
     from kubectl_selfhost.cluster.kinds import LEASES
-    from kubectl_selfhost.names import LEASE, NAMESPACE
 
     lease = cluster.find(LEASES, LEASE, NAMESPACE) or {}
-    return str((lease.get("spec") or {}).get("holderIdentity") or "")
+    return harmless(str((lease.get("spec") or {}).get("holderIdentity") or ""))
 
 
 def _names(components: tuple[Component, ...]) -> str:

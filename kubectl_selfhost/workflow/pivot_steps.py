@@ -175,8 +175,7 @@ class PivotSteps(CommonSteps):
     def switch(self, handover: FromStaticPod) -> Step:
         component = handover.component
 
-        def do() -> None:
-            handover.do(self._subject(component))
+        def note() -> None:
             self._journal.component(
                 self._node,
                 component.name,
@@ -185,13 +184,23 @@ class PivotSteps(CommonSteps):
                 daemonset=component.daemonset,
             )
 
+        def do() -> None:
+            handover.do(self._subject(component))
+            note()
+
+        def undo() -> None:
+            done = handover.seconds is not None
+            handover.undo()
+            if handover.seconds is not None and not done:
+                note()  # the new instance served already, so the hand-over was finished
+
         return Step(
             name=self.named("hand-over", component),
             title=f"Hand {component} over from the static pod to the DaemonSet{self._there}",
             why="its manifest is moved away; the agent puts it back unless told in time",
             done=handover.done,
             do=do,
-            undo=handover.undo,
+            undo=undo,
             unavailable=UNAVAILABLE[handover.choice.way].get(component, ""),
         )
 

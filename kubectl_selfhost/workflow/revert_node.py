@@ -142,7 +142,7 @@ class NodeRevert(HostedPart):
         steps = RevertSteps(self, observer, journal)
         choices = self.choices()
         self.handovers = [steps.handover(c, choices.get(c)) for c in self.to_revert]
-        bridge = APISERVER in {*choices, *self.to_exchange}
+        bridge = APISERVER in {*self.to_revert, *self.to_exchange}
         guarded = self.situation.has_guardian(self.node)
         several = self.all.several
         return [

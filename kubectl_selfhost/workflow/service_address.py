@@ -74,18 +74,23 @@ def require_back(cluster: Cluster) -> bool:
     stays only where the server answers /readyz first, and no second one runs on its node that will
     be told to end.
     """
-    from kubectl_selfhost.cluster.kinds import PODS
-
-    pods = [pod for pod in cluster.list(PODS, NAMESPACE) if not _has_ended(pod)]
-    running = [one.node for one in instances_of(pods, APISERVER) if not one.waiting_for_port]
-    for node in running:
-        if running.count(node) > 1:
-            raise Waiting(f"two API servers run on {node}")
+    doubled = nodes_with_two(cluster)
+    if doubled:
+        raise Waiting(f"two API servers run on {', '.join(doubled)}")
     cluster.raw("GET", "/readyz")
     absent = missing(cluster)
     if absent:
         raise Waiting(f"no API server has put {', '.join(absent)} back into the Service yet")
     return True
+
+
+def nodes_with_two(cluster: Cluster) -> list[str]:
+    """Return the nodes on which two API servers run; one that waits for its port doesn't."""
+    from kubectl_selfhost.cluster.kinds import PODS
+
+    pods = [pod for pod in cluster.list(PODS, NAMESPACE) if not _has_ended(pod)]
+    running = [one.node for one in instances_of(pods, APISERVER) if not one.waiting_for_port]
+    return sorted({node for node in running if running.count(node) > 1})
 
 
 def release_when_back(cluster: Cluster, *, timeout: float, tell: Callable[[str], None]) -> None:
