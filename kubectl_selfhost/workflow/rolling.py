@@ -67,8 +67,9 @@ def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Ro
         for name in hosted:
             _require_settled(situation, situation.own(component, name))
     if not hosted:
+        which = ", ".join(map(str, options.components)) or "any component"
         raise SelfhostError(
-            f"No node runs a self-hosted pod of {', '.join(map(str, options.components))}.",
+            f"No node runs a self-hosted pod of {which}.",
             "`kubectl selfhost status` shows where it stands.",
         )
     rollout = Rollout(
