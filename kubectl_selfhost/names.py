@@ -66,6 +66,11 @@ def cut(name: str, length: int) -> str:
     return name[:length].rstrip("-.")
 
 
+#: The EndpointSlice that keeps an address in the Service ``kubernetes`` while its API server changes
+#: hands.
+ADDRESS_SLICE = "kubernetes-kubectl-selfhost"
+
+
 def guardian_pod(node: str) -> str:
     """The name of the guardian's mirror pod: the kubelet appends the node's, in lower case."""
     return f"{GUARDIAN}-{node.lower()}"

@@ -27,6 +27,7 @@ from kubectl_selfhost.controlplane.instance import (
 )
 from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.names import (
+    ADDRESS_SLICE,
     AGENT_LABELS,
     CONTROL_PLANE_LABEL,
     FIELD_MANAGER,
@@ -155,6 +156,7 @@ class ControlPlane:
     journal_damaged: bool = False
     run: Leader | None = None
     programs: Sequence[Carrier] = ()
+    kept_addresses: Sequence[str] = ()
 
     def serves(self, component: Component, node: NodeState) -> str:
         """Whose Ready instance serves there: static, daemonset, both, or none."""
@@ -199,6 +201,7 @@ def observe(
     daemonsets: Iterable[dict] = (),
     leases: Iterable[dict] = (),
     configmaps: Iterable[dict] = (),
+    endpointslices: Iterable[dict] = (),
     programs: Sequence[Carrier] = (),
     own_programs: Collection[str] = (),
 ) -> ControlPlane:
@@ -224,6 +227,7 @@ def observe(
         journal_damaged=damaged,
         run=_leader(next(iter(ours), None), _newest_renewal(leases)),
         programs=programs,
+        kept_addresses=_kept_addresses(endpointslices),
     )
 
 
@@ -373,6 +377,17 @@ def _leader(lease: dict | None, newest: datetime | None) -> Leader | None:
 def _newest_renewal(leases: Iterable[dict]) -> datetime | None:
     times = [parse_time((lease.get("spec") or {}).get("renewTime")) for lease in leases]
     return max((time for time in times if time is not None), default=None)
+
+
+def _kept_addresses(endpointslices: Iterable[dict]) -> list[str]:
+    """Return the addresses that a run of ours keeps in the Service ``kubernetes``."""
+    return [
+        address
+        for one in endpointslices
+        if one["metadata"]["name"] == ADDRESS_SLICE
+        for endpoint in one.get("endpoints") or []
+        for address in endpoint.get("addresses") or []
+    ]
 
 
 def _journal(configmaps: Iterable[dict]) -> tuple[dict, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,10 @@ from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
+from kubectl_selfhost.controlplane.notices import ROLLOUT, SYNC, Notice, commands, notices
 from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.controlplane.state import ControlPlane, NodeState, RolloutState
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.names import ADDRESS_SLICE, NAMESPACE
 
 #: The states. Their words are part of ``-o json``: never change one.
 RUN_IN_PROGRESS = "run-in-progress"
@@ -25,9 +26,10 @@ SELF_HOSTED = "self-hosted"
 UNKNOWN = "unknown"
 
 PIVOT = "kubectl selfhost pivot"
-ROLLOUT = "kubectl selfhost rollout"
-SYNC = "kubectl selfhost sync"
 WATCH = "kubectl selfhost status --watch"
+
+#: The verbs that change something, and settle first what an earlier run left.
+_VERBS = ("pivot", "revert", "rollout", "sync")
 
 _MEND_BY_ITSELF = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Running")
 
@@ -49,7 +51,8 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``state`` is one of the words above; ``next`` is a command, empty where there is none.
+    """``state`` is one of the words above; ``next`` is a command, empty where there is none, and
+    ``then`` are those to run after it.
 
     ``healthy`` is True for a control plane that is settled and whose every component is served: a
     static one just as well as a self-hosted one.
@@ -61,6 +64,7 @@ class Verdict:
     healthy: bool = False
     troubles: list[Trouble] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
+    then: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,29 @@ class Survey:
     essential: Sequence[str] = ()
 
     @property
+    def notices(self) -> list[Notice]:
+        """Return what is well now and soon may not be, and what could not be read."""
+        return notices(
+            self.control_plane,
+            certificates=self.certificates,
+            taken=self.taken,
+            unread=self.unread,
+        )
+
+    @property
     def verdict(self) -> Verdict:
-        """What it amounts to."""
+        """Return what it amounts to, and what to do: also about the notices."""
         missing = [what for what in self.essential if what in self.unread]
-        return judge(self.control_plane, unread=missing)
+        return _with(judge(self.control_plane, unread=missing), commands(self.notices))
+
+
+def _with(verdict: Verdict, more: Sequence[str]) -> Verdict:
+    """Return the verdict with the commands that notices ask for after its own."""
+    # A pivot that nobody needs comes after what a warning asks for.
+    own = [verdict.next] if verdict.next else []
+    todo = [*more, *own] if verdict.state == STATIC_PODS else [*own, *more]
+    todo = list(dict.fromkeys(todo))
+    return replace(verdict, next=todo[0] if todo else "", then=todo[1:])
 
 
 def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
@@ -102,9 +125,8 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         # What a run of ours has left half done, the next one finishes; else a person has to look.
-        return verdict(
-            DEGRADED, f"degraded: {found[0].what}{more}", PIVOT if left else found[0].look
-        )
+        next_ = _again(seen) if left else found[0].look
+        return verdict(DEGRADED, f"degraded: {found[0].what}{more}", next_)
     if unread:
         return verdict(UNKNOWN, f"{' and '.join(unread)} could not be read, so this is only a part")
     kinds = {seen.serves(component, node) for node in seen.running for component in COMPONENTS}
@@ -114,7 +136,14 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
     if kinds == {STATIC} and not left:
         message = f"static pods on {nodes}, healthy; not self-hosted"
         return verdict(STATIC_PODS, message, PIVOT, healthy=True)
-    return verdict(PARTLY_PIVOTED, _how_far(seen), PIVOT)
+    return verdict(PARTLY_PIVOTED, _how_far(seen), _again(seen))
+
+
+def _again(seen: ControlPlane) -> str:
+    """Return the command that goes on where the last run stopped: each one settles what is left."""
+    last = seen.last_run or {}
+    stopped = last.get("outcome") != "done" and last.get("verb") in _VERBS
+    return f"kubectl selfhost {last['verb']}" if stopped else PIVOT
 
 
 def _nothing_seen(seen: ControlPlane, unread: Sequence[str]) -> Verdict:
@@ -132,9 +161,9 @@ def _how_far(seen: ControlPlane) -> str:
     cells = [(component, node) for node in seen.running for component in COMPONENTS]
     done = sum(seen.self_hosted(component, node) for component, node in cells)
     if done == len(cells):
-        return "self-hosted, but the last run didn't come to its end"
+        return "self-hosted, but something of an earlier run is left over"
     if done == 0:
-        return "static pods serve, but something of a pivot was begun"
+        return "static pods serve, but something of an earlier run is left over"
     return f"partly pivoted: {done} of {len(cells)} components are self-hosted"
 
 
@@ -266,6 +295,9 @@ def unfinished(seen: ControlPlane) -> list[str]:
         where = f" in the step {step}" if step else ""
         left.append(f"The last {run.get('verb', 'run')} was interrupted{where}.")
     left += [f"The agent's pod {pod.name} is left over ({pod.phase})." for pod in seen.agents]
+    if seen.kept_addresses:
+        kept = ", ".join(seen.kept_addresses)
+        left.append(f"EndpointSlice {ADDRESS_SLICE} still keeps {kept} in the Service kubernetes.")
     for node in seen.nodes:
         left += _of_both(seen, node)
     if not left:

@@ -6,7 +6,7 @@ pass over what it doesn't know. Times are RFC 3339 in UTC; what is unknown is nu
 - ``cluster``: context, server, version
 - ``observedAt``: when this was read, by the clock of the machine that read it
 - ``verdict``: state (static, self-hosted, partly-pivoted, degraded, run-in-progress, unknown),
-  healthy (true: exit status 0), message, next (a command, or null)
+  healthy (true: exit status 0), message, next (a command, or null), then[] (those to run after it)
 - ``nodes[]``: name, controlPlane (has the role label), ready, pivoted (has our label), hostIP,
   architecture, operatingSystem, kubeletVersion, ``recovery`` (after a reboot): guardian (it is
   there), standingIn (components whose copy runs now), outdated (components whose copy is not what
@@ -63,6 +63,7 @@ def document(survey: Survey) -> dict[str, Any]:
             "healthy": verdict.healthy,
             "message": verdict.message,
             "next": verdict.next or None,
+            "then": list(verdict.then),
         },
         "nodes": [_node(seen, node) for node in seen.nodes],
         "daemonSets": _rollouts(seen),

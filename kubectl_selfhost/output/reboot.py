@@ -35,13 +35,3 @@ def _after(node: NodeState) -> str:
             "renews it"
         )
     return "the guardian on {nodes} brings the API back"
-
-
-def warnings(nodes: Iterable[NodeState]) -> list[str]:
-    """Copies that are not what a reboot should bring back, in sentences."""
-    return [
-        f"The recovery copy of {component} on {node.name} is not what its DaemonSet says: "
-        "`kubectl selfhost sync` renews it."
-        for node in nodes
-        for component in node.outdated
-    ]

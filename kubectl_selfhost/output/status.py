@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import STATIC, Instance, parse_time
+from kubectl_selfhost.controlplane.notices import ROLLOUT, ending
 from kubectl_selfhost.controlplane.state import ControlPlane, NodeState
-from kubectl_selfhost.controlplane.verdict import ROLLOUT, Survey, Verdict, step_under_way
-from kubectl_selfhost.names import JOURNAL, NAMESPACE
+from kubectl_selfhost.controlplane.verdict import Survey, Verdict, step_under_way
 from kubectl_selfhost.output import reboot
 from kubectl_selfhost.output.table import pairs, table
 from kubectl_selfhost.output.text import PLAIN, Style, age, clean, duration, utc, wrap
-
-#: A certificate that ends sooner than this is warned of.
-EXPIRY_WARNING = timedelta(days=30)
 
 _SERVED_BY = {"static": "static pod", "daemonset": "DaemonSet", "both": "both", "none": "none"}
 _DIGEST = 12
@@ -33,7 +30,8 @@ def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[st
         _rollouts(seen),
         *_backups(survey, wide=wide),
         _certificates(survey, style),
-        reboot.lines(seen.nodes),
+        # A run that goes on may be installing a guardian just now.
+        reboot.lines(seen.nodes) if seen.run_going_on is None else [],
         _other_programs(seen),
         _history(survey),
         _notes(survey, style),
@@ -273,7 +271,7 @@ def _common_directory(paths: Sequence[str]) -> str:
 
 
 def _certificates(survey: Survey, style: Style) -> list[str]:
-    soon = {_left(one, survey.taken) for one in _ending(survey)}
+    soon = {_left(one, survey.taken) for one in ending(survey.certificates, survey.taken)}
 
     def paint(header: str, cell: str) -> str:
         return style.paint(cell, "yellow") if header == "LEFT" and cell in soon else cell
@@ -330,35 +328,8 @@ def last_run(run: Mapping[str, Any], now: datetime, *, going_on: bool = False) -
 
 
 def warnings(survey: Survey) -> list[str]:
-    """What is well now and soon may not be, and what could not be read."""
-    found = [_warning(one, survey.taken) for one in _ending(survey)]
-    found += reboot.warnings(survey.control_plane.nodes)
-    if survey.control_plane.running:
-        found += [
-            f"Node {node.name} has the control-plane label, and no static pods: it is left alone."
-            for node in survey.control_plane.nodes
-            if node.empty
-        ]
-    found += [
-        f"The pods of {', '.join(one.daemonsets)} start the node agent's program from the "
-        f"{one.reference}, which whoever may write ConfigMaps in {NAMESPACE} can replace: "
-        f"`{ROLLOUT}` gives them this build's program, in a Secret."
-        for one in survey.control_plane.programs
-        if one.former
-    ]
-    if survey.control_plane.journal_damaged:
-        found.append(f"The journal can't be understood (ConfigMap {JOURNAL} in {NAMESPACE}).")
-    return found + [f"Not read: {what}: {why}" for what, why in survey.unread.items()]
-
-
-def _ending(survey: Survey) -> list[Expiry]:
-    return [o for o in survey.certificates if o.not_after - survey.taken < EXPIRY_WARNING]
-
-
-def _warning(one: Expiry, now: datetime) -> str:
-    when = "it has expired" if one.not_after <= now else f"it expires in {_left(one, now)}"
-    renew = f"; on its node: kubeadm certs renew {one.renew}" if one.renew else ""
-    return f"The certificate of {one.what}: {when}{renew}."
+    """Return the notices that the page doesn't tell elsewhere, in sentences."""
+    return [notice.text for notice in survey.notices if not notice.told]
 
 
 def _notes(survey: Survey, style: Style) -> list[str]:
@@ -383,4 +354,6 @@ def _verdict(verdict: Verdict, style: Style) -> list[str]:
     lines = wrap(clean(verdict.message), first="Verdict:      ")
     lines = [line.replace("Verdict:", style.paint("Verdict:", colour), 1) for line in lines]
     following = verdict.next or ("nothing that needs doing" if verdict.healthy else "")
-    return [*lines, f"Next:         {clean(following)}"] if following else lines
+    if following:
+        lines.append(f"Next:         {clean(following)}")
+    return [*lines, *[f"        then: {clean(command)}" for command in verdict.then]]

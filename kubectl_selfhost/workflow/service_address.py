@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.instance import instances_of
-from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
+from kubectl_selfhost.names import ADDRESS_SLICE, FIELD_MANAGER, NAMESPACE
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _NAMESPACE = "default"
 _SERVICE = "kubernetes"
 _LABEL = "kubernetes.io/service-name"
-NAME = "kubernetes-kubectl-selfhost"
 
 
 def keep(cluster: Cluster, addresses: Collection[str]) -> bool:
@@ -35,7 +34,7 @@ def keep(cluster: Cluster, addresses: Collection[str]) -> bool:
     """
     for theirs in _slices(cluster):
         kept = [address for address in addresses if address in _addresses(theirs)]
-        if theirs["metadata"]["name"] != NAME and kept:
+        if theirs["metadata"]["name"] != ADDRESS_SLICE and kept:
             cluster.apply(_ours(theirs, sorted({*kept, *missing(cluster)})))
             return True
     return False
@@ -45,14 +44,17 @@ def is_kept(cluster: Cluster, addresses: Collection[str] = ()) -> bool:
     """Return whether our EndpointSlice is there, with all of ``addresses``."""
     from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 
-    found = cluster.find(ENDPOINTSLICES, NAME, _NAMESPACE)
+    found = cluster.find(ENDPOINTSLICES, ADDRESS_SLICE, _NAMESPACE)
     return found is not None and set(addresses) <= set(_addresses(found))
 
 
 def kept(cluster: Cluster) -> list[str]:
     """Return the addresses of our EndpointSlice; none where there is no such."""
     return [
-        a for one in _slices(cluster) if one["metadata"]["name"] == NAME for a in _addresses(one)
+        a
+        for one in _slices(cluster)
+        if one["metadata"]["name"] == ADDRESS_SLICE
+        for a in _addresses(one)
     ]
 
 
@@ -62,7 +64,7 @@ def missing(cluster: Cluster) -> list[str]:
     kept: set[str] = set()
     theirs: set[str] = set()
     for one in _slices(cluster):
-        (kept if one["metadata"]["name"] == NAME else theirs).update(_addresses(one))
+        (kept if one["metadata"]["name"] == ADDRESS_SLICE else theirs).update(_addresses(one))
     return sorted(kept - theirs)
 
 
@@ -108,7 +110,7 @@ def release(cluster: Cluster) -> None:
     """Delete our EndpointSlice."""
     from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 
-    cluster.delete(ENDPOINTSLICES, NAME, _NAMESPACE)
+    cluster.delete(ENDPOINTSLICES, ADDRESS_SLICE, _NAMESPACE)
 
 
 def _has_ended(pod: dict) -> bool:
@@ -134,7 +136,7 @@ def _ours(theirs: dict, addresses: list[str]) -> dict:
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": NAME,
+            "name": ADDRESS_SLICE,
             "namespace": _NAMESPACE,
             "labels": {
                 _LABEL: _SERVICE,

@@ -15,6 +15,7 @@ from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, component_named
 from kubectl_selfhost.controlplane.instance import STATIC
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import ADDRESS_SLICE
 from kubectl_selfhost.node import manifestfile, program
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.workflow import carrying, nodes, service_address
@@ -90,7 +91,7 @@ def _release(cluster: Cluster, left: Leftovers, timeout: float, observer: Observ
 
     return Step(
         name="release-address",
-        title=f"Delete EndpointSlice {service_address.NAME}, once {', '.join(left.addresses)} "
+        title=f"Delete EndpointSlice {ADDRESS_SLICE}, once {', '.join(left.addresses)} "
         "is back in the Service kubernetes",
         why="an earlier run left it; the API server keeps the Service's address by itself",
         done=lambda: not service_address.is_kept(cluster),

@@ -11,7 +11,12 @@ from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.controlplane.program import is_named
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import GUARDIAN_PROGRAM_ANNOTATION, NAMESPACE, guardian_pod
+from kubectl_selfhost.names import (
+    ADDRESS_SLICE,
+    GUARDIAN_PROGRAM_ANNOTATION,
+    NAMESPACE,
+    guardian_pod,
+)
 from kubectl_selfhost.node import program
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.node.guardian import PROGRAM
@@ -127,7 +132,7 @@ class CommonSteps:
         except TimedOut as late:
             raise SelfhostError(
                 f"After {late.seconds:.0f} s {late.why or 'the address is not back'}; EndpointSlice "
-                f"{service_address.NAME} keeps it, and the next run deletes that."
+                f"{ADDRESS_SLICE} keeps it, and the next run deletes that."
             ) from late
 
     def end_agent(self) -> Step:

@@ -21,7 +21,13 @@ from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.controlplane.state import led, observe
 from kubectl_selfhost.controlplane.verdict import Survey
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import AGENT_LABELS, CONTROL_PLANE_LABEL, JOURNAL, NAMESPACE
+from kubectl_selfhost.names import (
+    ADDRESS_SLICE,
+    AGENT_LABELS,
+    CONTROL_PLANE_LABEL,
+    JOURNAL,
+    NAMESPACE,
+)
 from kubectl_selfhost.node import binaries, program
 
 if TYPE_CHECKING:
@@ -55,6 +61,7 @@ def survey(cluster: Cluster) -> Survey:
             daemonsets=got.get("daemonsets", []),
             leases=[*got.get("leases", []), *_leases(more)],
             configmaps=[one for one in [got.get("journal")] if one],
+            endpointslices=[one for one in [got.get("our EndpointSlice")] if one],
             programs=more.get(PROGRAMS, []),
             own_programs=_own_programs(got.get("nodes", [])),
         ),
@@ -71,7 +78,14 @@ def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
     these are asked for by label; the API can't be asked for one label or another.
     """
     from kubectl_selfhost.cluster.certificate import served_certificate
-    from kubectl_selfhost.cluster.kinds import CONFIGMAPS, DAEMONSETS, LEASES, NODES, PODS
+    from kubectl_selfhost.cluster.kinds import (
+        CONFIGMAPS,
+        DAEMONSETS,
+        ENDPOINTSLICES,
+        LEASES,
+        NODES,
+        PODS,
+    )
 
     ours = f"k8s-app in ({','.join(c.daemonset for c in COMPONENTS)})"
     agents = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
@@ -83,6 +97,7 @@ def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
         "daemonsets": lambda: cluster.list(DAEMONSETS, NAMESPACE),
         "leases": lambda: cluster.list(LEASES, NAMESPACE),
         "journal": lambda: cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE),
+        "our EndpointSlice": lambda: cluster.find(ENDPOINTSLICES, ADDRESS_SLICE, "default"),
         "version": lambda: json.loads(cluster.raw("GET", "/version")[1])["gitVersion"],
         "authority": lambda: cluster.find(CONFIGMAPS, "kube-root-ca.crt", NAMESPACE),
         "certificate": lambda: served_certificate(cluster),

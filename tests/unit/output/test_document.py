@@ -36,6 +36,7 @@ def test_it_has_the_verdict():
         "healthy": True,
         "message": "static pods on 1 node, healthy; not self-hosted",
         "next": "kubectl selfhost pivot",
+        "then": [],
     }
 
 

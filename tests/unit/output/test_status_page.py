@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -97,6 +98,22 @@ def outdated() -> dict:
     return plane
 
 
+def interrupted(verb: str) -> dict:
+    """A run of another verb was killed, and its EndpointSlice is there."""
+    plane = api.self_hosted_plane()
+    run = {**api.run(ended=False, outcome=None), "verb": verb}
+    endpoint_slice = {
+        "metadata": {"name": "kubernetes-kubectl-selfhost"},
+        "endpoints": [{"addresses": ["172.18.0.2"]}],
+    }
+    return {**plane, "configmaps": [api.journal(run)], "endpointslices": [endpoint_slice]}
+
+
+def unguarded() -> dict:
+    plane = api.self_hosted_plane()
+    return {**plane, "pods": plane["pods"][:-1]}
+
+
 PLANES = {
     "static": api.static_plane,
     "self-hosted": api.self_hosted_plane,
@@ -123,6 +140,66 @@ def test_the_page_is_as_it_was(name: str):
 def test_the_page_fits_80_columns_but_for_commands(name: str):
     lines = page(survey(PLANES[name]()))
     assert [line for line in lines if len(line) > 80 and not line.startswith("Next:")] == []
+
+
+SOON = Expiry("API server", api.NOW + timedelta(days=3), "apiserver")
+EXPIRED = Expiry("API server", api.NOW - timedelta(days=3), "apiserver")
+ADVISED = {
+    **{name: (make(), CERTIFICATES) for name, make in PLANES.items()},
+    "unguarded": (unguarded(), CERTIFICATES),
+    "interrupted-revert": (interrupted("revert"), CERTIFICATES),
+    "static, a certificate that ends soon": (api.static_plane(), [SOON]),
+    "self-hosted, a certificate that ends soon": (api.self_hosted_plane(), [SOON]),
+    "outdated copy, an expired certificate": (outdated(), [EXPIRED]),
+    "crashing, a certificate that ends soon": (crashing(), [SOON]),
+}
+
+
+@pytest.mark.parametrize("name", ADVISED)
+def test_what_the_page_advises_is_in_its_last_lines(name: str):
+    """No warning asks for a command of which the verdict's next steps know nothing."""
+    plane, certificates = ADVISED[name]
+    lines = page(survey(plane, certificates=certificates))
+    at = next(number for number, line in enumerate(lines) if line.startswith("Verdict:"))
+    above = re.sub(r"\s+", " ", " ".join(lines[:at]))
+    last = [line.partition(": ")[2].strip() for line in lines[at:]]
+    advised = [c for c in re.findall(r"`([^`]+)`", above) if c != "kubeadm upgrade"]
+    assert [command for command in advised if command not in last] == []
+    assert not (advised and "nothing that needs doing" in last)
+
+
+@pytest.mark.parametrize(
+    ("plane", "certificates", "expected"),
+    [
+        (api.self_hosted_plane(), CERTIFICATES, ["nothing that needs doing"]),
+        (outdated(), CERTIFICATES, ["kubectl selfhost sync"]),
+        (unguarded(), CERTIFICATES, ["kubectl selfhost sync"]),
+        (
+            api.static_plane(),
+            [SOON],
+            ["kubeadm certs renew apiserver", "kubectl selfhost pivot"],
+        ),
+        (
+            api.self_hosted_plane(),
+            [EXPIRED],
+            ["kubeadm certs renew apiserver", "kubectl selfhost rollout"],
+        ),
+        (interrupted("revert"), CERTIFICATES, ["kubectl selfhost revert"]),
+        (interrupted("rollout"), CERTIFICATES, ["kubectl selfhost rollout"]),
+        (half_way(), CERTIFICATES, ["kubectl selfhost pivot", "kubectl selfhost sync"]),
+        (going_on(), CERTIFICATES, ["kubectl selfhost status --watch"]),
+    ],
+)
+def test_the_next_steps_and_their_order(plane, certificates, expected):
+    lines = page(survey(plane, certificates=certificates))
+    at = next(number for number, line in enumerate(lines) if line.startswith("Next:"))
+    assert [line.partition(": ")[2].strip() for line in lines[at:]] == expected
+
+
+def test_an_endpoint_slice_that_was_left_is_named():
+    text = " ".join("\n".join(page(survey(interrupted("revert")))).split())
+    assert "kubernetes-kubectl-selfhost still keeps 172.18.0.2 in the Service kubernetes" in text
+    assert "self-hosted, but something of an earlier run is left over" in text
 
 
 def test_the_wide_page_names_image_pod_and_leader():

@@ -9,6 +9,7 @@ from objects import Objects
 from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import APISERVER
+from kubectl_selfhost.names import ADDRESS_SLICE
 from kubectl_selfhost.workflow import service_address
 
 
@@ -33,7 +34,7 @@ def cluster() -> Objects:
 
 
 def ours(cluster: Objects) -> dict:
-    return cluster.find(ENDPOINTSLICES, service_address.NAME, "default") or {}
+    return cluster.find(ENDPOINTSLICES, ADDRESS_SLICE, "default") or {}
 
 
 def test_ours_has_the_nodes_address_alone(cluster: Objects) -> None:
