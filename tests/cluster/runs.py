@@ -44,7 +44,9 @@ def completes(bed, *arguments: str) -> None:
 
 def wait_for_line(run, text: str) -> str:
     """Reads the run's stderr up to a line that has ``text``; gives it back."""
+    said = []
     for line in run.stderr:
+        said.append(line)
         if text in line:
             return line
-    raise AssertionError(f"the run ended without a line with {text!r}")
+    raise AssertionError(f"the run ended without a line with {text!r}:\n{''.join(said)}")

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import signal
 import time
 
 import pytest
 from cluster import faults, looks
-from cluster.runs import LET_THROUGH, PIVOT, completes, fails
+from cluster.runs import LET_THROUGH, PIVOT, completes, fails, wait_for_line
 
 
 @pytest.fixture
@@ -62,26 +61,24 @@ def test_two_pivots_at_once(bed):
 
 
 def test_the_agents_pod_is_deleted_midway(bed):
-    for component in looks.COMPONENTS:
+    """Each time before the old instance is stopped, which the run has still to ask the agent for."""
+    for component, moment in {
+        "kube-apiserver": "... self-hosted kube-apiserver:",
+        "kube-controller-manager": "the self-hosted kube-controller-manager prepares to lead",
+        "kube-scheduler": "the self-hosted kube-scheduler prepares to lead",
+    }.items():
         run = bed.popen(*PIVOT)
-        # It may come too late to stop this component's switch; then it stops the next one, or nothing.
-        if not seen(run, f"hand-over/{component}"):
-            continue
-        with contextlib.suppress(Exception):
-            for pod in looks.agent_pods(bed):
-                name = pod["metadata"]["name"]
-                bed.kubectl("-n", "kube-system", "delete", "pod", name, "--wait=false")
+        wait_for_line(run, moment)
+        (pod,) = looks.agent_pods(bed)
+        bed.kubectl("-n", "kube-system", "delete", "pod", pod["metadata"]["name"], "--wait=false")
         rest = run.communicate(timeout=300)[1]
         looks.eventually(lambda: looks.answers(bed), what="the API does not answer")
-        if run.returncode != 0:
-            assert "deleted by somebody" in rest, rest
+        assert run.returncode == 1, rest
+        assert "deleted by somebody" in rest, rest
+        looks.eventually(lambda c=component: c in looks.static_pods(bed), what="no static pod")
+        bed.selfhost(*PIVOT, "--component", component)
     assert looks.works(bed)
     completes(bed)
-
-
-def seen(run, text: str) -> bool:
-    """Reads the run's stderr up to a line that has ``text``; False if there is none."""
-    return any(text in line for line in run.stderr)
 
 
 def test_ctrl_c_just_when(bed):
@@ -93,17 +90,31 @@ def test_ctrl_c_just_when(bed):
         "lets its last requests finish",
     ):
         run = bed.popen(*PIVOT)
-        if seen(run, moment):
-            run.send_signal(signal.SIGINT)
+        wait_for_line(run, moment)
+        run.send_signal(signal.SIGINT)
         ends_in_order(bed, run)
     assert looks.works(bed)
     completes(bed)
 
 
+#: Steps of a pivot after which it has still seconds to go.
+STEPS = (
+    "agent-program",
+    "node-agent/",
+    "label/",
+    "guardian/",
+    *(f"daemonset/{component}" for component in looks.COMPONENTS),
+    "standby/",
+    "keep-address/",
+    *(f"hand-over/{component}" for component in looks.COMPONENTS[:2]),
+)
+
+
 def test_ctrl_c_at_a_random_moment(bed):
-    after = random.uniform(1.0, 45.0)
-    print(f"Ctrl-C after {after:.1f} s")
+    step, after = random.choice(STEPS), random.uniform(0.0, 2.0)
+    print(f"Ctrl-C {after:.1f} s after the beginning of {step}")
     run = bed.popen(*PIVOT)
+    wait_for_line(run, step)
     time.sleep(after)
     run.send_signal(signal.SIGINT)
     ends_in_order(bed, run)
@@ -112,10 +123,10 @@ def test_ctrl_c_at_a_random_moment(bed):
 
 
 def ends_in_order(bed, run) -> None:
-    """The run says how it ended, and leaves no agent; the API answers."""
+    """The run was stopped, says so, and leaves no agent; the API answers."""
     out, err = run.communicate(timeout=300)
     assert "Traceback" not in err
+    assert run.returncode == 1, out + err
+    assert "Stopped by you at the step" in err, err
     looks.eventually(lambda: looks.answers(bed), what="the API does not answer")
-    if run.returncode != 0:
-        assert run.returncode == 1, out + err
-        assert looks.agent_pods(bed) == []
+    assert looks.agent_pods(bed) == []

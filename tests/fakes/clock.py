@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from kubectl_selfhost.cluster import lease
+from kubectl_selfhost.workflow import rollout
+
 #: Seconds; whatever runs in the background is looked at as often while somebody sleeps.
 STEP = 0.5
 
@@ -21,16 +24,19 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, *, step: float = STEP) -> None:
         end = self.now + max(0.0, seconds)
         while self.now < end:
-            self.now = min(end, self.now + STEP)
+            self.now = min(end, self.now + step)
             self.on_tick()
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Makes it the time of everything that runs in this test."""
         monkeypatch.setattr(time, "monotonic", self.monotonic)
         monkeypatch.setattr(time, "sleep", self.sleep)
+        monkeypatch.setattr(lease, "seconds_now", self.monotonic)
+        # Two roll-outs at the same second would be the same revision.
+        monkeypatch.setattr(rollout, "now", self.stamp)
 
     def stamp(self) -> str:
         """Now, as a Lease's MicroTime: a later moment has a later text."""

@@ -8,6 +8,7 @@ others go on.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -23,6 +24,8 @@ from kubectl_selfhost.cluster.transport import Answer
 if TYPE_CHECKING:
     from fakes.world import World
 
+#: One for all: a plan looks at several things at a time.
+LOCK = threading.RLock()
 SERVER = "https://192.0.2.1:6443"
 
 
@@ -95,7 +98,6 @@ class Edge:
         self.killed = False
         configuration = SimpleNamespace(proxy=None, host=SERVER)
         self.login = SimpleNamespace(certificate=b"", configuration=configuration, generation=0)
-        self._lock = world.lock
 
     def cluster(self, *, patience: float = 0.0) -> Cluster:
         """The real client, on this edge."""
@@ -145,7 +147,7 @@ class Edge:
         return ExecResult(1 if "error" in said else 0, json.dumps(said), "")
 
     def _carry(self, call: Call, act: Callable[[], tuple[int, Any]]) -> tuple[int, Any]:
-        with self._lock:
+        with LOCK:
             if self.killed:
                 raise Killed
             self.world.tick()
@@ -167,7 +169,7 @@ class Edge:
             except Refusal as refusal:
                 return refusal.status, refusal.as_status()
             if call.changes:
-                self.world.changed.append(call)
+                self.world.note_change(call)
             self.world.tick()
             if how == "killed-after":
                 self.killed = True

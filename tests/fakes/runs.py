@@ -73,10 +73,11 @@ class Run:
         """Runs it to its end; raises what ends it."""
         self.edge = self.edge or self.world.client()
         cluster = self.edge.cluster()
-        left = leftovers.look(cluster)
-        if self.settle and left:
-            self._settle(cluster, left)
-        return getattr(self, f"_{self.verb}")(cluster)
+        with cluster.acting_while(self.still_ours):
+            left = leftovers.look(cluster)
+            if self.settle and left:
+                self._settle(cluster, left)
+            return getattr(self, f"_{self.verb}")(cluster)
 
     def _settle(self, cluster: Cluster, left: leftovers.Leftovers) -> None:
         plan = settling.plan(cluster, left, timeout=TIMEOUT, observer=self.seen)

@@ -15,8 +15,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from fakes.clock import Clock
-from fakes.edge import Call, Edge, Fault
+from fakes.edge import LOCK, Call, Edge, Fault
 from fakes.plane import MANIFESTS, Node, Process
 from fakes.store import Object, Refusal, Store
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
@@ -51,12 +51,13 @@ class World:
     """The cluster, and everything that works on it."""
 
     def __init__(self, *, nodes: int = 1, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.lock = threading.RLock()
         self.clock = Clock()
         self.store = Store()
         self.faults: list[Fault] = []
         #: Every call of a client that changed something, in order.
         self.changed: list[Call] = []
+        #: Told of each of them.
+        self.watchers: list[Callable[[Call], None]] = []
         self.allows: Callable[[Object], bool] = lambda _: True
         self.admit: Callable[[str, Object], None] = lambda *_: None
         self.spoils: Callable[[Process], str] = lambda _: ""
@@ -81,6 +82,12 @@ class World:
 
     # ---- for tests ----
 
+    def copy(self, monkeypatch: pytest.MonkeyPatch) -> World:
+        """Another cluster that is as this one is now, for the test of ``monkeypatch``."""
+        made = copy.deepcopy(self)
+        made._install(monkeypatch)
+        return made
+
     def client(self, name: str = "a run") -> Edge:
         """A new process that talks to this cluster."""
         return Edge(self, name)
@@ -98,17 +105,24 @@ class World:
         self.faults.append(made)
         return made
 
-    def pass_time(self, seconds: float) -> None:
-        self.clock.sleep(seconds)
+    def note_change(self, call: Call) -> None:
+        self.changed.append(call)
+        for watcher in list(self.watchers):
+            watcher(call)
 
-    def unserved(self) -> list[str]:
-        """The components without exactly one Ready instance, by node."""
-        return [
-            f"{component} on {node.name}: {len(node.serving(component.name))}"
+    def pass_time(self, seconds: float) -> None:
+        """Nobody does anything for so long: looked at less often, for it is always the same."""
+        self.clock.sleep(min(seconds, 2.0))
+        self.clock.sleep(seconds - 2.0, step=5.0)
+
+    def unserved(self, *, alone: bool = True) -> list[str]:
+        """The components without a Ready instance, or with more than one (``alone``), by node."""
+        numbers = {
+            f"{component} on {node.name}": len(node.serving(component.name))
             for node in self.nodes
             for component in COMPONENTS
-            if len(node.serving(component.name)) != 1
-        ]
+        }
+        return [f"{k}: {n}" for k, n in numbers.items() if n < 1 or (alone and n != 1)]
 
     def served_by(self, component: Component, node: Node | None = None) -> str:
         """``static`` or ``daemonset``, for the Ready instance on a node (the first one's)."""
@@ -159,7 +173,7 @@ class World:
 
     def tick(self) -> None:
         """Lets everybody look, if time has passed or something has changed."""
-        with self.lock:
+        with LOCK:
             seen = self.clock.now, len(self.changed)
             if self._ticking or seen == self._seen:
                 return
@@ -296,7 +310,7 @@ class World:
 
     def _run_daemonset(self, daemonset: Object) -> None:
         uid, selector = daemonset["metadata"]["uid"], daemonset["spec"]["selector"]["matchLabels"]
-        revision = _revision(daemonset)
+        revision = self._revision(daemonset)
         pods = []
         for pod in self.store.list(
             "pods", NAMESPACE, labels=",".join(f"{k}={v}" for k, v in selector.items())
@@ -317,6 +331,13 @@ class World:
                 for pod in here:
                     self.store.delete("pods", pod["metadata"]["name"], NAMESPACE)
         self._tell_of(daemonset, revision, pods, meant)
+
+    def _revision(self, daemonset: Object) -> str:
+        key = daemonset["metadata"]["uid"], daemonset["metadata"]["generation"]
+        if key not in self._revisions:
+            text = json.dumps(daemonset["spec"]["template"], sort_keys=True)
+            self._revisions[key] = hashlib.sha256(text.encode()).hexdigest()[:10]
+        return self._revisions[key]
 
     def _runs_on(self, daemonset: Object, node: Node) -> bool:
         labels = self.store.get("nodes", node.name)["metadata"]["labels"]
@@ -380,6 +401,7 @@ class World:
     def _make_slice(self) -> None:
         self._renewed: dict[str, float] = {}
         self._ready_since: dict[str, float] = {}
+        self._revisions: dict[tuple[str, int], str] = {}
         self.store.create(
             "endpointslices",
             {
@@ -398,15 +420,19 @@ class World:
         self.clock.install(monkeypatch)
         monkeypatch.setattr("kubectl_selfhost.cluster.exec.run_in_container", _run_in_container)
         monkeypatch.setattr("kubectl_selfhost.cluster.prober.Prober", NoProber)
-        # A plan reads manifests again and again, and the C library reads them ten times as fast.
-        monkeypatch.setattr(yaml, "SafeLoader", yaml.CSafeLoader)
-        monkeypatch.setattr(yaml, "safe_load", lambda text: yaml.load(text, yaml.CSafeLoader))
-        monkeypatch.setattr(yaml, "safe_load_all", lambda t: yaml.load_all(t, yaml.CSafeLoader))
+        # A plan reads manifests again and again: each text is read once, and by the C library.
+        monkeypatch.setattr(yaml, "safe_load", lambda text: copy.deepcopy(_all_of(text))[0])
+        monkeypatch.setattr(yaml, "safe_load_all", lambda t: iter(copy.deepcopy(_all_of(t))))
         monkeypatch.setattr(
             yaml,
             "safe_dump",
             lambda data, **more: yaml.dump_all([data], None, Dumper=yaml.CSafeDumper, **more),
         )
+
+
+@cache
+def _all_of(text: str | bytes) -> list[Any]:
+    return list(yaml.load_all(text, yaml.CSafeLoader)) or [None]
 
 
 class NoProber:
@@ -466,11 +492,6 @@ def _node_object(name: str, address: str) -> Object:
             },
         },
     }
-
-
-def _revision(daemonset: Object) -> str:
-    text = json.dumps(daemonset["spec"]["template"], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _revision_of(pod: Object) -> str:

@@ -82,6 +82,8 @@ def test_it_does_not_come_while_somebody_listens(pivoted: Node) -> None:
     with guarding(pivoted):
         time.sleep(5)
         assert not placed(pivoted)
+        pivoted.listen(on=False)
+        eventually(lambda: placed(pivoted), 10)  # so it was awake, and looked
 
 
 @pytest.mark.parametrize("file", ["guardian-off", "agent.lock"])
@@ -92,6 +94,9 @@ def test_it_does_not_come_while_it_is_switched_off_or_an_agent_watches(
         fcntl.flock(held, fcntl.LOCK_EX)
         time.sleep(5)
         assert not placed(pivoted)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        (pivoted.dir / file).unlink()
+        eventually(lambda: placed(pivoted), 10)
 
 
 def test_it_does_not_come_beside_the_static_pod(pivoted: Node) -> None:
@@ -99,6 +104,8 @@ def test_it_does_not_come_beside_the_static_pod(pivoted: Node) -> None:
     with guarding(pivoted):
         time.sleep(5)
         assert not placed(pivoted)
+        pivoted.manifest.unlink()
+        eventually(lambda: placed(pivoted), 10)
 
 
 def test_it_goes_when_the_static_pod_comes_back(pivoted: Node) -> None:
