@@ -119,11 +119,20 @@ def from_response(
     said = _status_object(body)
     reason = str(said.get("reason") or _REASONS.get(status, f"HTTP {status}"))
     detail = harmless(str(said.get("message") or body.decode("utf-8", "replace")).strip())
-    detail = detail[:_LONGEST_MESSAGE] or reason
+    detail = _failing_checks(detail)[:_LONGEST_MESSAGE] or reason
     make = _class_for(status, reason, detail, from_api=bool(said))
     message, hint = _words(make, action=action, server=server, reason=reason, detail=detail)
     return make(message, hint, status=status, reason=reason, detail=detail, retry_after=retry_after)
 
+
+def _failing_checks(detail: str) -> str:
+    """Return what fails of a health check's answer, which lists some 40 checks, a line each."""
+    failing = _FAILING_CHECK.findall(detail)
+    return f"failing checks: {', '.join(failing)}" if failing else detail
+
+
+#: "[-]etcd failed: reason withheld" (k8s.io/apiserver, healthz.go; Kubernetes 1.20 to 1.37).
+_FAILING_CHECK = re.compile(r"^\[-\](\S+) failed\b", re.MULTILINE)
 
 _REASONS = {
     400: "BadRequest",

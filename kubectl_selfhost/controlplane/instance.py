@@ -23,6 +23,8 @@ DAEMONSET = "daemonset"
 #: "E1124 07:53:24.875424       1 run.go:72] " and then '"command failed" err="..."' (klog).
 _KLOG_HEAD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ \S+\] ")
 _KLOG_ERROR = re.compile(r'^"[^"]*" err="((?:[^"\\]|\\.)*)"$')
+#: Characters of a container's last words: its termination message may have 4096.
+_LONGEST_REASON = 300
 _TERMINAL = ("Succeeded", "Failed")
 
 
@@ -283,4 +285,6 @@ def _without_klog(line: str) -> str:
 
 def _line(head: Any, rest: Any) -> str:
     text = " ".join(str(rest or "").split())
+    if len(text) > _LONGEST_REASON:
+        text = f"{text[: _LONGEST_REASON - 3]}..."
     return f"{head}: {text}" if text else str(head)

@@ -13,7 +13,7 @@ import time
 from types import TracebackType
 from typing import TextIO
 
-from kubectl_selfhost.output.text import Style, clean, cut, is_terminal, seconds, width
+from kubectl_selfhost.output.text import Style, brief, clean, cut, is_terminal, seconds, width
 
 _REDRAW_EVERY = 0.1
 _TELL_EVERY = 0.5
@@ -87,7 +87,7 @@ class Progress:
 
     def step_waiting(self, why: str) -> None:
         """What the step (or the run, outside any) waits for; the same text may come often."""
-        why = clean(why)
+        why = brief(why)
         with self._lock:
             if self._step is None:
                 self._wait_outside(why)
@@ -109,7 +109,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A line in between."""
-        self._say(f"{_INDENT}{clean(text)}")
+        self._say(f"{_INDENT}{brief(text)}")
 
     def warning(self, text: str) -> None:
         """Something that a person should see, and that doesn't end the run."""

@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from typing import TextIO
 
 WIDTH = 80
+#: Columns of a reason on one line.
+_BRIEF = 240
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _COLOURS = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
@@ -23,6 +25,12 @@ def clean(value: object) -> str:
     characters that turn the direction of writing or can't be seen are shown by their number.
     """
     return _CONTROL.sub(_caret, str(value))
+
+
+def brief(value: object) -> str:
+    """Return ``value`` clean and no longer than a person reads on one line: a pod's last words, or an
+    answer of the API, may be pages."""
+    return cut(clean(value), _BRIEF)
 
 
 def _caret(match: re.Match[str]) -> str:
