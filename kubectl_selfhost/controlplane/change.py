@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+from kubectl_selfhost.controlplane import beside, staticpod
 from kubectl_selfhost.controlplane import flags as component_flags
-from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES, WAIT_CONTAINER
 from kubectl_selfhost.controlplane.defaults import actions
@@ -71,6 +71,7 @@ def changed(daemonset: dict, component: Component, change: Change, *, now: str) 
     if component == APISERVER:
         _probe_elsewhere(container)
     _refuse_another_lease(component, daemonset, new)
+    _refuse_another_way(component, daemonset["spec"]["template"], template)
     metadata = template.setdefault("metadata", {})
     metadata["annotations"] = {**(metadata.get("annotations") or {}), ROLLED_OUT_ANNOTATION: now}
     return new
@@ -96,6 +97,18 @@ def _refuse_another_lease(component: Component, before: dict, after: dict) -> No
             "new instance would both lead.",
             f"`kubectl selfhost revert --component {component}`, change the manifest on the node, "
             "wait until it is Ready, then `kubectl selfhost pivot`.",
+        )
+
+
+def _refuse_another_way(component: Component, before: dict, after: dict) -> None:
+    """Refuse a change after which two instances may not run side by side, or may from then on."""
+    alone = beside.one_at_a_time(component, before), beside.one_at_a_time(component, after)
+    shares = component_flags.of_container(component_container(before)).get("permit-port-sharing")
+    if bool(alone[0]) != bool(alone[1]) or (alone[0] and shares not in (None, "false")):
+        raise SelfhostError(
+            f"{component} can't be rolled out so: {alone[1] or alone[0]}.",
+            "Run `kubectl selfhost revert`, change the manifests on the nodes, then run "
+            "`kubectl selfhost pivot`.",
         )
 
 

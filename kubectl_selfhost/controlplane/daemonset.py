@@ -8,7 +8,8 @@ by what clusters since then need. Each of these has brought a cluster down that 
   kubernetes/kubernetes). A probe that names a port gets its number.
 - The new instance starts beside the old one and shares its port (``maxSurge``,
   ``--permit-port-sharing``); where the old one doesn't share, an init container waits for the port,
-  for a server that finds it taken would exit, and be kept waiting ever longer by the kubelet.
+  for a server that finds it taken would exit, and be kept waiting ever longer by the kubelet. A
+  component that must not run twice (``beside``) never shares: its second pod waits there.
 - No service account token: the kubelet would need the API server to start the API server.
 - It tolerates every taint, as a static pod does, and is as critical to the node.
 - What is one node's own (its address) is read from the node, not copied from the first one.
@@ -22,8 +23,8 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
+from kubectl_selfhost.controlplane import beside, profiles, resources, staticpod
 from kubectl_selfhost.controlplane import flags as component_flags
-from kubectl_selfhost.controlplane import profiles, resources, staticpod
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.addresses import same_address
 from kubectl_selfhost.controlplane.component import APISERVER, Component
@@ -222,7 +223,10 @@ def _template(
     if component == APISERVER:
         _probe_itself(container, port, bound)
         _advertise_node_address(container, nodes)
-    component_flags.with_flag(container, "permit-port-sharing", "true")
+    if beside.one_at_a_time(component, static_pod):
+        component_flags.without_flag(container, "permit-port-sharing")
+    else:
+        component_flags.with_flag(container, "permit-port-sharing", "true")
     _tell_soon(container)
     _place_like_a_static_pod(component, spec, agent, role=nodes[0].role)
     _wait_for_port(component, spec, container, agent=agent, port=port, bound=bound)

@@ -6,7 +6,8 @@ start may take) comes from the manifest as it was before the pivot, where that i
 written as kubeadm would.
 
 ``--permit-port-sharing=true`` stays: with it the static pod can start beside the DaemonSet's, and
-that is what makes the way back seamless. ``kubeadm upgrade`` writes manifests of its own, without.
+that is what makes the way back seamless; not where two must never run (``beside``). ``kubeadm
+upgrade`` writes manifests of its own, without.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 
+from kubectl_selfhost.controlplane import beside, staticpod
 from kubectl_selfhost.controlplane import flags as component_flags
-from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.addresses import same_address
 from kubectl_selfhost.controlplane.change import ROLLED_OUT_ANNOTATION
 from kubectl_selfhost.controlplane.component import APISERVER, Component
@@ -107,7 +108,10 @@ def from_daemonset(
         _advertise(container, _main_before(before), address)
         _probe(container, before, pod, address=address, probe_host=probe_host)
     _tell_kubeadm(component, pod, before)
-    component_flags.with_flag(container, "permit-port-sharing", "true")
+    if beside.one_at_a_time(component, daemonset["spec"]["template"]):
+        component_flags.without_flag(container, "permit-port-sharing")
+    else:
+        component_flags.with_flag(container, "permit-port-sharing", "true")
     _start_as_before(container, _main_before(before) if before else None)
     for one, former in _pairs(spec, before):
         _name_ports(one, former)
