@@ -317,7 +317,7 @@ class World:
         ):
             owners = pod["metadata"].get("ownerReferences")
             if not owners:
-                _adopt(pod, daemonset, revision)
+                _adopt(pod, daemonset)
                 self.store.touch(pod)
                 owners = pod["metadata"]["ownerReferences"]
             if owners[0]["uid"] == uid:
@@ -348,9 +348,10 @@ class World:
         there = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         new = [pod for pod in there if _revision_of(pod) == revision]
         old = [pod for pod in there if pod not in new]
+        new.sort(key=lambda pod: "nodeName" not in pod["spec"])
         if not new:
             self.store.create("pods", _pod_of(daemonset, revision, node))
-        elif old and self._is_available(new[0]):
+        elif old and (self._is_available(new[0]) or not any(map(_is_ready, old))):
             for pod in old:
                 self.store.delete("pods", pod["metadata"]["name"], NAMESPACE)
         for surplus in new[1:]:
@@ -509,11 +510,12 @@ def _pod_of(daemonset: Object, revision: str, node: Node) -> Object:
         "spec": template["spec"],
     }
     pod["metadata"].setdefault("annotations", {})["fake/node"] = node.name
-    _adopt(pod, daemonset, revision)
+    _adopt(pod, daemonset)
+    pod["metadata"]["labels"]["controller-revision-hash"] = revision
     return pod
 
 
-def _adopt(pod: Object, daemonset: Object, revision: str) -> None:
+def _adopt(pod: Object, daemonset: Object) -> None:
     pod["metadata"]["ownerReferences"] = [
         {
             "apiVersion": "apps/v1",
@@ -523,7 +525,6 @@ def _adopt(pod: Object, daemonset: Object, revision: str) -> None:
             "controller": True,
         }
     ]
-    pod["metadata"]["labels"]["controller-revision-hash"] = revision
 
 
 def _node_of(pod: Object) -> str:
