@@ -8,6 +8,9 @@ next one leads at once.
 
 Where there is a leader, the old process is killed, not its pod: the kubelet starts it again, as a
 standby, so that somebody leads even if the new one can't.
+
+Where two must not run side by side (``beside``), the new pod stands by at its first container, which
+waits for the port. Then the old pod is deleted, which the DaemonSet controller would never do.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.daemonset import MIN_READY_SECONDS
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import AgentGone
+from kubectl_selfhost.workflow.conditions import REVISION_LABEL
 from kubectl_selfhost.workflow.handover import HandOver, Subject
 from kubectl_selfhost.workflow.journal import now
 from kubectl_selfhost.workflow.ways import SEAMLESS
@@ -48,11 +53,13 @@ class BetweenRevisions(HandOver[Revision]):
     old_kind = "former"
     _begun: Revision | None = None
     _stood_in = False
+    _revision = ""
 
     def expect(self, subject: Revision) -> None:
         """Has clients kept away from a new instance, which may come at any moment from now on."""
         self._conditions.old_pod = subject.old_uid
         self._begun = subject
+        self._revision = self._conditions.revision_of(subject.old_uid)
         # Instances of ours share their ports by themselves; only a steward must be asked for.
         if self.choice.way == SEAMLESS:
             self._share(subject)
@@ -64,6 +71,9 @@ class BetweenRevisions(HandOver[Revision]):
     def stay(self) -> None:
         """Waits until the old instance serves alone again, for a DaemonSet that says so again."""
         with self._cluster.waiting(self._timeout):
+            if not self._shares and self._conditions.old_pod_is_gone():
+                # The next one waits until the port is free.
+                self._conditions.delete_pods([i.uid for i in self._conditions.new_instances()])
             # The steward keeps clients away from the new one until the DaemonSet has taken it away.
             self._wait(
                 self._old_serves_alone, f"the former {self.component} to serve alone", self._timeout
@@ -92,7 +102,7 @@ class BetweenRevisions(HandOver[Revision]):
                 self._agent.unshare(self.component.name, ())
 
     def _old_serves_alone(self) -> bool:
-        if self.component.lease is not None and self._conditions.old_pod_is_gone():
+        if self.component != APISERVER and self._conditions.old_pod_is_gone():
             self._stand_in()
         return self._conditions.old_serves()
 
@@ -106,7 +116,7 @@ class BetweenRevisions(HandOver[Revision]):
             self._stood_in = True
             from kubectl_selfhost.cluster.kinds import PODS
 
-            self._cluster.create(PODS, stand_in(self._begun.before, self.node))
+            self._cluster.create(PODS, stand_in(self._begun.before, self.node, self._revision))
 
     def _share(self, subject: Revision) -> None:
         """Once: it was when the new instance was expected."""
@@ -117,8 +127,21 @@ class BetweenRevisions(HandOver[Revision]):
         """The DaemonSet controller has, or will."""
 
     def _stop_old(self, subject: Revision) -> None:
-        if self.component.lease is not None:
+        if not self._shares:
+            self._wait(self._stands_by, f"the new {self.component} to stand by")
+            self._conditions.delete_pods([subject.old_uid])
+        if self.component != APISERVER:
             self._agent.kill(subject.old_uid)
+
+    def _stands_by(self) -> bool:
+        """The new pod waits for the port: all that comes before is done."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        for instance in self._conditions.new_instances():
+            if instance.waiting_for_port:
+                return True
+            raise Waiting(f"{instance.pod}: {instance.phase}")
+        raise Waiting("no pod yet")
 
     def _wait_until_old_is_gone(self) -> None:
         """It was seen to be; what runs by now is a standby that the kubelet has started."""
@@ -150,8 +173,13 @@ class BetweenRevisions(HandOver[Revision]):
         self._cluster.patch(DAEMONSETS, name, {"metadata": {"annotations": annotations}}, NAMESPACE)
 
 
-def stand_in(daemonset: dict, node: str) -> dict:
-    """The manifest of a pod as the DaemonSet's template says it, bound to ``node``."""
+def stand_in(daemonset: dict, node: str, revision: str) -> dict:
+    """The manifest of a pod as the DaemonSet's template says it, bound to ``node``.
+
+    ``revision`` is that of the pod which it stands in for. Without it the DaemonSet controller, if one
+    works, deletes the pod again for one of its own that no scheduler binds (Kubernetes 1.37:
+    podsShouldBeOnNode of daemon_controller.go).
+    """
     template = deepcopy(daemonset["spec"]["template"])
     return {
         "apiVersion": "v1",
@@ -159,7 +187,10 @@ def stand_in(daemonset: dict, node: str) -> dict:
         "metadata": {
             "generateName": daemonset["metadata"]["name"] + "-",
             "namespace": NAMESPACE,
-            "labels": template["metadata"].get("labels", {}),
+            "labels": {
+                **template["metadata"].get("labels", {}),
+                **({REVISION_LABEL: revision} if revision else {}),
+            },
             "annotations": template["metadata"].get("annotations", {}),
         },
         "spec": {**template["spec"], "nodeName": node},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane.component import APISERVER, Component
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: A restart or two can be a port that wasn't free for a moment; more is a component that can't run.
 RESTARTS_THAT_FAIL = 2
+#: How the DaemonSet controller tells the pods of one revision from those of another.
+REVISION_LABEL = "controller-revision-hash"
 
 #: What a new instance is called in messages, by its kind.
 NEW = {DAEMONSET: "self-hosted", STATIC: "static"}
@@ -50,6 +53,24 @@ class Conditions:
         """The instances of the new one's kind that are not the old one."""
         return [i for i in self.instances() if i.kind == self.new_kind and i.uid != self.old_pod]
 
+    def delete_pods(self, uids: Collection[str]) -> None:
+        """Delete the component's pods on this node that have these UIDs."""
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        for instance in self.instances():
+            if instance.uid in uids:
+                self._cluster.delete(PODS, instance.pod, NAMESPACE, uid=instance.uid)
+
+    def revision_of(self, uid: str) -> str:
+        """Return the DaemonSet's revision of the pod with this UID; empty where there is none."""
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        labels = f"k8s-app={self._component.daemonset}"
+        for pod in self._cluster.list(PODS, NAMESPACE, labels=labels):
+            if pod["metadata"].get("uid") == uid:
+                return str(pod["metadata"]["labels"].get(REVISION_LABEL, ""))
+        return ""
+
     def alone(self) -> bool:
         """Whether the DaemonSet's instance serves, and there is no other one; never raises."""
         found = self.instances()
@@ -75,9 +96,12 @@ class Conditions:
         self.is_ready()
         if state["old_listens"]:
             raise Waiting(f"the old {self._component} has not let go of the port yet")
-        if self._component == APISERVER:
-            self._cluster.raw("GET", "/readyz")
-        return True
+        return self._component != APISERVER or self.answers()
+
+    def answers(self) -> bool:
+        """The API server that gets new connections is ready."""
+        self._cluster.transport.forget()  # a kept connection is the old instance's
+        return api_is_ready(self._cluster)
 
     def is_ready(self) -> bool:
         """The new instance is Ready."""
@@ -176,6 +200,18 @@ class Conditions:
                 AGAIN,
             )
         return state
+
+
+def api_is_ready(cluster: Cluster) -> bool:
+    """Return True when /readyz says so; raise Waiting with the checks that fail, in a few words."""
+    from kubectl_selfhost.cluster.errors import ApiError
+    from kubectl_selfhost.cluster.waits import Waiting
+
+    try:
+        cluster.with_patience(0.0).raw("GET", "/readyz")
+    except ApiError as error:
+        raise Waiting(f"the API server is not ready: {error.detail or error.message}") from error
+    return True
 
 
 def instances_on(cluster: Cluster, component: Component, node: str) -> list[Instance]:

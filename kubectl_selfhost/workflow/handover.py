@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from kubectl_selfhost.controlplane import pace
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.node.agent import NodeAgent
@@ -29,11 +30,8 @@ if TYPE_CHECKING:
 #: The limit of each wait, in seconds. An apiserver starts in 1.3 s on an idle 2-core machine; a small
 #: ARM board takes much longer, and a limit that is too short turns a slow start into a failure.
 SWITCH_LIMIT = 120
-
-#: A process that doesn't lead tries to again after at most so many times its RetryPeriod.
-LONGEST_RETRY = 2.25
-#: Seconds; the agent lets a stopped process go on after 15 by itself.
-LONGEST_PAUSE = 10.0
+#: Seconds that a new apiserver has to get ready where its probes can't tell.
+UNTOLD = 10.0
 
 
 @dataclass(frozen=True)
@@ -42,13 +40,15 @@ class Subject:
 
     ``retry_period`` is for how many seconds at least a process that doesn't lead waits before it
     tries to again; 0 where there is no leader election. ``probe_address`` is where the new instance
-    is probed.
+    is probed. ``doubt``: why an apiserver's Ready condition can be another one's
+    (``readiness.doubt``).
     """
 
     port: int
     old_uid: str
     retry_period: float
     probe_address: str
+    doubt: str = field(default="", kw_only=True)
 
 
 S = TypeVar("S", bound=Subject)
@@ -73,8 +73,10 @@ class HandOver(Generic[S]):
         timeout: float,
         tell: Callable[[str], None],
         hosts: Hosts = ONLY_HOST,
+        slack: float = 0.0,
     ) -> None:
-        """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for;
+        """``slack`` is what the component's own flags add to a switch (``pace.slack``).
+        ``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for;
         ``hosts`` tells the node's host from the others', where the leader may be on another."""
         self._cluster = cluster
         self._agent = agent
@@ -84,6 +86,7 @@ class HandOver(Generic[S]):
         self._timeout = timeout
         self._tell = tell
         self._hosts = hosts
+        self._slack = slack
         self._shared = False
         self._leadership: Leadership | None = None
         self._began_at = 0.0
@@ -99,6 +102,7 @@ class HandOver(Generic[S]):
             timeout=self._timeout,
             tell=self._tell,
             hosts=self._hosts,
+            slack=self._slack,
         )
 
     @property
@@ -172,8 +176,22 @@ class HandOver(Generic[S]):
             lambda: self._conditions.is_ready_beside(steered=steered),
             f"the {self.new_kind} {name} to get ready beside the {self.old_kind} one",
         )
+        if subject.doubt:
+            self._let_it_get_ready()
         if steered:
             self._agent.steer(name)
+            # From here on every new connection reaches the new instance.
+            self._wait(self._conditions.answers, f"the {self.new_kind} {name} to answer /readyz")
+
+    def _let_it_get_ready(self) -> None:
+        """Wait where nothing tells that the new instance is ready: it is up after 1 to 3 s."""
+        end = time.monotonic() + UNTOLD
+
+        def still_runs() -> bool | None:
+            self._conditions.is_ready()
+            return True if time.monotonic() >= end else None
+
+        self._wait(still_runs, f"the {self.new_kind} {self.component} to get ready")
 
     def _share(self, subject: S) -> None:
         self._shared = True
@@ -197,7 +215,7 @@ class HandOver(Generic[S]):
         """
         self._tell(f"the {self.new_kind} {self.component} prepares to lead")
         self._agent.pause(self.component.name, self._new_uids())
-        time.sleep(min(LONGEST_RETRY * retry_period, LONGEST_PAUSE))
+        time.sleep(min(pace.PAUSE * retry_period, pace.LONGEST_PAUSE))
 
     def _finish(self, leadership: Leadership | None, *, began: float) -> None:
         self._wait(self._conditions.serves, f"the {self.new_kind} {self.component} to serve")
@@ -214,9 +232,9 @@ class HandOver(Generic[S]):
 
     @property
     def _limit(self) -> float:
-        return min(self._timeout, SWITCH_LIMIT)
+        return min(self._timeout, SWITCH_LIMIT) + self._slack
 
-    def _wait(self, check: Callable[[], bool], what: str, limit: float = 0.0) -> None:
+    def _wait(self, check: Callable[[], bool | None], what: str, limit: float = 0.0) -> None:
         from kubectl_selfhost.cluster.waits import wait_until
 
         wait_until(check, what=what, timeout=limit or self._limit, tell=self._tell)

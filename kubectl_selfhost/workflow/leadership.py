@@ -47,6 +47,10 @@ class Leadership:
         holder = self._spec(lease).get("holderIdentity")
         if lease is None or not holder or holder != self._before.get("holderIdentity"):
             return False
+        if lease["spec"].get("strategy"):
+            # Coordinated leader election: the API server itself sets the holder. It might choose the
+            # one that has just ended, which counts as alive for 5 s after it was last asked.
+            return False
         lease["spec"] = {**lease["spec"], "holderIdentity": ""}
         try:
             self._cluster.replace(LEASES, lease)

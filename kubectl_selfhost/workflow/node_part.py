@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.controlplane.hosts import Hosts
@@ -14,7 +13,7 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.workflow import etcd, nodes, ways
 from kubectl_selfhost.workflow.situation import Situation
-from kubectl_selfhost.workflow.ways import SHARED, WAITING, Choice
+from kubectl_selfhost.workflow.ways import Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -101,8 +100,5 @@ class HostedPart(NodePart):
 
     def choose(self, component: Component, wanted: str) -> Choice:
         """The way in which it will change hands, as far as that is known from afar."""
-        bound = staticpod.bind_address(self.pod(component), component)
-        best = ways.best(component, kernel=self.kernel, bind_address=bound)
-        if best.way == WAITING:  # instances of ours share their ports by themselves
-            best = Choice(SHARED, best.why)
+        best = ways.best_of_ours(component, self.pod(component), kernel=self.kernel)
         return ways.choose(component, best, wanted)

@@ -21,6 +21,7 @@ from kubectl_selfhost.workflow import nodes, ways
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.pivot_node import NodePivot
+from kubectl_selfhost.workflow.recovering import tell_uncopied
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation
 from kubectl_selfhost.workflow.step import Plan
@@ -265,8 +266,13 @@ class Pivot:
                 _AFTERWARDS,
                 *([BEFORE_A_RESET] if self.several else []),
                 _AFTER_A_REBOOT[self.options.reboot_recovery],
+                *(self._without_copies() if self.options.reboot_recovery else []),
             ],
         )
+
+    def _without_copies(self) -> list[str]:
+        said = [line for one in self.nodes for line in tell_uncopied(one.recoverable())]
+        return list(dict.fromkeys(said))
 
     def _facts(self) -> dict[str, str]:
         first = self.nodes[0].target

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import ownership, resources, staticpod
+from kubectl_selfhost.controlplane import beside, ownership, resources, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import admission_changes, pulls, require_fit
 from kubectl_selfhost.errors import SelfhostError
@@ -16,6 +16,7 @@ from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE
 from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.workflow import access, leadership, nodes
+from kubectl_selfhost.workflow.conditions import api_is_ready
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
 from kubectl_selfhost.workflow.pivot_node import NodePivot
 from kubectl_selfhost.workflow.preflight import FAILED, OK, WARNING, Check, Finding, ok
@@ -73,6 +74,12 @@ class Preflight:
             Check("AdvertiseAddress", "the API server's address", self.advertise_address, _STATIC),
             Check("LeaderElection", "by what leaders are known", self.leader_election, _STATIC),
             Check("NodesAlike", "whether the nodes are alike", self.nodes_alike, _PLANS),
+            Check(
+                "SideBySide",
+                "whether two instances can run side by side",
+                self.side_by_side,
+                ("NodesAlike",),
+            ),
             Check("HandOver", "how the ports can change hands", self.handover, ("NodesAlike",)),
             Check("HeadRoom", "room for the second instances", self.head_room, ("NodesAlike",)),
             Check("ForeignDaemonSets", "DaemonSets of our names", self.foreign_daemonsets),
@@ -218,7 +225,8 @@ class Preflight:
             mirror = self.situation.mirror_pod(component, node)
             if mirror is not None:
                 require_fit(component, staticpod.from_mirror_pod(mirror))
-        self._cluster.raw("GET", "/readyz")
+        if not_ready := self._api_problem():
+            return not_ready
         return ok("StaticPods", "the components are Ready and the API server answers")
 
     def _cells(self) -> list[tuple[str, Component]]:
@@ -235,6 +243,21 @@ class Preflight:
             if _problems(self.situation, component, node)
             and self.situation.mirror_pod(component, node) is None
         ]
+
+    def _api_problem(self) -> Finding | None:
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        try:
+            api_is_ready(self._cluster)
+        except Waiting as reason:
+            return Finding(
+                "StaticPods",
+                FAILED,
+                str(reason),
+                "only a control plane that is healthy is changed",
+                "Look at `kubectl get --raw='/readyz?verbose'`.",
+            )
+        return None
 
     def nodes_alike(self) -> Finding:
         if len(self._nodes()) == 1 and not nodes.are_several(self.situation):
@@ -321,6 +344,29 @@ class Preflight:
         if address in (None, node_address):
             return f"{address or node_address}, the node's own address"
         return f"{address} is not the node's address {node_address}: it is kept as it is"
+
+    def side_by_side(self) -> Finding:
+        pods = [(one, one.static_pod(c), c) for one in self.pivot.nodes for c in one.to_switch]
+        found = {
+            problem: one.node
+            for one, pod, component in pods
+            if component == APISERVER
+            for problem in beside.conflicts(pod)
+        }
+        if found:
+            return Finding(
+                "SideBySide",
+                FAILED,
+                f"kube-apiserver on {next(iter(found.values()))}: {'; '.join(found)}",
+                "two of it run side by side after each reboot of the node (the recovery copy and the "
+                "DaemonSet's pod), in a roll-out, and on the way back",
+                "Run that container as a static pod of its own, then run this command again.",
+            )
+        alone = {c.name: why for _, pod, c in pods if (why := beside.one_at_a_time(c, pod))}
+        if alone:
+            said = "; ".join(f"{name}: {why}" for name, why in alone.items())
+            return ok("SideBySide", f"one after the other: {said}")
+        return ok("SideBySide", "nothing keeps two instances from it")
 
     def handover(self) -> Finding:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import staticpod, truth
+from kubectl_selfhost.controlplane import pace, staticpod, truth
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.difference import Difference
 from kubectl_selfhost.errors import SelfhostError
@@ -111,15 +111,15 @@ class NodePivot(NodePart):
         return {
             component: ways.choose(
                 component,
-                ways.best(
-                    component,
-                    kernel=self.kernel,
-                    bind_address=staticpod.bind_address(self.static_pod(component), component),
-                ),
+                ways.best(component, self.static_pod(component), kernel=self.kernel),
                 self.options.handover,
             )
             for component in self.to_switch
         }
+
+    def grace_period(self) -> float:
+        """Return for how many seconds the static pods may go on after they were told to end."""
+        return max((pace.grace_period(self.static_pod(c)) for c in self.to_switch), default=0.0)
 
     def recoverable(self) -> dict[Component, dict]:
         """The DaemonSets of all components that are or will be self-hosted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane import pace, staticpod
 from kubectl_selfhost.controlplane.change import probe_address
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import PROBE_ADDRESSES
@@ -29,7 +29,7 @@ from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.standby import wait_until_standing_by
 from kubectl_selfhost.workflow.step import Step
 from kubectl_selfhost.workflow.steps import CommonSteps
-from kubectl_selfhost.workflow.ways import UNAVAILABLE, Choice
+from kubectl_selfhost.workflow.ways import Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.workflow.pivot_node import NodePivot
@@ -170,6 +170,7 @@ class PivotSteps(CommonSteps):
             timeout=self._timeout,
             tell=self._tell,
             hosts=self._hosts,
+            slack=pace.slack(component, self._pivot.static_pod(component)),
         )
 
     def switch(self, handover: FromStaticPod) -> Step:
@@ -201,7 +202,9 @@ class PivotSteps(CommonSteps):
             done=handover.done,
             do=do,
             undo=undo,
-            unavailable=UNAVAILABLE[handover.choice.way].get(component, ""),
+            unavailable=ways.unavailable(
+                component, handover.choice.way, self._pivot.static_pod(component)
+            ),
         )
 
     def static_ended(self) -> Step:
@@ -225,7 +228,7 @@ class PivotSteps(CommonSteps):
             title="Wait until the static pods have let their last requests finish",
             why="an apiserver with open watches takes 30 s for that; nobody waits for it",
             done=lambda: not left(),
-            do=lambda: self.wait(ended, "the static pods to end"),
+            do=lambda: self.wait(ended, "the static pods to end", slack=self._pivot.grace_period()),
         )
 
     def _start_agent(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
-from kubectl_selfhost.controlplane import recovery, staticpod
+from kubectl_selfhost.controlplane import beside, recovery, staticpod
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.errors import SelfhostError
@@ -36,9 +36,14 @@ def store_copies(
 ) -> None:
     """Writes the recovery copies of ``daemonsets``' pods to the agent's node.
 
-    A component that no static pod can run is warned of, and keeps the copy that it has.
+    A component that no static pod can run is warned of, and keeps the copy that it has. One that must
+    not run twice gets none (``uncopied``).
     """
+    alone = uncopied(daemonsets)
     for component, daemonset in daemonsets.items():
+        if component in alone:
+            journal.component(agent.target.node, component.name, recovery=None)
+            continue
         try:
             copy = recovery.copy_of(daemonset, component, facts)
         except SelfhostError as error:
@@ -48,10 +53,31 @@ def store_copies(
         journal.component(agent.target.node, component.name, recovery=recovery.digest(copy))
 
 
+def uncopied(daemonsets: Mapping[Component, dict]) -> dict[Component, str]:
+    """Return the components that have no recovery copy, and why.
+
+    A copy runs beside the DaemonSet's pod for a while. The kubelet starts that pod again by itself,
+    once it reaches the API, for which it needs neither a controller-manager nor a scheduler.
+    """
+    found = {c: beside.one_at_a_time(c, d["spec"]["template"]) for c, d in daemonsets.items()}
+    return {component: why for component, why in found.items() if why}
+
+
+def tell_uncopied(daemonsets: Mapping[Component, dict]) -> list[str]:
+    """Return a sentence on each component that has no recovery copy."""
+    return [
+        f"{component} gets no recovery copy: {why}. After a reboot of the node the kubelet starts its "
+        "pod again, once the API is back; not after a graceful shutdown of the node (the kubelet's "
+        "shutdownGracePeriod), which ends pods for good."
+        for component, why in uncopied(daemonsets).items()
+    ]
+
+
 def install_guardian(agent: NodeAgent, daemonsets: Mapping[Component, dict]) -> None:
     """Start the guardian on the agent's node, for the components that ``daemonsets`` run."""
     files = [*agent.manifests(), *agent.kept()]
-    guarded = [_guarded(c, daemonset, files) for c, daemonset in daemonsets.items()]
+    alone = uncopied(daemonsets)
+    guarded = [_guarded(c, d, files) for c, d in daemonsets.items() if c not in alone]
     agent.store_recovery(guardian.LIST, guardian.guarded_list(guarded))
     agent.install_guardian(_text(guardian.manifest(agent.target)))
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kubectl_selfhost.controlplane import difference, revert, staticpod
+from kubectl_selfhost.controlplane import difference, pace, readiness, revert, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import STATIC
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import HostedPart
 from kubectl_selfhost.workflow.revert_steps import RevertSteps
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.step import Step
 from kubectl_selfhost.workflow.to_static_pod import Hosted, ToStaticPod
-from kubectl_selfhost.workflow.ways import WAITING, Choice
+from kubectl_selfhost.workflow.ways import AUTO, WAITING, Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.workflow.revert import Revert
@@ -108,12 +109,30 @@ class NodeRevert(HostedPart):
     def choices(self) -> dict[Component, Choice]:
         """The way in which each component will change hands, as far as that is known from afar."""
         wanted = self.options.handover
-        if wanted == WAITING:
+        found = {c: self.choose(c, AUTO) for c in self.to_revert if not self.is_static(c)}
+        beside = [c.name for c, choice in found.items() if choice.way != WAITING]
+        if wanted == WAITING and beside:
             raise SelfhostError(
-                "On the way back no instance waits for a port.",
+                f"On the way back {', '.join(beside)} does not wait for its port: the DaemonSet's pod "
+                "serves until the static one does.",
                 "Leave --handover out: --handover=auto chooses what is possible.",
             )
-        return {c: self.choose(c, wanted) for c in self.to_revert if not self.is_static(c)}
+        return {c: ways.choose(c, choice, wanted) for c, choice in found.items()}
+
+    def unavailable(self, component: Component, choice: Choice) -> str:
+        """Return what clients miss while the component changes hands in that way."""
+        pod = self._running(component)
+        return ways.unavailable(component, choice.way, pod) if pod else ""
+
+    def slack(self, component: Component) -> float:
+        """Return what the component's own flags add to a switch, in seconds."""
+        pod = self._running(component)
+        return pace.slack(component, pod) if pod else 0.0
+
+    def grace_period(self) -> float:
+        """Return for how many seconds the pods may go on after they were told to end."""
+        found = [self._running(component) for component in self.to_revert]
+        return max((pace.grace_period(pod) for pod in found if pod), default=0.0)
 
     def subject(self, component: Component, *, file: str) -> Hosted:
         """What the hand-over needs to know of the component; ``file`` is its manifest's name."""
@@ -122,6 +141,7 @@ class NodeRevert(HostedPart):
             port=staticpod.secure_port(pod, component),
             old_uid=self.instance(component).uid,
             retry_period=staticpod.retry_period(pod, component),
+            doubt=readiness.doubt(pod) if component == APISERVER else "",
             probe_address=self.probe_host(component) or "127.0.0.1",
             file=file,
             content=manifestfile.content(self.manifest(component)),
@@ -129,10 +149,14 @@ class NodeRevert(HostedPart):
 
     def port(self, component: Component) -> int:
         """The port on which the component serves."""
+        pod = self._running(component)
+        return staticpod.secure_port(pod, component) if pod else component.default_port
+
+    def _running(self, component: Component) -> dict | None:
+        """The pod that runs the component, as its DaemonSet or its static pod's mirror says it."""
         found = self.situation.daemonsets.get(self.own(component).daemonset)
         pod = found["spec"]["template"] if found else None
-        pod = pod or self.situation.mirror_pod(component, self.node)
-        return staticpod.secure_port(pod, component) if pod else component.default_port
+        return pod or self.situation.mirror_pod(component, self.node)
 
     def _daemonset(self, component: Component) -> dict:
         return self.situation.daemonsets[self.own(component).daemonset]

@@ -18,7 +18,7 @@ from kubectl_selfhost.workflow.step import Step
 from kubectl_selfhost.workflow.steps import CommonSteps, discard
 from kubectl_selfhost.workflow.to_former_file import ToFormerFile
 from kubectl_selfhost.workflow.to_static_pod import ToStaticPod
-from kubectl_selfhost.workflow.ways import SHARED, UNAVAILABLE, Choice
+from kubectl_selfhost.workflow.ways import SHARED, Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.workflow.revert_node import NodeRevert
@@ -87,6 +87,7 @@ class RevertSteps(CommonSteps):
             timeout=self._timeout,
             tell=self._tell,
             hosts=self._hosts,
+            slack=self._revert.slack(component),
         )
 
     def switch(self, handover: ToStaticPod) -> Step:
@@ -114,7 +115,7 @@ class RevertSteps(CommonSteps):
             done=handover.done,
             do=do,
             undo=handover.undo,
-            unavailable="" if static else UNAVAILABLE[handover.choice.way].get(component, ""),
+            unavailable="" if static else self._revert.unavailable(component, handover.choice),
         )
 
     def _title(self, component: Component) -> str:
@@ -132,6 +133,7 @@ class RevertSteps(CommonSteps):
             kept=lambda: self._kept[component],
             timeout=self._timeout,
             tell=self._tell,
+            slack=self._revert.slack(component),
         )
         port = self._revert.port(component)
         return Step(
@@ -141,7 +143,7 @@ class RevertSteps(CommonSteps):
             done=lambda: component not in self._kept or handover.done(),
             do=lambda: handover.do(port),
             undo=handover.undo,
-            unavailable=UNAVAILABLE[ways.WAITING].get(component, ""),
+            unavailable=self._revert.unavailable(component, Choice(ways.WAITING)),
         )
 
     def pods_ended(self) -> Step:
@@ -165,7 +167,9 @@ class RevertSteps(CommonSteps):
             title="Wait until the DaemonSets' pods have let their last requests finish",
             why="an apiserver with open watches takes 30 s for that; nobody waits for it",
             done=lambda: not left(),
-            do=lambda: self.wait(ended, "the DaemonSets' pods to end"),
+            do=lambda: self.wait(
+                ended, "the DaemonSets' pods to end", slack=self._revert.grace_period()
+            ),
         )
 
     def unlabel(self) -> Step:

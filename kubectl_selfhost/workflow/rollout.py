@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import change as changes
-from kubectl_selfhost.controlplane import difference
+from kubectl_selfhost.controlplane import difference, pace
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.change import Change
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
@@ -29,7 +29,6 @@ from kubectl_selfhost.workflow.rollout_steps import RolloutSteps
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Situation
 from kubectl_selfhost.workflow.step import Plan, Step
-from kubectl_selfhost.workflow.ways import UNAVAILABLE
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -186,7 +185,9 @@ class Rollout:
             done=lambda: False,
             do=do,
             undo=rolled.undo,
-            unavailable=UNAVAILABLE[handovers[0].choice.way].get(component, ""),
+            unavailable=ways.unavailable(
+                component, handovers[0].choice.way, meant[0].pod(component)
+            ),
         )
 
     def _former_ended(self, steps: RolloutSteps) -> Step:
@@ -210,5 +211,13 @@ class Rollout:
             "count as available",
             why="an apiserver with open watches takes 30 s for that; nobody waits for it",
             done=lambda: False,
-            do=lambda: steps.wait(ended, "the former pods to end, the new ones to be available"),
+            do=lambda: steps.wait(
+                ended,
+                "the former pods to end, the new ones to be available",
+                slack=max(
+                    pace.grace_period(one.pod(component))
+                    for one in self.nodes
+                    for component in self.options.components
+                ),
+            ),
         )

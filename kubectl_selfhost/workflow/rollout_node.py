@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane import beside, readiness, staticpod
 from kubectl_selfhost.controlplane import change as changes
-from kubectl_selfhost.controlplane import staticpod
-from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.workflow.between_revisions import Revision
 from kubectl_selfhost.workflow.node_part import HostedPart
 from kubectl_selfhost.workflow.ways import Choice
@@ -25,7 +26,24 @@ class NodeRollout(HostedPart):
     def choices(self) -> dict[Component, Choice]:
         """The way in which each component will change hands, as far as that is known from afar."""
         options = self.whole.options
+        if APISERVER in options.components:
+            self._require_own_readiness()
         return {c: self.choose(c, options.handover) for c in options.components}
+
+    def _require_own_readiness(self) -> None:
+        """Refuse an apiserver of which a new pod can count as Ready, and isn't.
+
+        The DaemonSet controller takes the old pod away for it. A lone node has nobody then who would
+        bring the old one back.
+        """
+        pod = self.pod(APISERVER)
+        why = "; ".join(beside.conflicts(pod)) or readiness.doubt(pod)
+        if why:
+            raise SelfhostError(
+                f"{APISERVER} can't be rolled out safely: {why}.",
+                "Run `kubectl selfhost revert`, change the manifest on the node, then run `kubectl "
+                "selfhost pivot`: the node itself falls back there if the new one fails.",
+            )
 
     def subject(self, component: Component) -> Revision:
         """What the hand-over needs to know of the component."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane import pace
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.workflow import recovering
 from kubectl_selfhost.workflow.between_revisions import BetweenRevisions
@@ -57,6 +58,7 @@ class RolloutSteps(CommonSteps):
             timeout=self._timeout,
             tell=self._tell,
             hosts=self._hosts,
+            slack=pace.slack(component, self._rollout.pod(component)),
         )
 
     def recovery(self) -> Step:
@@ -74,6 +76,8 @@ class RolloutSteps(CommonSteps):
 
         def install() -> None:
             daemonsets = {c: whole.before(c) for c in self._components()}
+            if recovering.uncopied(daemonsets):
+                self._agent.clear_recovery()  # an earlier version may have kept a copy of it
             self._store_copies(daemonsets)
             recovering.install_guardian(self._agent, daemonsets)
 

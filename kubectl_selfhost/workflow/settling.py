@@ -21,6 +21,7 @@ from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.workflow import carrying, nodes, service_address
 from kubectl_selfhost.workflow.conditions import instances_on
 from kubectl_selfhost.workflow.from_static_pod import FromStaticPod
+from kubectl_selfhost.workflow.handover import SWITCH_LIMIT
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.leftovers import LeftOnNode, Leftovers
 from kubectl_selfhost.workflow.runner import Observer
@@ -169,13 +170,15 @@ class NodeSteps(CommonSteps):
         self.wait(self._have_ended, f"the static pods on {self._node} to end")
 
     def _resume(self, component: Component, state: dict) -> None:
+        remaining = max(1.0, float(state.get("remaining") or 1.0))
         handover = FromStaticPod(
             self._cluster,
             self._agent,
             component,
             choice=Choice(WAITING),
-            timeout=min(self._timeout, max(1.0, float(state.get("remaining") or 1.0))),
+            timeout=min(self._timeout, remaining),
             tell=self._tell,
+            slack=max(0.0, remaining - SWITCH_LIMIT),
         )
         try:
             handover.resume()

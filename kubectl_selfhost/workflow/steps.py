@@ -21,7 +21,7 @@ from kubectl_selfhost.node import program
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.node.guardian import PROGRAM
 from kubectl_selfhost.workflow import etcd, service_address
-from kubectl_selfhost.workflow.conditions import instances_on
+from kubectl_selfhost.workflow.conditions import api_is_ready, instances_on
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.step import Step
 
@@ -165,16 +165,15 @@ class CommonSteps:
             found = instances_on(self._cluster, component, self._node)
             if not any(instance.ready for instance in found):
                 raise Waiting(f"{component} on {self._node} is not Ready")
-        self._cluster.raw("GET", "/readyz")
-        return True
+        return api_is_ready(self._cluster)
 
     def named(self, *parts: object) -> str:
         """A step's name: of its parts, and the node where there are several."""
         return "/".join(str(part) for part in (*parts, *([self._node] if self._hosts else [])))
 
-    def wait(self, check: Callable[[], bool], what: str) -> None:
-        """Waits for ``check`` as ``wait_until`` does, and tells what for."""
-        wait_until(check, what=what, timeout=self._timeout, tell=self._tell)
+    def wait(self, check: Callable[[], bool], what: str, *, slack: float = 0.0) -> None:
+        """Wait for ``check`` as ``wait_until`` does, ``slack`` seconds longer, and tell what for."""
+        wait_until(check, what=what, timeout=self._timeout + slack, tell=self._tell)
 
     def stop_agent(self) -> None:
         """Deletes the agent's pod and waits until it is gone."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.workflow import carrying, rolling
+from kubectl_selfhost.workflow import carrying, recovering, rolling
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
@@ -59,7 +59,13 @@ def _plan(rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
             for step in (own.program(), own.inspect(), own.guardian(), own.end_agent())
         ],
         facts=as_fact(rollout.nodes),
-        know=["What serves is not touched.", *_other_programs(rollout)],
+        know=[
+            "What serves is not touched.",
+            *recovering.tell_uncopied(
+                {component: rollout.before(component) for component in rollout.components()}
+            ),
+            *_other_programs(rollout),
+        ],
     )
 
 

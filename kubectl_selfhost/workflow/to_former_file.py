@@ -38,15 +38,18 @@ class ToFormerFile:
         kept: Callable[[], KeptFile],
         timeout: float,
         tell: Callable[[str], None],
+        slack: float = 0.0,
     ) -> None:
-        """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for."""
+        """``slack`` is what the component's own flags add to a switch (``pace.slack``).
+        ``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for."""
         self._cluster = cluster
         self._agent = agent
         self.component = component
         self._kept = kept
         self._conditions = Conditions(cluster, agent, component)
         self._conditions.new_kind = STATIC
-        self._timeout = timeout
+        self._timeout = timeout + slack
+        self._limit = min(timeout, SWITCH_LIMIT) + slack
         self._tell = tell
         self._begun = False
 
@@ -56,12 +59,11 @@ class ToFormerFile:
 
     def do(self, port: int) -> None:
         """Exchanges the files, and waits until the pod serves. Raises SelfhostError."""
-        limit = min(self._timeout, SWITCH_LIMIT)
         kept, current = self._kept(), self._current()
         leadership = Leadership(self._cluster, self.component) if self.component.lease else None
         old = self._conditions.new_instances()[0]
         self._begun = True
-        with self._cluster.waiting(limit):
+        with self._cluster.waiting(self._limit):
             self._agent.exchange(
                 Exchange(
                     component=self.component.name,
@@ -70,7 +72,7 @@ class ToFormerFile:
                     former=current.sha256,
                     port=port,
                     static_uid=old.node_uid,
-                    limit=int(3 * limit) or 1,
+                    limit=int(3 * self._limit) or 1,
                 )
             )
             self._wait(lambda: self._serves_anew(old), f"the {self.component} of before to serve")

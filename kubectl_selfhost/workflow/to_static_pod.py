@@ -7,6 +7,9 @@ serves.
 
 Where there is a leader, the old process is killed, not its pod: the kubelet starts it again, as a
 standby, so that somebody leads even if the new one can't.
+
+Where two must not run side by side (``beside``), the DaemonSet's pod is deleted for the static one;
+another one that the DaemonSet controller makes meanwhile waits at the hold file.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.agent import AgentError, AgentGone
 from kubectl_selfhost.node.orders import Placement
+from kubectl_selfhost.workflow.between_revisions import stand_in
 from kubectl_selfhost.workflow.conditions import AGAIN, HandOverFailed
 from kubectl_selfhost.workflow.handover import HandOver, Subject
 from kubectl_selfhost.workflow.leadership import Leadership
@@ -39,6 +44,7 @@ class ToStaticPod(HandOver[Hosted]):
     old_kind = "self-hosted"
     new_kind = "static"
     _begun = False
+    _revision = ""
 
     def done(self) -> bool:
         """Whether there is no DaemonSet any more, or no pod of it here where other nodes have some."""
@@ -52,6 +58,7 @@ class ToStaticPod(HandOver[Hosted]):
         self._conditions.old_pod = subject.old_uid
         self._conditions.new_kind = STATIC
         self._begun = True
+        self._revision = self._conditions.revision_of(subject.old_uid)
         super().do(subject)
 
     def remove(self) -> None:
@@ -88,6 +95,9 @@ class ToStaticPod(HandOver[Hosted]):
                 if state["state"] == "placed":
                     reason = "the run that placed it was ended"
                     self._agent.put_back(self.component.name, reason)
+            self._agent.release(self.component.name)
+            if not self._hosted_here():
+                self._stand_in()
         # The steward keeps clients away from the static one until the kubelet has stopped it.
         self._wait(
             self._conditions.old_serves_alone,
@@ -97,6 +107,20 @@ class ToStaticPod(HandOver[Hosted]):
         with suppress(AgentGone):
             if self._shared:
                 self._agent.unshare(self.component.name, ())
+
+    def _hosted_here(self) -> bool:
+        return any(i.kind == DAEMONSET and not i.terminating for i in self._conditions.instances())
+
+    def _stand_in(self) -> None:
+        """Make the DaemonSet's pod that was deleted for the static one, bound to its node.
+
+        It takes a controller-manager to make one, and a scheduler to bind it.
+        """
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
+
+        daemonset = self._cluster.find(DAEMONSETS, self.component.daemonset, NAMESPACE)
+        if daemonset is not None:
+            self._cluster.create(PODS, stand_in(daemonset, self.node, self._revision))
 
     def _let_new_start(self, subject: Hosted) -> None:
         self._agent.place(
@@ -111,7 +135,11 @@ class ToStaticPod(HandOver[Hosted]):
         )
 
     def _stop_old(self, subject: Hosted) -> None:
-        if self.component.lease is not None:
+        if not self._shares:
+            self._agent.hold(self.component.name)
+            self._let_new_start(subject)
+            self._conditions.delete_pods([subject.old_uid])
+        if self.component != APISERVER:
             self._agent.kill(subject.old_uid)
 
     def _wait_until_old_is_gone(self) -> None:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from kubectl_selfhost.controlplane import staticpod
+from kubectl_selfhost.controlplane import beside, pace, readiness, staticpod
 from kubectl_selfhost.controlplane.component import (
     APISERVER,
     COMPONENTS,
@@ -45,59 +45,80 @@ _WORDS = {
 }
 
 
-_LEADERLESS = {
-    CONTROLLER_MANAGER: "controllers, for up to 3 s",
-    SCHEDULER: "scheduling, for up to 3 s",
-}
-#: What clients miss meanwhile, by way and component; nothing where there is no word.
-UNAVAILABLE = {
-    SEAMLESS: _LEADERLESS,
-    SHARED: {
-        APISERVER: "some requests, in the new apiserver's first second (they get a 403)",
-        **_LEADERLESS,
-    },
-    WAITING: {
-        APISERVER: "the API, for one start of the apiserver (1 to 2 s on a fast machine)",
-        CONTROLLER_MANAGER: "controllers, for one start of the controller-manager",
-        SCHEDULER: "scheduling, for one start of the scheduler",
-    },
-}
+#: What stands still while nobody leads.
+_WORK = {CONTROLLER_MANAGER: "controllers", SCHEDULER: "scheduling"}
+#: Seconds without a leader where the old instance's name is taken off the lease, as measured.
+_LEADERLESS = 3
+#: Seconds in which the API server chooses a leader by itself: the lease runs out (15), and its
+#: controller asks the candidates (5) and looks again (5) (Kubernetes 1.31 to 1.37: leaderelection of
+#: pkg/controlplane/controller).
+_COORDINATED = 30
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A way, and why it isn't a better one (empty for the best that makes sense)."""
+    """A way, and why it isn't a better one (empty for the best that makes sense).
+
+    ``at_most`` is the best way that a person may ask for, where that is better than ``way``.
+    """
 
     way: str
     why: str = ""
+    at_most: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         because = f"; {self.why}" if self.why else ""
         return f"{self.way} ({_WORDS[self.way]}{because})"
 
 
-def best(component: Component, *, kernel: str, bind_address: str) -> Choice:
-    """The best way for ``component`` on a node, as far as that can be told from afar.
+def best(component: Component, pod: dict, *, kernel: str) -> Choice:
+    """Return the best way from ``pod``, a static pod of ``component``, as far as the API tells.
 
-    ``kernel`` is the node's kernel version (status.nodeInfo.kernelVersion), ``bind_address`` the
-    address on which the component listens.
+    ``kernel`` is the node's kernel version (status.nodeInfo.kernelVersion).
     """
+    too_old = _kernel_problem(kernel)
+    if too_old:
+        return Choice(WAITING, too_old)
+    alone = beside.one_at_a_time(component, pod)
+    if alone:
+        return Choice(WAITING, alone)
+    doubt = readiness.doubt(pod) if component == APISERVER else ""
+    if doubt:
+        return Choice(WAITING, doubt, at_most=SHARED)
+    return _best_beside(component, pod)
+
+
+def best_of_ours(component: Component, pod: dict, *, kernel: str) -> Choice:
+    """Return the best way from a DaemonSet's ``pod``: it shares its port by itself, unless there may
+    be no other one beside it."""
+    alone = beside.one_at_a_time(component, pod)
+    if alone:
+        return Choice(WAITING, alone)
+    too_old = _kernel_problem(kernel)
+    return Choice(SHARED, too_old) if too_old else _best_beside(component, pod)
+
+
+def _kernel_problem(kernel: str) -> str:
     found = re.match(r"(\d+)\.(\d+)", kernel)
     version = (int(found[1]), int(found[2])) if found else (0, 0)
-    if version < _OLDEST_KERNEL:
-        return Choice(WAITING, f"the node's kernel {kernel} can't share another's socket, 5.6 can")
+    if version >= _OLDEST_KERNEL:
+        return ""
+    return f"the node's kernel {kernel} can't share another's socket, 5.6 can"
+
+
+def _best_beside(component: Component, pod: dict) -> Choice:
     if component != APISERVER:
         return Choice(SHARED)
-    if not staticpod.is_wildcard(bind_address):
+    bound = staticpod.bind_address(pod, component)
+    if not staticpod.is_wildcard(bound):
         return Choice(
-            SHARED,
-            f"with --bind-address={bind_address} its calls to itself can't be told from others",
+            SHARED, f"with --bind-address={bound} its calls to itself can't be told from others"
         )
     return Choice(SEAMLESS)
 
 
 def choose(component: Component, possible: Choice, wanted: str) -> Choice:
-    """The way to go: ``wanted``, or the best one that is ``possible`` if that is AUTO.
+    """Return the way to go: ``wanted``, or for AUTO the best one that is ``possible``.
 
     Raises SelfhostError where the wanted way can't be gone. For a component that nobody calls from
     outside, SEAMLESS is SHARED.
@@ -106,12 +127,43 @@ def choose(component: Component, possible: Choice, wanted: str) -> Choice:
         return possible
     if wanted == SEAMLESS and component != APISERVER:
         wanted = SHARED
-    if WAYS.index(wanted) <= WAYS.index(possible.way):
-        return Choice(wanted, "" if wanted == possible.way else "asked for with --handover")
+    if wanted == possible.way:
+        return possible
+    if WAYS.index(wanted) <= WAYS.index(possible.at_most or possible.way):
+        return Choice(wanted, "asked for with --handover")
     raise SelfhostError(
         f"{component} can't change hands in the way {wanted}: {possible.why}.",
         f"--handover={possible.way} is possible, and --handover=auto chooses it by itself.",
     )
+
+
+def unavailable(component: Component, way: str, pod: dict) -> str:
+    """Return what clients miss while ``component`` goes that way from ``pod``; empty for nothing."""
+    if component == APISERVER:
+        return _without_api(way, pod)
+    work, retry = _WORK[component], pace.longest_retry(component, pod)
+    if pace.uses_coordinated_election(pod):
+        return f"{work}, for up to {_COORDINATED} s (the API server itself chooses the next leader)"
+    if way != WAITING:
+        return f"{work}, for up to {_LEADERLESS} s"
+    start = f"{work}, for one start of the {component.name.removeprefix('kube-')}"
+    if pace.longest_retry(component, pod) <= _ORDINARY_RETRY:
+        return start
+    return f"{start}; for up to {retry:g} s if that asks for the lease a moment too early"
+
+
+#: Seconds: the longest retry of Kubernetes' own default, which is no news.
+_ORDINARY_RETRY = 5.0
+
+
+def _without_api(way: str, pod: dict) -> str:
+    if way == SHARED:
+        return "some requests, in the new apiserver's first second (they get a 403)"
+    if way == SEAMLESS:
+        return ""
+    lingers = pace.listens_on(APISERVER, pod)
+    later = f", {lingers:g} s after the old one was told to end" if lingers else ""
+    return f"the API, for one start of the apiserver (1 to 2 s on a fast machine){later}"
 
 
 def told(choices: Mapping[str, Mapping[Component, Choice]]) -> dict[str, str]:

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, SCHEDULER
+from kubectl_selfhost.controlplane.component import (
+    APISERVER,
+    COMPONENTS,
+    CONTROLLER_MANAGER,
+    SCHEDULER,
+)
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.workflow import ways
 from kubectl_selfhost.workflow.ways import AUTO, SEAMLESS, SHARED, WAITING, Choice
 
+NEW = "6.18.0"
+OWN = {"httpGet": {"port": 6443, "path": "/readyz", "scheme": "HTTPS"}}
+TCP = {"tcpSocket": {"port": 6443}}
+SIDE_CAR = {"name": "side", "image": "i", "args": ["--listen=:8083"]}
+
+
+def pod(component=APISERVER, *flags: str, probe=OWN, **spec) -> dict:
+    container = {"name": component.name, "image": "i", "command": [component.name, *flags]}
+    if probe is not None:
+        container["readinessProbe"] = probe
+    return {
+        "metadata": {"name": component.name, "labels": component.labels},
+        "spec": {"hostNetwork": True, "containers": [container, *spec.pop("more", [])], **spec},
+    }
+
 
 def best(component=APISERVER, *, kernel="6.18.0-1-amd64", bound="0.0.0.0"):
-    return ways.best(component, kernel=kernel, bind_address=bound)
+    return ways.best(component, pod(component, f"--bind-address={bound}"), kernel=kernel)
 
 
 @pytest.mark.parametrize("bound", ["0.0.0.0", "::", ""])
@@ -63,3 +83,77 @@ def test_a_choice_in_words():
     assert str(Choice(WAITING, "old kernel")) == (
         "waiting (the new instance waits until the old one has let go of the port; old kernel)"
     )
+
+
+@pytest.mark.parametrize("probe", [TCP, {"exec": {"command": ["true"]}}, None])
+def test_an_apiserver_whose_readiness_may_be_anothers_is_waited_for(probe):
+    choice = ways.best(APISERVER, pod(probe=probe), kernel=NEW)
+    assert choice.way == WAITING
+    assert "readinessProbe" in choice.why
+
+
+def test_it_may_be_asked_to_share_and_not_to_be_seamless():
+    possible = ways.best(APISERVER, pod(probe=TCP), kernel=NEW)
+    assert ways.choose(APISERVER, possible, SHARED).way == SHARED
+    with pytest.raises(SelfhostError, match=r"seamless: its readinessProbe \(tcpSocket\)"):
+        ways.choose(APISERVER, possible, SEAMLESS)
+
+
+@pytest.mark.parametrize("component", [CONTROLLER_MANAGER, SCHEDULER])
+@pytest.mark.parametrize(
+    "made",
+    [{"flags": ["--leader-elect=false"]}, {"more": [SIDE_CAR]}],
+    ids=["no election", "side-car"],
+)
+@pytest.mark.parametrize("way", [ways.best, ways.best_of_ours])
+def test_what_must_not_run_twice_waits_both_ways_and_cannot_be_asked_to_share(component, made, way):
+    possible = way(
+        component,
+        pod(component, *made.get("flags", ()), more=made.get("more", [])),
+        kernel=NEW,
+    )
+    assert possible.way == WAITING
+    with pytest.raises(SelfhostError, match=r"shared: "):
+        ways.choose(component, possible, SHARED)
+    assert ways.choose(component, possible, WAITING) == possible
+
+
+def test_a_daemonsets_pod_shares_by_itself_on_an_old_kernel():
+    assert ways.best_of_ours(SCHEDULER, pod(SCHEDULER), kernel="4.18").way == SHARED
+
+
+@pytest.mark.parametrize(
+    ("component", "way", "flags", "said"),
+    [
+        (APISERVER, SEAMLESS, (), ""),
+        (APISERVER, SHARED, (), "some requests, in the new apiserver's first second"),
+        (APISERVER, WAITING, (), "the API, for one start of the apiserver"),
+        (CONTROLLER_MANAGER, SHARED, (), "controllers, for up to 3 s"),
+        (SCHEDULER, SHARED, (), "scheduling, for up to 3 s"),
+        (
+            SCHEDULER,
+            WAITING,
+            ("--leader-elect=false",),
+            "scheduling, for one start of the scheduler",
+        ),
+        (
+            CONTROLLER_MANAGER,
+            WAITING,
+            ("--leader-elect-retry-period=26s",),
+            "one start of the controller-manager; for up to 57.2 s",
+        ),
+        (
+            CONTROLLER_MANAGER,
+            SHARED,
+            ("--feature-gates=CoordinatedLeaderElection=true",),
+            "controllers, for up to 30 s",
+        ),
+    ],
+)
+def test_what_clients_miss_follows_from_the_components_own_flags(component, way, flags, said):
+    assert said in ways.unavailable(component, way, pod(component, *flags))
+
+
+def test_a_shutdown_delay_puts_the_gap_off():
+    slow = pod(APISERVER, "--shutdown-delay-duration=150s", terminationGracePeriodSeconds=240)
+    assert "150 s after the old one was told to end" in ways.unavailable(APISERVER, WAITING, slow)

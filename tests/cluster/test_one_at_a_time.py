@@ -1,0 +1,145 @@
+"""Components that must not run twice: a controller-manager and a scheduler without leader election.
+
+Two of them at work at once would both bind pods and make pods. Who listens on a component's port is at
+work, for it listens before it works, until it ends.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from bed.harness import Bed
+from cluster import looks
+
+KIND_CONFIG = """
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+kubeadmConfigPatches:
+- |
+  kind: ClusterConfiguration
+  controllerManager:
+    extraArgs: [{name: leader-elect, value: "false"}]
+  scheduler:
+    extraArgs: [{name: leader-elect, value: "false"}]
+"""
+#: Ports 10257 and 10259 as /proc/net/tcp has them; 0A is a socket that listens.
+_COUNT = """
+for port in 2811 2813; do
+  cat /proc/net/tcp /proc/net/tcp6 | awk -v p=":$port" '$2 ~ p"$" && $4 == "0A"' | wc -l
+done | xargs
+"""
+_WATCH = f"while :; do {_COUNT} sleep 0.02; done"
+
+
+class Listeners:
+    """How many listened at the same time, on each of the two ports, in each look."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.looks = [tuple(map(int, line.split())) for line in lines if len(line.split()) == 2]
+
+    @property
+    def most(self) -> int:
+        return max(max(look) for look in self.looks)
+
+    @property
+    def gaps(self) -> list[float]:
+        """The longest time, in seconds, in which nobody listened, on each port."""
+        every = 1.0 / max(1, len(self.looks)) * self.seconds
+        found = []
+        for port in range(2):
+            longest = now = 0
+            for look in self.looks:
+                now = now + 1 if look[port] == 0 else 0
+                longest = max(longest, now)
+            found.append(longest * every)
+        return found
+
+    seconds = 0.0
+
+
+@contextmanager
+def watched(bed: Bed) -> Iterator[Listeners]:
+    """Count the listeners while the block runs."""
+    argv = ["docker", "exec", bed.node, "sh", "-c", _WATCH]
+    began = time.monotonic()
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watch:
+        seen = Listeners([])
+        try:
+            yield seen
+        finally:
+            watch.kill()
+            out = watch.stdout.read() if watch.stdout else ""
+    seen.seconds = time.monotonic() - began
+    seen.looks = Listeners(out.splitlines()).looks
+    assert len(seen.looks) > 20
+    subprocess.run(["docker", "exec", bed.node, "pkill", "-f", "cat /proc/net/tcp"], check=False)
+
+
+def never_two(seen: Listeners, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        gaps = ", ".join(f"{gap:.1f} s" for gap in seen.gaps)
+        print(f"\n{what}: at most {seen.most} at once in {len(seen.looks)} looks; gaps {gaps}")
+    assert seen.most == 1
+
+
+def test_a_pivot_says_so_and_never_runs_two(cluster: Bed, capsys):
+    plan = cluster.selfhost("pivot", "--dry-run=server")
+    said = " ".join((plan.stdout + plan.stderr).split())
+    assert "without leader election two of it would work at once" in said
+    assert "gets no recovery copy" in said
+    with watched(cluster) as seen:
+        cluster.selfhost("pivot", "--yes")
+    never_two(seen, "pivot", capsys)
+    assert looks.self_hosted(cluster) == set(looks.COMPONENTS)
+    assert looks.works(cluster)
+
+
+def test_a_roll_out_never_runs_two(cluster: Bed, capsys):
+    with watched(cluster) as seen:
+        cluster.selfhost("rollout", "--yes")
+    never_two(seen, "rollout", capsys)
+    assert looks.works(cluster)
+
+
+def test_a_roll_out_that_fails_never_runs_two_and_goes_back(cluster: Bed, capsys):
+    component = "kube-controller-manager"
+    with watched(cluster) as seen:
+        run = cluster.selfhost(
+            *("rollout", "--yes", "--timeout=60s", f"--component={component}"),
+            "--set-flag=no-such-flag=1",
+            check=False,
+        )
+    assert run.returncode == 1, str(run)
+    never_two(seen, "failed rollout", capsys)
+    looks.eventually(lambda: looks.self_hosted(cluster) == set(looks.COMPONENTS))
+    assert looks.works(cluster)
+
+
+def test_a_reboot_never_runs_two(cluster: Bed, capsys):
+    subprocess.run(["docker", "restart", cluster.node], check=True, capture_output=True)
+    with watched(cluster) as seen:
+        looks.eventually(lambda: looks.answers(cluster), seconds=120, what="no API")
+        looks.eventually(
+            lambda: looks.self_hosted(cluster) == set(looks.COMPONENTS),
+            seconds=300,
+            what="not healed",
+        )
+        looks.eventually(
+            lambda: looks.recovery_pods(cluster) == {looks.GUARDIAN},
+            seconds=300,
+            what="a recovery copy is left",
+        )
+    never_two(seen, "reboot", capsys)
+    assert looks.works(cluster)
+
+
+def test_a_revert_never_runs_two(cluster: Bed, capsys):
+    with watched(cluster) as seen:
+        cluster.selfhost("revert", "--yes")
+    never_two(seen, "revert", capsys)
+    assert looks.static_pods(cluster) == {"etcd", *looks.COMPONENTS}
+    assert looks.works(cluster)
