@@ -113,7 +113,8 @@ def test_a_roll_out_that_fails_never_runs_two_and_goes_back(cluster: Bed, capsys
             "--set-flag=no-such-flag=1",
             check=False,
         )
-    assert run.returncode == 1, str(run)
+        assert run.returncode == 1, str(run)
+        assert "can't run" in run.stderr, str(run)
     never_two(seen, "failed rollout", capsys)
     looks.eventually(lambda: looks.self_hosted(cluster) == set(looks.COMPONENTS))
     assert looks.works(cluster)

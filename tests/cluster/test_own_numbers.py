@@ -1,0 +1,119 @@
+"""What the plan promises holds where a component's own flags make it last longer, or tell nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+import yaml
+from bed.harness import Bed
+from cluster import looks
+from cluster.test_handover import probed
+
+pytestmark = [pytest.mark.alone, pytest.mark.soak]
+
+KIND_CONFIG = """
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+kubeadmConfigPatches:
+- |
+  kind: ClusterConfiguration
+  controllerManager:
+    extraArgs:
+    - {name: leader-elect-lease-duration, value: 137s}
+    - {name: leader-elect-renew-deadline, value: 107s}
+    - {name: leader-elect-retry-period, value: 26s}
+"""
+
+
+def edit_apiserver(bed: Bed, change) -> None:
+    """Change the API server's manifest on the node, and wait until it serves again."""
+    path = f"{looks.MANIFESTS}/kube-apiserver.yaml"
+    pod = yaml.safe_load(bed.node_file(path))
+    change(pod["spec"], pod["spec"]["containers"][0])
+    bed.node_exec(
+        "sh",
+        "-c",
+        f"cat > /etc/kubernetes/new.yaml && mv /etc/kubernetes/new.yaml {path}",
+        stdin=yaml.safe_dump(pod),
+    )
+    time.sleep(10)
+    looks.eventually(lambda: looks.answers(bed), seconds=300, what="the changed API server")
+    looks.eventually(lambda: looks.static_pods(bed) == {"etcd", *looks.COMPONENTS}, seconds=120)
+
+
+def lasts(delay: str, grace: int):
+    def change(spec: dict, container: dict) -> None:
+        words = [w for w in container["command"] if "shutdown-delay" not in w]
+        container["command"] = [*words, f"--shutdown-delay-duration={delay}"]
+        spec["terminationGracePeriodSeconds"] = grace
+
+    return change
+
+
+def probed_by_tcp(spec: dict, container: dict) -> None:
+    container["command"] = [w for w in container["command"] if "shutdown-delay" not in w]
+    spec["terminationGracePeriodSeconds"] = 30
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
+        container[name].pop("httpGet", None)
+        container[name]["tcpSocket"] = {"port": 6443}
+
+
+def pivots(
+    bed: Bed, capsys: pytest.CaptureFixture[str], what: str, *words: str
+) -> tuple[str, dict]:
+    plan = bed.selfhost("pivot", "--dry-run=server", *words)
+    with probed(bed) as seen:
+        began = time.monotonic()
+        run = bed.selfhost("pivot", "--yes", *words, check=False)
+        took = time.monotonic() - began
+    with capsys.disabled():
+        said = [line for line in run.stderr.splitlines() if "hand-over/" in line and "done" in line]
+        print(f"\n{what}: {took:.0f} s; failures {seen.failures()}", *said, sep="\n  ")
+    assert run.returncode == 0, str(run)
+    assert looks.self_hosted(bed) == set(looks.COMPONENTS)
+    return " ".join((plan.stdout + plan.stderr).split()), seen.failures()
+
+
+@pytest.mark.parametrize(("delay", "grace"), [("30s", 60), ("150s", 240)])
+def test_a_shutdown_delay_is_waited_for(cluster: Bed, capsys, delay: str, grace: int):
+    edit_apiserver(cluster, lasts(delay, grace))
+    said, failures = pivots(cluster, capsys, f"shutdown delay {delay}")
+    assert failures == {}
+    assert "for up to 57.2 s if that asks for the lease a moment too early" in said
+    cluster.selfhost("revert", "--yes")
+
+
+def test_the_controller_manager_leads_at_once(cluster: Bed, capsys):
+    before = lease(cluster)
+    run = cluster.selfhost("pivot", "--yes", "--component=kube-controller-manager")
+    took = re.search(r"hand-over/kube-controller-manager: done in ([0-9.]+)s", run.stderr)
+    with capsys.disabled():
+        print("\nretry period of 26 s: handed over in", took and took[1], "s")
+    assert lease(cluster) != before
+    assert took
+    assert float(took[1]) < 26
+    cluster.selfhost("revert", "--yes")
+
+
+def lease(bed: Bed) -> str:
+    words = ("-n", "kube-system", "get", "lease", "kube-controller-manager", "-o", "json")
+    return str(json.loads(bed.kubectl(*words))["spec"]["holderIdentity"])
+
+
+def test_an_apiserver_with_tcp_probes_is_never_called_ready_too_soon(cluster: Bed, capsys):
+    edit_apiserver(cluster, probed_by_tcp)
+    refused = cluster.selfhost("pivot", "--dry-run=server", "--handover=seamless", check=False)
+    assert refused.returncode == 1
+    assert "tcpSocket" in refused.stdout + refused.stderr
+    said, failures = pivots(cluster, capsys, "tcp probes")
+    assert "the API, for one start of the apiserver" in said
+    kinds = {kind for found in failures.values() for kind in found}
+    assert not any(kind.startswith(("http-401", "http-403")) for kind in kinds), failures
+    run = cluster.selfhost("rollout", "--yes", check=False)
+    assert run.returncode == 1
+    assert "can't be rolled out safely" in run.stderr
+    cluster.selfhost("revert", "--yes")
+    assert looks.static_pods(cluster) == {"etcd", *looks.COMPONENTS}
