@@ -74,8 +74,18 @@ static int model(struct steward *s) {
 }
 
 int members_steer_all(const struct steward *s, int index) {
-    struct steering all = {index, index, index, s->order.probe_address};
+    struct steering all = {index, index, index, index, s->order.probe_address};
     return steering_attach(s->fd, &all);
+}
+
+static bool has_ipv6_loopback(void) {
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool has = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return has;
 }
 
 int members_steer(const struct steward *s) {
@@ -84,10 +94,14 @@ int members_steer(const struct steward *s) {
     if (s->order.wanted == RETURNED) {
         return members_steer_all(s, old);
     }
-    /* The new instance calls itself over loopback, with credentials that the old one doesn't know. */
+    /* The new instance calls itself over loopback, with credentials that the old one doesn't know. An
+     * apiserver that listens on [::] does so at ::1 where there is one (k8s.io/apiserver 1.25 to 1.37:
+     * LoopbackHostPort). Then 127.0.0.1 is other programs' (kube-vip), which want who is ready. */
+    bool has_other = s->order.ipv6 && has_ipv6_loopback();
     struct steering steering = {
         .probe = new >= 0 ? new : group_index(&s->group, s->inode),
         .loopback = new >= 0 ? new : old,
+        .localhost = new >= 0 && !has_other ? new : old,
         .rest = old,
         .probe_address = s->order.probe_address,
     };

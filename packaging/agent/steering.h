@@ -7,9 +7,10 @@
 
 /* Indexes into the group. One that nobody has means anybody. */
 struct steering {
-    int probe;    /* to the probe address */
-    int loopback; /* to 127.0.0.1 and ::1 */
-    int rest;     /* to whatever else */
+    int probe;     /* to the probe address */
+    int loopback;  /* to ::1 */
+    int localhost; /* to 127.0.0.1 */
+    int rest;      /* to whatever else */
     uint32_t probe_address; /* IPv4, as a number of this machine's byte order */
 };
 

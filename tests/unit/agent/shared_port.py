@@ -25,6 +25,8 @@ PROBE = "127.0.0.2"
 #: Where clients from outside would come to, and other programs on the node.
 OUTSIDE = ("10.9.9.1", "fd00::1", "127.0.0.3")
 LOOPBACK = ("127.0.0.1", "::1")
+#: Where a server that listens on both families calls itself.
+OWN = "::1"
 SERVER = Path(__file__).with_name("port_server.py")
 
 _CLONE_NEWNET = 0x40000000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from agent_node import COMPONENT, INSTANCE_UID, Node, eventually
-from shared_port import LOOPBACK, OUTSIDE, PROBE, Clients, SharedPort, ask, end, settled, who
+from shared_port import LOOPBACK, OUTSIDE, OWN, PROBE, Clients, SharedPort, ask, end, settled, who
 
 V4 = ("10.9.9.1", "127.0.0.1", "127.0.0.3")
 V6 = ("fd00::1", "::1")
@@ -29,8 +29,8 @@ def test_each_phase_gives_connections_to_whom_it_should(port: SharedPort, kind: 
 
         port.new(*kind)
         eventually(port.steers_to_new)
-        assert who(*OUTSIDE) == {"old"}
-        assert who(PROBE, *LOOPBACK) == {"new"}
+        assert who(*OUTSIDE, "127.0.0.1") == {"old"}
+        assert who(PROBE, OWN) == {"new"}
 
         assert port.steer() == {"component": COMPONENT, "phase": "steered", "already": False}
         assert who(PROBE, *OUTSIDE, *LOOPBACK) == {"new"}
@@ -60,6 +60,16 @@ def test_every_kind_of_listener_is_steered(
         assert who(addresses[0]) == {"old"}
         port.steer()
         assert who(*addresses) == {"new"}
+
+
+def test_127_0_0_1_is_the_servers_own_where_it_listens_on_ipv4_alone(port: SharedPort) -> None:
+    port.old("--address", "0.0.0.0")
+    with port.serving():
+        port.share()
+        assert who("127.0.0.1") == {"old"}
+        port.new("--address", "0.0.0.0")
+        settled(lambda: who(PROBE, "127.0.0.1"), {"new"})
+        assert who("10.9.9.1") == {"old"}
 
 
 @pytest.mark.parametrize("kind", [(), ("--mptcp",)], ids=["tcp", "mptcp"])
@@ -140,8 +150,8 @@ def test_the_order_in_the_group_is_the_kernels(port: SharedPort) -> None:
         port.new()
         eventually(port.steers_to_new)
         port.new(name="newer")
-        settled(lambda: who(PROBE, *LOOPBACK), {"newer"})
-        assert who(*OUTSIDE) == {"old"}
+        settled(lambda: who(PROBE, OWN), {"newer"})
+        assert who(*OUTSIDE, "127.0.0.1") == {"old"}
         port.steer()
         assert who(*OUTSIDE, *LOOPBACK) == {"newer"}
 
@@ -157,8 +167,8 @@ def test_what_an_interrupted_run_left_is_steered(port: SharedPort) -> None:
     with port.serving():
         assert port.can_share()["way"] == "seamless"
         assert not port.share()["already"]
-        assert who(PROBE, *LOOPBACK) == {"new"}
-        assert who(*OUTSIDE) == {"old"}
+        assert who(PROBE, OWN) == {"new"}
+        assert who(*OUTSIDE, "127.0.0.1") == {"old"}
 
 
 # ---- beside the dead man's switch ----

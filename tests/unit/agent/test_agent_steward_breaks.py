@@ -8,7 +8,7 @@ import time
 
 import pytest
 from agent_node import eventually
-from shared_port import LOOPBACK, OUTSIDE, PROBE, Clients, SharedPort, end, settled, who
+from shared_port import LOOPBACK, OUTSIDE, OWN, PROBE, Clients, SharedPort, end, settled, who
 
 
 def test_an_old_instance_that_crashes_can_come_back(port: SharedPort) -> None:
@@ -90,8 +90,8 @@ def test_a_killed_agent_finds_its_steward_again_after_it(
         port.new()
     assert who(*OUTSIDE) == {"old"}
     with port.serving():
-        settled(lambda: who(PROBE, *LOOPBACK), {"new"})
-        assert who(*OUTSIDE) == {"old"}
+        settled(lambda: who(PROBE, OWN), {"new"})
+        assert who(*OUTSIDE, "127.0.0.1") == {"old"}
         port.steer()
         assert who(*OUTSIDE, *LOOPBACK) == {"new"}
 
