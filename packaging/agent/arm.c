@@ -37,6 +37,7 @@ int handover_fill(struct state *s, const struct options *o, enum phase phase) {
         fits = fits && copy_whole(s->instance_uids[i], UID_SIZE, o->instance_uids[i]);
     }
     s->instances = o->instances;
+    s->known_program = instance_known_program(o->proc, s->static_uid);
     s->starts = instance_starts(s);
     instance_find_prefix(s);
     s->deadline = boot_milliseconds() + o->limit * 1000;

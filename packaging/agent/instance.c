@@ -5,8 +5,8 @@
 
 #include "directory.h"
 #include "files.h"
-#include "port.h"
 #include "process.h"
+#include "sockets.h"
 #include "syntax.h"
 
 /* What the API server appends to a DaemonSet's name to name a pod, after a dash. */
@@ -127,17 +127,54 @@ static void find_pods(const struct state *state, struct pods *pods) {
     directory_close(&directory);
 }
 
+/* The process of one of the two instances that has the socket open. */
+static struct holder holder_in_pods(const char *proc, const struct state *state,
+                                    const struct pods *pods, int64_t inode) {
+    struct holder holder = {.pid = 0};
+    if (state->static_uid[0] != '\0') {
+        holder = socket_holder(proc, state->static_uid, inode);
+    }
+    for (size_t i = 0; holder.pid == 0 && i < pods->count; i++) {
+        holder = socket_holder(proc, pods->uids[i], inode);
+    }
+    return holder;
+}
+
+/* A proxy at another address of the node may have the same port, and is no server. A component's program
+ * is one in whatever pod: that may have replaced one that was named. What nobody is seen to hold counts,
+ * for the switch must not fall back because of it. */
+static bool is_listening(const char *proc, const struct state *state, const struct pods *pods) {
+    struct listeners listeners;
+    listeners_find(proc, state->port, &listeners);
+    for (size_t i = 0; i < listeners.count; i++) {
+        int64_t inode = listeners.list[i].inode;
+        if (holder_in_pods(proc, state, pods, inode).pid != 0) {
+            return true;
+        }
+        struct holder holder = socket_holder(proc, NULL, inode);
+        if (holder.pid == 0 || process_is_server(proc, holder.pid)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool instance_known_program(const char *proc, const char *uid) {
+    return uid[0] != '\0' && pod_processes(proc, uid).servers > 0;
+}
+
 void instance_look(const char *proc, const struct state *state, struct instance_view *view) {
     struct pods pods;
-    *view = (struct instance_view){.listening = port_is_listening(proc, state->port)};
+    find_pods(state, &pods);
+    *view = (struct instance_view){.listening = is_listening(proc, state, &pods)};
     if (state->static_uid[0] != '\0') {
         struct pod_processes p = pod_processes(proc, state->static_uid);
-        view->static_alive = p.servers + p.agents + p.pauses > 0;
-        view->static_servers = p.servers;
+        view->static_alive = p.servers + p.others + p.agents + p.pauses > 0;
+        view->static_servers = pod_servers(&p, state->known_program);
     }
-    find_pods(state, &pods);
     for (size_t i = 0; i < pods.count; i++) {
-        view->servers += pod_processes(proc, pods.uids[i]).servers;
+        struct pod_processes p = pod_processes(proc, pods.uids[i]);
+        view->servers += pod_servers(&p, state->known_program);
     }
     long starts = instance_starts(state) - state->starts;
     view->starts = starts < 0 ? 0 : starts;
@@ -149,8 +186,9 @@ int instance_stop(const char *proc, const struct state *state, int signal) {
     find_pods(state, &pods);
     for (size_t i = 0; i < pods.count; i++) {
         struct pod_processes p = pod_processes(proc, pods.uids[i]);
+        /* A side-car may run while an init container waits; the component can't. */
         bool waits = p.servers == 0 && p.agents > 0;
-        if (!waits && p.servers + p.pauses > 0) {
+        if (!waits && p.servers + p.others + p.pauses > 0) {
             pod_signal(proc, pods.uids[i], signal);
             stopped++;
         }

@@ -8,11 +8,15 @@
 
 struct instance_view {
     bool static_alive;   /* any process of the static pod is left */
-    int static_servers;  /* those that are more than its sandbox */
-    bool listening;      /* anybody listens on the port */
-    int servers;         /* processes of the new instance's pods, without pauses and our own */
+    int static_servers;  /* its processes that are the component */
+    bool listening;      /* one of the two instances listens on the port */
+    int servers;         /* the new instance's processes that are the component */
     long starts;         /* of the new instance's container since it was armed */
 };
+
+/* Whether the pod's component runs under the name of a component's program: then a pod of the other
+ * instance without such a process has no server, whatever else runs in it. */
+bool instance_known_program(const char *proc, const char *uid);
 
 void instance_look(const char *proc, const struct state *state, struct instance_view *view);
 

@@ -11,24 +11,12 @@
 #include "json.h"
 #include "process.h"
 
-enum { PROCESSES_MAX = 64, DEAD_WITHIN = 5000 /* milliseconds */ };
-
-struct processes {
-    long ids[PROCESSES_MAX];
-    size_t count;
-};
-
-static void add_server(const char *proc, long pid, void *argument) {
-    struct processes *processes = argument;
-    if (process_is_server(proc, pid) && processes->count < PROCESSES_MAX) {
-        processes->ids[processes->count++] = pid;
-    }
-}
+enum { DEAD_WITHIN = 5000 /* milliseconds */ };
 
 /* One that waits to be reaped does nothing any more. */
-static bool any_lives(const char *proc, const struct processes *processes) {
+static bool any_lives(const char *proc, const struct server_list *processes) {
     for (size_t i = 0; i < processes->count; i++) {
-        if (kill((pid_t)processes->ids[i], 0) == 0 && !process_is_zombie(proc, processes->ids[i])) {
+        if (kill((pid_t)processes->pids[i], 0) == 0 && !process_is_zombie(proc, processes->pids[i])) {
             return true;
         }
     }
@@ -37,11 +25,11 @@ static bool any_lives(const char *proc, const struct processes *processes) {
 
 int kill_servers(const struct options *options) {
     static char output[256];
-    static struct processes processes;
+    static struct server_list processes;
     struct json json;
-    process_each(options->proc, options->pod_uid, add_server, &processes);
+    pod_find_servers(options->proc, options->pod_uid, &processes);
     for (size_t i = 0; i < processes.count; i++) {
-        kill((pid_t)processes.ids[i], SIGKILL);
+        kill((pid_t)processes.pids[i], SIGKILL);
     }
     int64_t end = boot_milliseconds() + DEAD_WITHIN;
     while (any_lives(options->proc, &processes)) {

@@ -161,6 +161,16 @@ int progress_write(const char *dir, const struct progress *progress) {
 
 int progress_remove(const char *dir) { return file_remove(dir, progress_name); }
 
+/* Whether the process is of the new instance: in a pod that the order names, or a component's program
+ * in another pod, which has replaced that one. A proxy that has the port at another address isn't. */
+static bool is_new(const char *proc, const struct order *order, long pid) {
+    bool found = process_is_server(proc, pid);
+    for (size_t i = 0; i < order->instances; i++) {
+        found = found || process_is_of_pod(proc, pid, order->instance_uids[i]);
+    }
+    return found && !process_is_agent(proc, pid);
+}
+
 void order_look(const char *proc, const struct order *order, struct order_view *view) {
     struct listeners listeners;
     *view = (struct order_view){.old_listens = false};
@@ -175,6 +185,6 @@ void order_look(const char *proc, const struct order *order, struct order_view *
             continue;
         }
         struct holder holder = socket_holder(proc, NULL, inode);
-        view->new_listens |= holder.pid != 0 && !process_is_agent(proc, holder.pid);
+        view->new_listens |= holder.pid != 0 && is_new(proc, order, holder.pid);
     }
 }

@@ -67,7 +67,7 @@ int progress_remove(const char *dir);
 /* Who listens on the port of an order. */
 struct order_view {
     bool old_listens;
-    bool new_listens; /* a process that isn't the old one nor ours */
+    bool new_listens; /* a process of the new instance */
 };
 
 void order_look(const char *proc, const struct order *order, struct order_view *view);

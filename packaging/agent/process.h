@@ -5,9 +5,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* How many processes of a pod there are, by what they do. */
+enum { SERVERS_MAX = 64 };
+
+/* How many processes of a pod there are, by what they do. The container runtime's monitors (conmon),
+ * which may be in the pod's cgroup, are none of the pod's. */
 struct pod_processes {
-    int servers; /* the component itself, and whatever else isn't one of the two below */
+    int servers; /* run a component's program */
+    int others;  /* a side-car's, or of a program with another name */
     int agents;  /* of ours: an init container that waits for the port */
     int pauses;  /* the sandbox's own process */
 };
@@ -24,19 +28,33 @@ struct pod_processes pod_processes(const char *proc, const char *uid);
 void process_each(const char *proc, const char *uid, void (*found)(const char *, long, void *),
                   void *argument);
 
+/* The processes that are the component. A pod without a process of a component's program may run one
+ * under another name: then every process but agents and pauses counts, a side-car's too, unless it is
+ * known that the program has its own name. */
+int pod_servers(const struct pod_processes *processes, bool known_program);
+
 /* Whether the process is an agent of ours. */
 bool process_is_agent(const char *proc, long pid);
 
-/* Whether it is neither that nor a sandbox's own process. */
+/* Whether the process runs a component's program. */
 bool process_is_server(const char *proc, long pid);
+
+bool process_is_of_pod(const char *proc, long pid, const char *uid);
 
 /* Whether it has ended and only waits to be reaped. */
 bool process_is_zombie(const char *proc, long pid);
 
-/* Sends the signal to every process of the pod. Never to pid 1 or this process. */
+/* Sends the signal to every process of the pod. Never to a monitor, pid 1 or this process. */
 void pod_signal(const char *proc, const char *uid, int signal);
 
-/* The same for servers alone. */
+struct server_list {
+    long pids[SERVERS_MAX];
+    size_t count;
+};
+
+/* Finds the processes that are the component, as pod_servers() counts them. */
+void pod_find_servers(const char *proc, const char *uid, struct server_list *found);
+
 void pod_signal_servers(const char *proc, const char *uid, int signal);
 
 /* Content of <proc>/sys/kernel/random/boot_id; empty if it can't be read. */

@@ -64,21 +64,37 @@ static int read_file(const char *dir, struct standstill *standstill) {
 
 bool standstill_is_on(const char *dir) { return file_exists(dir, name); }
 
-/* Sends the signal to the servers of all the pods. Returns how many there are. */
-static int signal_all(const char *proc, const struct standstill *s, int signal) {
+static int count_servers(const char *proc, const struct standstill *s) {
     int servers = 0;
     for (size_t i = 0; i < s->instances; i++) {
-        servers += pod_processes(proc, s->instance_uids[i]).servers;
-        pod_signal_servers(proc, s->instance_uids[i], signal);
+        struct pod_processes processes = pod_processes(proc, s->instance_uids[i]);
+        servers += pod_servers(&processes, false);
     }
     return servers;
+}
+
+static int stop_servers(const char *proc, const struct standstill *s) {
+    int servers = count_servers(proc, s);
+    for (size_t i = 0; i < s->instances; i++) {
+        pod_signal_servers(proc, s->instance_uids[i], SIGSTOP);
+    }
+    return servers;
+}
+
+/* Lets every process of the pods go on: which of them were stopped is not remembered. Returns how many
+ * servers there are. */
+static int let_go_on(const char *proc, const struct standstill *s) {
+    for (size_t i = 0; i < s->instances; i++) {
+        pod_signal(proc, s->instance_uids[i], SIGCONT);
+    }
+    return count_servers(proc, s);
 }
 
 int standstill_end(const char *dir, const char *proc) {
     struct standstill standstill;
     /* Of what a damaged file has, everything that could be read is let go on. */
     int bad = read_file(dir, &standstill);
-    int servers = signal_all(proc, &standstill, SIGCONT);
+    int servers = let_go_on(proc, &standstill);
     return bad != 0 || file_remove(dir, name) != 0 ? -1 : servers;
 }
 
@@ -101,7 +117,7 @@ int standstill_check(const char *dir, const char *proc, bool now) {
         return 0;
     }
     /* A command may hold the lock for seconds. The file goes when it can be had. */
-    result = signal_all(proc, &standstill, SIGCONT);
+    result = let_go_on(proc, &standstill);
     if (path_join(path, dir, HANDOVER_LOCK) == 0 && lock_take(path, false, &fd) == 0) {
         bad = read_file(dir, &standstill);
         if (now || bad != 0 || is_over(proc, &standstill)) {
@@ -144,7 +160,7 @@ int standstill_pause(const struct options *o) {
     if (length < 0 || pairs_write(o->dir, name, text, (size_t)length) != 0) {
         return -1;
     }
-    return answer("paused", signal_all(o->proc, &standstill, SIGSTOP));
+    return answer("paused", stop_servers(o->proc, &standstill));
 }
 
 int standstill_resume(const struct options *o) {

@@ -81,6 +81,10 @@ static bool set(void *into, const char *key, const char *value) {
     if (strcmp(key, "instance_uid") == 0) {
         return add_instance(s, value);
     }
+    if (strcmp(key, "known_program") == 0) {
+        s->known_program = strcmp(value, "1") == 0;
+        return true;
+    }
     if (strcmp(key, "deadline") == 0) {
         return pairs_number(value, &s->deadline);
     }
@@ -116,6 +120,7 @@ int state_print(const struct state *state, char *out, size_t size) {
     for (size_t i = 0; i < state->instances; i++) {
         pairs_add_text(&pairs, "instance_uid", state->instance_uids[i]);
     }
+    pairs_add(&pairs, "known_program=%d\n", state->known_program);
     pairs_add_text(&pairs, "log_dir", state->log_dir);
     pairs_add_text(&pairs, "log_prefix", state->log_prefix);
     pairs_add(&pairs, "port=%ld\nlimit=%ld\nlisten_limit=%ld\nstarts=%ld\ndeadline=%lld\n",

@@ -35,6 +35,7 @@ struct state {
     char static_uid[UID_SIZE]; /* empty: unknown */
     char instance_uids[INSTANCES_MAX][UID_SIZE];
     size_t instances;
+    bool known_program;        /* see instance_known_program() */
     char log_dir[PATH_SIZE];   /* of all pods; empty: restarts aren't seen */
     char log_prefix[NAME_SIZE]; /* how log directories of the new instance's pods begin, or empty */
     long port;

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ipaddress
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,8 @@ FILE = "kube-apiserver.yaml"
 COMPONENT = "kube-apiserver"
 STATIC_UID = "0f5c2a0e9b7d4c1e8a3b6d5f4c3b2a19"
 INSTANCE_UID = "6a0e3b1c-5f0d-4f3a-9d57-0c8f8f0a4a11"
+#: Where CRI-O puts the monitor of a container (conmon_cgroup = "pod").
+CONMON = "0::/kubepods.slice/kubepods-pod{uid}.slice/crio-conmon-ab12.scope"
 LISTEN = "   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A "
 
 
@@ -74,9 +78,26 @@ class Node:
         (self.proc / "sys/kernel/random/boot_id").write_text(boot_id + "\n")
 
     def listen(self, *, on: bool) -> None:
-        """Whether somebody listens on port 6443 (0x192B)."""
+        """Whether somebody listens on port 6443 (0x192B); who does isn't to be seen."""
         (self.proc / "net/tcp").write_text("  sl  local_address rem_address   st\n")
         (self.proc / "net/tcp6").write_text("  sl  local_address\n" + (LISTEN + "\n") * on)
+
+    def listen_at(self, *addresses: str, held_by: subprocess.Popen[str] | None = None) -> None:
+        """Sockets listen on port 6443 at these addresses, and at no other one."""
+        lines: dict[str, list[str]] = {"tcp": [], "tcp6": []}
+        for inode, address in enumerate(addresses, start=1001):
+            packed = ipaddress.ip_address(address).packed
+            words = [packed[at : at + 4] for at in range(0, len(packed), 4)]
+            local = "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
+            lines["tcp" if len(packed) == 4 else "tcp6"].append(
+                f"   0: {local}:192B {'0' * 2 * len(packed)}:0000 0A 0:0 0:0 0 0 0 {inode}\n"
+            )
+            if held_by is not None:
+                held = self.proc / str(held_by.pid) / "fd"
+                held.mkdir(exist_ok=True)
+                (held / str(inode)).symlink_to(f"socket:[{inode}]")
+        for table, rows in lines.items():
+            (self.proc / "net" / table).write_text("  sl  local_address\n" + "".join(rows))
 
     def journal(self) -> list[dict]:
         return [json.loads(line) for line in (self.dir / "journal").read_text().splitlines()]
@@ -96,18 +117,21 @@ class Node:
         uid: str,
         *,
         comm: str = "kube-apiserver",
+        words: str = "",
         deaf: bool = False,
         cgroup: str = "0::/kubelet.slice/kubelet-kubepods-pod{uid}.slice/cri-containerd-1.scope",
     ) -> subprocess.Popen[str]:
-        """A real process that seems to be of the pod; ``deaf`` to SIGTERM if wanted."""
-        words = ["sh", "-c", f"{'trap : TERM; ' * deaf}echo up; while :; do sleep 0.05; done"]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        """A real process that seems to be of the pod, called ``comm`` and started by ``words``
+        (each ends with a zero byte); ``deaf`` to SIGTERM if wanted."""
+        script = ["sh", "-c", f"{'trap : TERM; ' * deaf}echo up; while :; do sleep 0.05; done"]
+        process = subprocess.Popen(script, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         process.stdout.readline()
         facts = self.proc / str(process.pid)
         facts.mkdir()
         (facts / "cgroup").write_text(cgroup.format(uid=uid.replace("-", "_"), raw=uid) + "\n")
         (facts / "comm").write_text(comm + "\n")
+        (facts / "cmdline").write_text(words)
         self._running.append(process)
         threading.Thread(target=self._reap, args=(process, facts), daemon=True).start()
         return process

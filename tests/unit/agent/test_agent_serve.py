@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from agent_node import FILE, INSTANCE_UID, MANIFEST, STATIC_UID, Node, eventually
+from agent_node import CONMON, FILE, INSTANCE_UID, MANIFEST, STATIC_UID, Node, eventually
 
 
 def is_back(node: Node) -> bool:
@@ -112,6 +112,42 @@ def test_it_comes_back_when_the_new_instance_keeps_exiting(node: Node) -> None:
     assert is_back(node)
 
 
+@pytest.mark.parametrize(
+    ("comm", "cgroup"),
+    [
+        ("conmon", CONMON),
+        ("conmon", "0::/kubepods/burstable/pod{raw}/crio-conmon-ab12"),
+        ("conmonrs", "4:memory:/kubepods/pod{raw}\n0::/"),
+        ("kms-plugin", "0::/kubepods/burstable/pod{raw}/cd34"),
+    ],
+)
+def test_neither_a_monitor_nor_a_side_car_is_the_server(node: Node, comm: str, cgroup: str) -> None:
+    """They outlive each exit of the component, which must be seen all the same."""
+    static = node.process(STATIC_UID)
+    node.process(STATIC_UID, comm=comm, cgroup=cgroup)
+    beside = node.process(INSTANCE_UID, comm=comm, cgroup=cgroup)
+    with node.serving():
+        node.arm()
+        assert node.status()["static_servers"] == 1
+        static.kill()
+        eventually(lambda: node.status()["static_servers"] == 0)
+        assert node.status()["instance_processes"] == 0
+        node.started(2)
+        eventually(lambda: put_back(node))
+        assert node.status()["reason"] == "kube-apiserver of the DaemonSet exited 2 times"
+    assert (beside.poll() is None) == comm.startswith("conmon")
+
+
+def test_a_server_under_another_name_counts(node: Node) -> None:
+    node.process(STATIC_UID, comm="hyperkube")
+    node.process(STATIC_UID, comm="conmon", cgroup=CONMON)
+    node.process(INSTANCE_UID, comm="hyperkube")
+    with node.serving():
+        node.arm()
+        assert node.status()["static_servers"] == 1
+        assert node.status()["instance_processes"] == 1
+
+
 def test_exits_before_the_hand_over_do_not_count(node: Node) -> None:
     node.started(4)
     with node.serving():
@@ -139,6 +175,33 @@ def test_it_comes_back_when_nobody_listens(node: Node) -> None:
         eventually(lambda: put_back(node))
         assert node.status()["reason"] == "nothing listened on port 6443 for 1 s"
     assert is_back(node)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5", "::ffff:10.0.0.5", "fd00::5", "::"])
+def test_a_strangers_listener_is_no_server(node: Node, address: str) -> None:
+    proxy = node.process("11111111-2222-4333-8444-555555555555", comm="haproxy")
+    node.listen_at(address, held_by=proxy)
+    with node.serving():
+        node.arm(listen_limit=1)
+        assert not node.status()["listening"]
+        eventually(lambda: put_back(node))
+        assert node.status()["reason"] == "nothing listened on port 6443 for 1 s"
+
+
+@pytest.mark.parametrize(
+    ("uid", "comm"),
+    [
+        (STATIC_UID, "hyperkube"),
+        (INSTANCE_UID, "hyperkube"),
+        ("11111111-2222-4333-8444-555555555555", "kube-apiserver"),
+    ],
+)
+def test_a_servers_listener_is_one(node: Node, uid: str, comm: str) -> None:
+    """By its pod; or by its program, in a pod that took another one's place."""
+    node.listen_at("127.0.0.1", held_by=node.process(uid, comm=comm))
+    with node.serving():
+        node.arm()
+        assert node.status()["listening"]
 
 
 def test_silence_counts_from_the_static_pods_end(node: Node) -> None:
@@ -230,6 +293,15 @@ def test_no_other_process_is_touched(node: Node, cgroup: str) -> None:
         node.put_back()
         time.sleep(0.1)
         assert stranger.poll() is None
+
+
+def test_a_side_car_may_run_in_a_pod_that_waits_for_its_port(node: Node) -> None:
+    with node.serving():
+        node.arm()
+        waiting = [node.process(INSTANCE_UID, comm=c) for c in ("selfhost-agent", "kms-plugin")]
+        node.put_back()
+        time.sleep(0.1)
+        assert [process.poll() for process in waiting] == [None, None]
 
 
 def test_a_pod_that_waits_for_its_port_is_left_alone(node: Node) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from agent_node import COMPONENT, INSTANCE_UID, Node
+from agent_node import COMPONENT, CONMON, INSTANCE_UID, Node
 from shared_port import settled
 
 
@@ -35,6 +35,8 @@ def test_servers_stop_and_go_on(node: Node) -> None:
     others = [
         node.process(INSTANCE_UID, comm="pause"),
         node.process(INSTANCE_UID, comm="selfhost-agent"),
+        node.process(INSTANCE_UID, comm="conmon", cgroup=CONMON),
+        node.process(INSTANCE_UID, comm="kms-plugin"),
         node.process("11111111-2222-4333-8444-555555555555"),
     ]
     with node.serving():
@@ -47,6 +49,17 @@ def test_servers_stop_and_go_on(node: Node) -> None:
         settled(lambda: is_stopped(server), wanted=False)
         assert not node.status()["paused"]
         assert resume(node) == {"resumed": 0}
+
+
+def test_one_that_got_its_programs_name_meanwhile_goes_on(node: Node) -> None:
+    """A shell, say, that has started the component since: what was stopped is let go on all the same."""
+    server = node.process(INSTANCE_UID, comm="sh")
+    with node.serving():
+        assert pause(node) == {"paused": 1}
+        settled(lambda: is_stopped(server), wanted=True)
+        node.process(INSTANCE_UID)
+        resume(node)
+        settled(lambda: is_stopped(server), wanted=False)
 
 
 def test_they_go_on_by_themselves(node: Node) -> None:
