@@ -23,27 +23,52 @@ struct census {
     size_t pids_count;
 };
 
-static void count(const struct options *o, const struct listener *listener,
-                  struct census *census, struct examined *examined) {
-    struct holder holder = socket_holder(o->proc, o->pod_uid, listener->inode);
-    if (holder.pid != 0) {
-        census->of_old++;
-        examined->old = *listener;
-        examined->holder = holder;
+enum owner { OLD, NEW, STEWARD, OTHER };
+
+static enum owner owner_of(const struct options *o, const struct listener *listener,
+                           struct holder *holder) {
+    *holder = socket_holder(o->proc, o->pod_uid, listener->inode);
+    if (holder->pid != 0) {
+        return OLD;
     }
-    for (size_t i = 0; holder.pid == 0 && i < o->instances; i++) {
-        holder = socket_holder(o->proc, o->instance_uids[i], listener->inode);
-        census->of_new += holder.pid != 0;
-    }
-    if (holder.pid == 0) {
-        holder = socket_holder(o->proc, NULL, listener->inode);
-        if (holder.pid != 0 && process_is_agent(o->proc, holder.pid)) {
-            return; /* a steward */
+    for (size_t i = 0; i < o->instances; i++) {
+        *holder = socket_holder(o->proc, o->instance_uids[i], listener->inode);
+        if (holder->pid != 0) {
+            return NEW;
         }
-        census->of_others++;
     }
-    census->pids[census->pids_count++] = holder.pid;
-    examined->listeners++;
+    *holder = socket_holder(o->proc, NULL, listener->inode);
+    return holder->pid != 0 && process_is_agent(o->proc, holder->pid) ? STEWARD : OTHER;
+}
+
+static void count(enum owner owner, long pid, struct census *census) {
+    census->of_old += owner == OLD;
+    census->of_new += owner == NEW;
+    census->of_others += owner == OTHER;
+    census->pids[census->pids_count++] = pid;
+}
+
+/* A process that has the port at another address than the old instance shares nothing with it: a proxy
+ * at the node's address, say, of a server on loopback. */
+static void take_census(const struct options *o, const struct listeners *listeners,
+                        struct census *census, struct examined *examined) {
+    struct holder holders[LISTENERS_MAX];
+    enum owner owners[LISTENERS_MAX];
+    for (size_t i = 0; i < listeners->count; i++) {
+        owners[i] = owner_of(o, &listeners->list[i], &holders[i]);
+        if (owners[i] == OLD) {
+            examined->old = listeners->list[i];
+            examined->holder = holders[i];
+        }
+    }
+    for (size_t i = 0; i < listeners->count; i++) {
+        bool apart = owners[i] == OTHER && examined->old.inode != 0 &&
+                     !listener_overlaps(&listeners->list[i], &examined->old);
+        if (owners[i] != STEWARD && !apart) {
+            count(owners[i], holders[i].pid, census);
+        }
+    }
+    examined->listeners = census->pids_count;
 }
 
 /* "pids 12, 77 and 80"; a process that can't be seen from here is "unknown". */
@@ -116,9 +141,7 @@ void examine(const struct options *options, struct examined *examined) {
     char address[ADDRESS_SIZE];
     *examined = (struct examined){.way = WAITING};
     listeners_find(options->proc, options->port, &listeners);
-    for (size_t i = 0; i < listeners.count; i++) {
-        count(options, &listeners.list[i], &census, examined);
-    }
+    take_census(options, &listeners, &census, examined);
     if (is_crowded(options, &census, examined) || is_out_of_reach(examined)) {
         return;
     }

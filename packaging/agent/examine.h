@@ -11,7 +11,7 @@ enum way { WAITING, SHARED, SEAMLESS }; /* from the worst to the best */
 struct examined {
     enum way way;           /* the best one that is possible */
     char reason[TEXT_SIZE]; /* why it is no better one; empty for SEAMLESS */
-    size_t listeners;       /* how many sockets listen on the port, ours aside */
+    size_t listeners;       /* how many sockets have its port and address, ours aside */
     struct listener old;    /* the server's; inode 0: it has none */
     struct holder holder;   /* where that is open */
     bool shares;            /* it shares its port already */

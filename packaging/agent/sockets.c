@@ -3,8 +3,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -143,11 +145,68 @@ bool listener_is_wildcard(const struct listener *listener) {
     return memcmp(listener->address, any, sizeof any) == 0;
 }
 
+/* An IPv4 address as IPv6 has it (::ffff:a.b.c.d); both families' wildcards are all zero. */
+static void normal_address(const struct listener *listener, unsigned char out[16]) {
+    memset(out, 0, 16);
+    if (listener->ipv6 || listener_is_wildcard(listener)) {
+        memcpy(out, listener->address, 16);
+        return;
+    }
+    out[10] = out[11] = 0xff;
+    memcpy(out + 12, listener->address, 4);
+}
+
+static bool same_address(const struct listener *a, const struct listener *b) {
+    unsigned char first[16], second[16];
+    normal_address(a, first);
+    normal_address(b, second);
+    return memcmp(first, second, sizeof first) == 0;
+}
+
+bool listener_at(struct listener *listener, const char *address) {
+    *listener = (struct listener){.ipv6 = strchr(address, ':') != NULL};
+    return inet_pton(listener->ipv6 ? AF_INET6 : AF_INET, address, listener->address) == 1;
+}
+
+bool listener_overlaps(const struct listener *a, const struct listener *b) {
+    /* Whether a wildcard of IPv6 takes IPv4 too can't be seen in the table. */
+    return same_address(a, b) || (listener_is_wildcard(a) && (a->ipv6 || !b->ipv6)) ||
+           (listener_is_wildcard(b) && (b->ipv6 || !a->ipv6));
+}
+
+void listeners_find_at(const char *proc, long port, const char *address,
+                       struct listeners *listeners) {
+    struct listener wanted;
+    size_t kept = 0;
+    listeners_find(proc, port, listeners);
+    if (!listener_at(&wanted, address)) {
+        return;
+    }
+    for (size_t i = 0; i < listeners->count; i++) {
+        if (same_address(&listeners->list[i], &wanted)) {
+            listeners->list[kept++] = listeners->list[i];
+        }
+    }
+    listeners->count = listeners->total = kept;
+}
+
 void listener_address(const struct listener *listener, char out[ADDRESS_SIZE]) {
     if (inet_ntop(listener->ipv6 ? AF_INET6 : AF_INET, listener->address, out, ADDRESS_SIZE) ==
         NULL) {
         out[0] = '\0';
     }
+}
+
+int socket_of_user(int family, int64_t user) {
+    uid_t wanted = (uid_t)user, self = (uid_t)setfsuid((uid_t)-1);
+    setfsuid(wanted);
+    if ((uid_t)setfsuid((uid_t)-1) != wanted) {
+        return fail(FAIL_SHARE, "can't make a socket of user %lld", (long long)user);
+    }
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+    int error = errno;
+    setfsuid(self);
+    return fd >= 0 ? fd : fail(FAIL_SHARE, "no socket can be made (%s)", strerror(error));
 }
 
 /* ---- their owners ---- */

@@ -37,11 +37,28 @@ enum table_line table_line_parse(const char *line, long port, struct listener *l
 /* All sockets of this network namespace that listen on the TCP port. */
 void listeners_find(const char *proc, long port, struct listeners *listeners);
 
+/* The sockets of a server that was told to listen at `address`: at just that one, or, where it is a
+ * wildcard, at a wildcard of any family (a Go server that is told 0.0.0.0 listens on [::]). All sockets
+ * where `address` is no address. */
+void listeners_find_at(const char *proc, long port, const char *address,
+                       struct listeners *listeners);
+
 /* NULL if there is none. */
 const struct listener *listener_of(const struct listeners *listeners, int64_t inode);
 
 bool listener_is_wildcard(const struct listener *listener);
+
+/* Makes a listener at the address, without an inode; returns whether the text is an address. */
+bool listener_at(struct listener *listener, const char *address);
+
+/* Whether two sockets of one port have an address in common. */
+bool listener_overlaps(const struct listener *a, const struct listener *b);
+
 void listener_address(const struct listener *listener, char out[ADDRESS_SIZE]);
+
+/* A TCP socket of the user: only sockets of one user share a port, and a socket's user is its maker's
+ * user for files. Returns it, or -1 after fail() (share). Needs CAP_SETUID for another user. */
+int socket_of_user(int family, int64_t user);
 
 /* The number in "socket:[123]"; 0 if the text is something else. */
 int64_t socket_inode(const char *link);

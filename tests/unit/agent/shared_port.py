@@ -111,16 +111,18 @@ class SharedPort:
 
     # ---- servers ----
 
-    def server(self, name: str, uid: str, *words: object) -> subprocess.Popen[str]:
+    def server(
+        self, name: str, uid: str, *words: object, comm: str = COMPONENT, port: int = PORT
+    ) -> subprocess.Popen[str]:
         """A server that answers with its name; it listens when this returns."""
         process = subprocess.Popen(
-            [sys.executable, "-S", SERVER, name, str(PORT), *map(str, words)],
+            [sys.executable, "-S", SERVER, name, str(port), *map(str, words)],
             stdout=subprocess.PIPE,
             text=True,
         )
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
-        self.node.adopt(process, uid)
+        self.node.adopt(process, uid, comm=comm)
         return process
 
     def old(self, *words: object) -> subprocess.Popen[str]:

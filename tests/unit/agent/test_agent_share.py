@@ -14,6 +14,8 @@ import pytest
 from agent_node import COMPONENT, STATIC_UID, eventually
 from shared_port import PORT, PROBE, SharedPort, ask, end, who
 
+STRANGER = "11111111-2222-4333-8444-555555555555"
+
 
 def test_a_server_on_all_addresses_is_shared_seamlessly(port: SharedPort) -> None:
     old = port.old()
@@ -48,7 +50,7 @@ def test_nothing_to_share(port: SharedPort) -> None:
 
 
 def test_a_port_that_somebody_else_has(port: SharedPort) -> None:
-    stranger = port.server("stranger", "11111111-2222-4333-8444-555555555555")
+    stranger = port.server("stranger", STRANGER)
     answer = port.can_share()
     assert (answer["way"], answer["reason"]) == (
         "waiting",
@@ -58,7 +60,7 @@ def test_a_port_that_somebody_else_has(port: SharedPort) -> None:
 
 def test_a_second_listener(port: SharedPort) -> None:
     old = port.old("--share")
-    stranger = port.server("stranger", "11111111-2222-4333-8444-555555555555", "--share")
+    stranger = port.server("stranger", STRANGER, "--share")
     answer = port.can_share()
     pids = {f"pids {a.pid} and {b.pid}" for a, b in ((old, stranger), (stranger, old))}
     assert answer["way"] == "waiting"
@@ -66,6 +68,35 @@ def test_a_second_listener(port: SharedPort) -> None:
     assert answer["listeners"] == 2
     with port.serving():
         assert port.share("shared")["code"] == "share"
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [("127.0.0.1", "10.9.9.1"), ("10.9.9.1", "127.0.0.1"), ("127.0.0.1", "fd00::1")],
+)
+def test_a_proxy_at_another_address_is_in_nobodys_way(
+    port: SharedPort, own: str, other: str
+) -> None:
+    """haproxy at the node's address, say, before a controller-manager on loopback."""
+    old = port.old("--address", own)
+    proxy = port.server("proxy", STRANGER, "--address", other, comm="haproxy")
+    answer = port.can_share()
+    assert (answer["way"], answer["listeners"]) == ("shared", 1)
+    with port.serving():
+        assert port.share("shared")["way"] == "shared"
+        assert not port.node.status()["new_listens"]
+        port.new("--address", own)
+        assert port.node.status()["new_listens"]
+        end(old)
+        assert (ask(own), ask(other)) == ("new", "proxy")
+        end(proxy)
+
+
+@pytest.mark.parametrize("other", ["10.9.9.1", "fd00::1", "0.0.0.0"])
+def test_a_proxy_at_an_address_of_a_wildcards_is(port: SharedPort, other: str) -> None:
+    port.old("--share")
+    port.server("proxy", STRANGER, "--address", other, "--share", comm="haproxy")
+    assert "2 processes listen on port 6443" in port.can_share()["reason"]
 
 
 def test_a_new_instance_is_no_stranger_but_a_second_one_is(port: SharedPort) -> None:
