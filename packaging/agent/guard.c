@@ -43,9 +43,21 @@ static void stop(int signal) {
     stopped = 1;
 }
 
-static size_t listeners_on(const struct options *options, long port) {
+static const struct guarded *guarded_named(const struct guardian *guardian, const char *component) {
+    for (size_t i = 0; i < guardian->guarded.count; i++) {
+        if (strcmp(guardian->guarded.list[i].component, component) == 0) {
+            return &guardian->guarded.list[i];
+        }
+    }
+    return NULL;
+}
+
+/* How many sockets listen where the component does. A proxy that has the port at another address (the
+ * node's, a virtual one) tells nothing of the component; whose a socket is can't be seen from here. */
+static size_t listeners_of(const struct guardian *guardian, const char *component, long port) {
+    const struct guarded *one = guarded_named(guardian, component);
     struct listeners found;
-    listeners_find(options->proc, port, &found);
+    listeners_find_at(guardian->options->proc, port, one == NULL ? "" : one->address, &found);
     return found.total;
 }
 
@@ -93,7 +105,7 @@ static bool is_taken_away(const struct state *state) {
 static void mend_handover(struct guardian *guardian, int64_t now) {
     const struct options *options = guardian->options;
     struct state *state = &guardian->state;
-    if (!is_taken_away(state) || listeners_on(options, state->port) > 0) {
+    if (!is_taken_away(state) || listeners_of(guardian, state->component, state->port) > 0) {
         guardian->orphaned_since = 0;
         return;
     }
@@ -115,12 +127,9 @@ static void mend_handover(struct guardian *guardian, int64_t now) {
 /* ---- the copies ---- */
 
 static bool first_listens(const struct guardian *guardian) {
-    for (size_t i = 0; i < guardian->guarded.count; i++) {
-        if (strcmp(guardian->guarded.list[i].component, FIRST_COMPONENT) == 0) {
-            return listeners_on(guardian->options, guardian->guarded.list[i].port) > 0;
-        }
-    }
-    return true; /* a static one, which is nobody's business here */
+    const struct guarded *first = guarded_named(guardian, FIRST_COMPONENT);
+    /* A static API server is nobody's business here. */
+    return first == NULL || listeners_of(guardian, FIRST_COMPONENT, first->port) > 0;
 }
 
 static void move(struct guardian *guardian, const char *component, enum guard_move what,
@@ -141,7 +150,7 @@ static void move(struct guardian *guardian, const char *component, enum guard_mo
 }
 
 static void steer(struct guardian *guardian, const struct guarded *one) {
-    int result = standin_steer(guardian->options->proc, one->port, &guardian->steered);
+    int result = standin_steer(guardian->options->proc, one, &guardian->steered);
     if (result < 0) {
         complain(guardian); /* then the kernel gives each a part of the connections */
     } else if (result > 0) {
@@ -162,7 +171,7 @@ static void look_at(struct guardian *guardian, size_t index, bool first, int64_t
         .copy_kept = recovery_is_kept(options->dir, one->component),
         .copy_in_place = recovery_is_in_place(options->manifests, one->component),
         .static_in_place = one->file[0] != '\0' && file_exists(options->manifests, one->file),
-        .listeners = listeners_on(options, one->port),
+        .listeners = listeners_of(guardian, one->component, one->port),
     };
     if (view.ours && view.is_first && view.copy_in_place) {
         steer(guardian, one);

@@ -19,13 +19,21 @@ static bool set(void *into, const char *key, const char *value) {
         return guarded->count < GUARDED_MAX && is_component(value) &&
                copy_whole(guarded->list[guarded->count++].component, COMPONENT_SIZE, value);
     }
-    bool known = strcmp(key, "port") == 0 || strcmp(key, "file") == 0;
-    if (!known || guarded->count == 0) {
-        return !known; /* what a newer agent adds is passed over */
+    if (guarded->count == 0) {
+        return strcmp(key, "port") != 0 && strcmp(key, "file") != 0;
     }
     struct guarded *last = &guarded->list[guarded->count - 1];
-    return strcmp(key, "port") == 0 ? is_number(value, 1, 65535, &last->port)
-                                    : is_file_name(value) && copy_whole(last->file, NAME_SIZE, value);
+    if (strcmp(key, "port") == 0) {
+        return is_number(value, 1, 65535, &last->port);
+    }
+    if (strcmp(key, "file") == 0) {
+        return is_file_name(value) && copy_whole(last->file, NAME_SIZE, value);
+    }
+    if (strcmp(key, "address") == 0) {
+        return listener_at(&(struct listener){.inode = 0}, value) &&
+               copy_whole(last->address, ADDRESS_SIZE, value);
+    }
+    return true; /* what a newer agent adds is passed over */
 }
 
 int guarded_parse(struct guarded_list *guarded, const char *text) {

@@ -10,6 +10,7 @@
 
 #include "agent.h"
 #include "options.h"
+#include "sockets.h"
 
 #define RECOVERY_FOLDER "recovery"
 #define GUARDED_FILE "guarded"
@@ -27,6 +28,7 @@ struct guarded {
     char component[COMPONENT_SIZE];
     char file[NAME_SIZE]; /* its static pod's manifest, as it was called; empty: unknown */
     long port;
+    char address[ADDRESS_SIZE]; /* at which it listens; empty: unknown, and any socket counts */
 };
 
 struct guarded_list {
@@ -34,7 +36,8 @@ struct guarded_list {
     size_t count;
 };
 
-/* Of key=value lines: each component=... begins one, then come its port=... and file=... */
+/* Of key=value lines: each component=... begins one, then come its port=..., address=... (which
+ * lists of older versions lack) and file=... */
 int guarded_parse(struct guarded_list *guarded, const char *text);
 
 /* No file: nothing is guarded. */

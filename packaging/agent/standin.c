@@ -58,16 +58,16 @@ static int attach(int fd) {
     return 0;
 }
 
-int standin_steer(const char *proc, long port, int64_t *steered) {
+int standin_steer(const char *proc, const struct guarded *guarded, int64_t *steered) {
     struct listeners listeners;
-    listeners_find(proc, port, &listeners);
+    listeners_find_at(proc, guarded->port, guarded->address, &listeners);
     const struct listener *only = &listeners.list[0];
     if (listeners.total != 1 || only->inode == *steered || !listener_is_wildcard(only)) {
         return 0;
     }
     *steered = only->inode;
     /* A server that takes IPv6 alone can't be told from one that takes both: it isn't shared then. */
-    struct order order = {.port = port, .uid = only->uid, .ipv6 = only->ipv6};
+    struct order order = {.port = guarded->port, .uid = only->uid, .ipv6 = only->ipv6};
     int fd = member_socket(&order);
     if (fd < 0) {
         return -1;

@@ -120,7 +120,7 @@ static void fuzz_files(void) {
 }
 
 static void fuzz_recovery(void) {
-    static const char list[] = "component=kube-apiserver\nport=6443\nfile=kube-apiserver.yaml\n"
+    static const char list[] = "component=kube-apiserver\nport=6443\naddress=::\nfile=kube-apiserver.yaml\n"
                                "component=kube-scheduler\nport=10259\nend=1\n";
     static struct guarded_list guarded;
     char *copy = damaged(list, sizeof list);

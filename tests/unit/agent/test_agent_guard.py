@@ -86,6 +86,52 @@ def test_it_does_not_come_while_somebody_listens(pivoted: Node) -> None:
         eventually(lambda: placed(pivoted), 10)  # so it was awake, and looked
 
 
+def bound_to(node: Node, address: str) -> None:
+    """The list says at which address the component listens."""
+    store(node, "guarded", GUARDED.replace("end", f"address={address}\nend").encode())
+
+
+#: haproxy at the node's address (or a virtual one), whatever a component's own is.
+PROXIED = [
+    ("127.0.0.1", "10.0.0.5"),
+    ("0.0.0.0", "10.0.0.100"),
+    ("fd00::11", "::ffff:10.0.0.100"),
+]
+
+
+@pytest.mark.parametrize(("address", "proxy"), PROXIED)
+def test_a_proxy_at_another_address_is_nobody(pivoted: Node, address: str, proxy: str) -> None:
+    bound_to(pivoted, address)
+    pivoted.listen_at(proxy)
+    with guarding(pivoted):
+        eventually(lambda: placed(pivoted), 10)
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("127.0.0.1", "::ffff:127.0.0.1"),
+        ("0.0.0.0", "::"),
+        ("fd00::11", "fd00:0::11"),
+    ],
+)
+def test_the_component_itself_is_somebody(pivoted: Node, address: str, own: str) -> None:
+    """Nobody else's listener is needed for it, nor in its way."""
+    bound_to(pivoted, address)
+    pivoted.listen_at("10.0.0.100", own)
+    with guarding(pivoted):
+        time.sleep(3.5)
+        assert not placed(pivoted)
+
+
+@pytest.mark.parametrize("address", ["", "::1::", "localhost", "10.0.0.256"])
+def test_an_address_that_is_none_damages_the_list(pivoted: Node, address: str) -> None:
+    bound_to(pivoted, address)
+    with guarding(pivoted):
+        time.sleep(2)
+    assert "damaged" in pivoted.log
+
+
 @pytest.mark.parametrize("file", ["guardian-off", "agent.lock"])
 def test_it_does_not_come_while_it_is_switched_off_or_an_agent_watches(
     pivoted: Node, file: str
