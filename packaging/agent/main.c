@@ -44,7 +44,7 @@ static const struct command {
     {"order", orders_take, "", ""},
     {"serve", serve, "dir manifests", "idle proc"},
     {"guard", guard, "dir manifests", "proc"},
-    {"wait-port", port_wait, "port", "address hold"},
+    {"wait-port", port_wait, "port", "address hold user"},
     {"reach", reach, "address port rate duration", ""},
     {"version", version, "", ""},
 };

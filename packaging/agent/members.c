@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,28 +115,13 @@ void members_leave(struct steward *s) {
     s->inode = 0;
 }
 
-/* A socket of the old instance's user: only sockets of one user share a port. A socket's user is its
- * maker's user for files. */
-static int make_socket(const struct order *order) {
-    uid_t user = (uid_t)order->uid, self = (uid_t)setfsuid((uid_t)-1);
-    setfsuid(user);
-    if ((uid_t)setfsuid((uid_t)-1) != user) {
-        return fail(FAIL_SHARE, "can't make a socket of user %ld", (long)user);
-    }
-    int fd = socket(order->ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    IPPROTO_TCP);
-    int error = errno;
-    setfsuid(self);
-    return fd >= 0 ? fd : fail(FAIL_SHARE, "no socket can be made (%s)", strerror(error));
-}
-
 int member_socket(const struct order *order) {
     struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)order->port)};
     struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)order->port)};
     const void *address = order->ipv6 ? (const void *)&ipv6 : (const void *)&ipv4;
     socklen_t size = order->ipv6 ? sizeof ipv6 : sizeof ipv4;
     int on = 1, only = order->ipv6_only;
-    int fd = make_socket(order);
+    int fd = socket_of_user(order->ipv6 ? AF_INET6 : AF_INET, order->uid);
     if (fd < 0) {
         return -1;
     }

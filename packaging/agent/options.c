@@ -54,6 +54,7 @@ static const struct row {
     ONE(hold, PATH),
     ONE(proc, PATH),
     IN(port, 1, 65535),
+    IN(user, 0, INT32_MAX),
     IN(limit, 1, 86400),
     IN(listen_limit, 1, 86400),
     IN(idle, 1, 86400),
@@ -134,7 +135,7 @@ static int keep_number(struct options *options, const struct row *row, long numb
 static void start(struct options *options) {
     *options = (struct options){
         .proc = "/proc", .probe_address = "127.0.0.1", .limit = 300, .listen_limit = 60,
-        .idle = 600, .bytes = 65536};
+        .idle = 600, .bytes = 65536, .user = -1};
 }
 
 static uint64_t bit_of(const struct row *row) { return (uint64_t)1 << (row - table); }
@@ -162,7 +163,7 @@ static int keep_word(struct options *options, const struct row *row, const char 
     if (row->syntax != NUMBER) {
         return keep_text(options, row, &text);
     }
-    return is_number(word, 0, 999999999, &number)
+    return is_natural(word, &number)
                ? keep_number(options, row, number)
                : fail(FAIL_USAGE, "%s can't be '%.200s'", row->name, word);
 }

@@ -36,6 +36,7 @@ struct options {
     long limit;
     long listen_limit;
     long idle;
+    long user; /* -1: our own */
     long bytes;
     long rate; /* a second */
     long duration;

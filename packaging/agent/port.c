@@ -16,12 +16,6 @@
 
 enum { POLL_HOLD = 50, POLL_PORT = 20, REASON_SIZE = PATH_SIZE + 64 };
 
-bool port_is_listening(const char *proc, long port) {
-    struct listeners listeners;
-    listeners_find(proc, port, &listeners);
-    return listeners.total > 0;
-}
-
 struct target {
     struct sockaddr_storage address;
     socklen_t size;
@@ -75,13 +69,13 @@ static int set_target(struct target *target, const char *text, long port) {
 }
 
 /* Binds, sharing as a server with --permit-port-sharing does, and lets go at once. It never listens:
- * a listening socket would be given connections. Returns 0 or an errno. */
-static int try_bind(const struct target *target) {
+ * a listening socket would be given connections. Returns 0 or an errno; -1 after fail(). */
+static int try_bind(const struct target *target, long user) {
     int on = 1, off = 0, error = 0;
     int family = target->address.ss_family;
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket_of_user(family, user < 0 ? (int64_t)geteuid() : user);
     if (fd < 0) {
-        return errno;
+        return -1;
     }
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
@@ -105,7 +99,10 @@ static int find_reason(const struct options *options, const struct target *targe
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
-        int error = try_bind(&targets[i]);
+        int error = try_bind(&targets[i], options->user);
+        if (error < 0) {
+            return -1;
+        }
         if (error == EADDRINUSE) {
             snprintf(reason, REASON_SIZE,
                      "port %ld is held by a process that does not share it", options->port);

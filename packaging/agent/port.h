@@ -1,15 +1,12 @@
-/* Ports: who listens, and waiting until one can be had. */
+/* Waiting until a port can be had. */
 #ifndef PORT_H
 #define PORT_H
 
-#include <stdbool.h>
-
 #include "options.h"
 
-/* Whether any socket of this network namespace listens on the TCP port. */
-bool port_is_listening(const char *proc, long port);
-
-/* The command: returns 0 once every address could be bound, sharing, and the hold file is gone. */
+/* The command: returns 0 once every address could be bound, sharing, and the hold file is gone. With
+ * --user it binds sockets of that user: a server that isn't root may have a port below 1024 by a
+ * capability of its program's file, which no other program has under its user. */
 int port_wait(const struct options *options);
 
 #endif

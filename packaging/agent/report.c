@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,7 +46,29 @@ static void add_sorted(struct listing *listing, const char *name) {
     snprintf(listing->names[at], NAME_SIZE, "%s", name);
 }
 
-/* The names in `path` of that kind (S_IFREG, S_IFDIR), hidden ones left out as the kubelet does. */
+/* The target of a symbolic link; empty if there is none, or it is too long. */
+static void read_link(const char *path, char out[PATH_SIZE]) {
+    ssize_t length = readlink(path, out, PATH_SIZE - 1);
+    out[length < 0 || length == PATH_SIZE - 1 ? 0 : length] = '\0';
+}
+
+/* This pod has the directory above the kubelet's, as the kubelet finds it. Where that one's own last
+ * part is a link to a place outside, it leads nowhere here. */
+static int fail_to_list(const char *path) {
+    char target[PATH_SIZE];
+    int error = errno;
+    read_link(path, target);
+    if (error == ENOENT && target[0] != '\0') {
+        return fail(FAIL_NOT_FOUND,
+                    "%s is a symbolic link to %s, which this pod can't follow; set the kubelet's "
+                    "staticPodPath to the directory itself",
+                    path, target);
+    }
+    errno = error;
+    return fail_errno("list", path);
+}
+
+/* The names in `path` of that kind (S_IFREG, S_IFDIR, S_IFLNK), hidden ones left out as the kubelet does. */
 static int list_names(const char *path, mode_t kind, struct listing *listing) {
     char entry_path[PATH_SIZE];
     struct directory directory;
@@ -54,7 +77,7 @@ static int list_names(const char *path, mode_t kind, struct listing *listing) {
     int result = 0;
     listing->count = 0;
     if (directory_open(&directory, path) != 0) {
-        return fail_errno("list", path);
+        return fail_to_list(path);
     }
     while (result == 0 && (name = directory_next(&directory)) != NULL) {
         if (name[0] == '.' || path_join(entry_path, path, name) != 0 ||
@@ -121,6 +144,26 @@ static int add_files(struct json *json, const char *dir, const char *component) 
     return 0;
 }
 
+/* The kubelet follows links (os.Stat); what is renamed here are files. */
+static int add_links(struct json *json, const char *dir) {
+    static struct listing links;
+    char path[PATH_SIZE], target[PATH_SIZE];
+    if (list_names(dir, S_IFLNK, &links) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < links.count; i++) {
+        if (path_join(path, dir, links.names[i]) != 0) {
+            return -1;
+        }
+        read_link(path, target);
+        json_open(json, NULL, '{');
+        json_string(json, "name", links.names[i]);
+        json_string(json, "target", target);
+        json_close(json, '}');
+    }
+    return 0;
+}
+
 static int add_kept(struct json *json, const char *dir) {
     static struct listing components;
     char path[PATH_SIZE];
@@ -149,6 +192,11 @@ int report_list(const struct options *options) {
     json_open(&json, "files", '[');
     int result = dir != NULL ? add_files(&json, dir, NULL) : add_kept(&json, options->dir);
     json_close(&json, ']');
+    if (result == 0 && dir != NULL) {
+        json_open(&json, "links", '[');
+        result = add_links(&json, dir);
+        json_close(&json, ']');
+    }
     if (result != 0) {
         json_string(&json, "error", failure_text());
         json_string(&json, "code", failure_code());
@@ -210,6 +258,16 @@ static void add_names(struct json *json, const char *key, const char *path, mode
     json_close(json, ']');
 }
 
+/* The file is where the host has it mounted: a privileged container's /sys lacks it. */
+static bool selinux_enforces(const char *proc) {
+    char root[PATH_SIZE], path[PATH_SIZE], text[8];
+    size_t length;
+    bool found;
+    return path_join(root, proc, "1/root") == 0 &&
+           path_join(path, root, "sys/fs/selinux/enforce") == 0 &&
+           file_read(path, text, sizeof text, &length, &found) == 0 && found && text[0] == '1';
+}
+
 int report_check(const struct options *options) {
     struct json json;
     struct statvfs space;
@@ -236,6 +294,7 @@ int report_check(const struct options *options) {
     json_string(&json, "machine", kernel.machine);
     json_string(&json, "version", AGENT_VERSION);
     json_string(&json, "guardian", guardian);
+    json_bool(&json, "selinux_enforces", selinux_enforces(options->proc));
     add_names(&json, "manifests", options->manifests, S_IFREG);
     add_names(&json, "kept", options->dir, S_IFDIR);
     return answer(&json);

@@ -65,6 +65,19 @@ bool is_number(const char *text, long low, long high, long *value) {
     return low <= number && number <= high;
 }
 
+bool is_natural(const char *text, long *value) {
+    size_t length = strspn(text, digits);
+    int64_t number = 0;
+    if (length == 0 || length > 10 || text[length] != '\0') {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        number = number * 10 + (*text - '0');
+    }
+    *value = (long)number;
+    return number <= INT32_MAX;
+}
+
 bool is_loopback(const char *text, uint32_t *address) {
     *address = 0;
     for (int part = 0; part < 4; part++) {

@@ -25,6 +25,9 @@ bool is_uid(const char *text);
 /* A decimal number from `low` to `high`, with nothing around it. */
 bool is_number(const char *text, long low, long high, long *value);
 
+/* A decimal number from 0 to 2^31 - 1, as a user's in Kubernetes (runAsUser) is. */
+bool is_natural(const char *text, long *value);
+
 /* An address in 127.0.0.0/8, as a number of this machine's byte order. */
 bool is_loopback(const char *text, uint32_t *address);
 

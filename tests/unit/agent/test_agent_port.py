@@ -8,11 +8,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from agent_node import Node, eventually
+from agent_node import STATIC_UID, Node, eventually
+from shared_port import SharedPort, end
 
 HELD = "waiting: port {port} is held by a process that does not share it"
 
@@ -37,11 +38,11 @@ def listener(address: str, port: int = 0, *, shares: bool = False) -> socket.soc
 class Waiting:
     """An agent that waits for a port; ``lines`` is what it has said so far."""
 
-    def __init__(self, node: Node, out: Path, *words: object) -> None:
+    def __init__(self, node: Node, out: Path, *words: object, by: Sequence[str] = ()) -> None:
         self._out = out
         with open(out, "w") as stdout:
             self.process = subprocess.Popen(
-                [node.program, "wait-port", *map(str, words)],
+                [*by, node.program, "wait-port", *map(str, words)],
                 stdout=stdout,
                 env={"ASAN_OPTIONS": "detect_leaks=0"},
             )
@@ -58,9 +59,9 @@ Start = Callable[..., Waiting]
 def wait(node: Node, tmp_path: Path) -> Iterator[Start]:
     started: list[Waiting] = []
 
-    def start(port: int, *words: object) -> Waiting:
+    def start(port: int, *words: object, by: Sequence[str] = ()) -> Waiting:
         out = tmp_path / f"wait-{len(started)}"
-        started.append(Waiting(node, out, "--port", port, *words))
+        started.append(Waiting(node, out, "--port", port, *words, by=by))
         return started[-1]
 
     yield start
@@ -195,6 +196,54 @@ def test_a_component_that_is_not_root_sees_its_hold(node: Node) -> None:
             assert waiting.stdout is not None
             assert waiting.stdout.readline().startswith("waiting: hold file")
             waiting.kill()
+
+
+USER = 2000
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_low_port_of_a_server_that_is_not_root(
+    port: SharedPort, wait: Start, *, shares: bool
+) -> None:
+    """It has the port by a capability of its program's file. The agent has none such: it is root, with
+    the two capabilities of its container."""
+    first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    first.write_text("443")
+    words = ["--user", USER, *(["--share"] if shares else [])]
+    server = port.server("old", STATIC_UID, *words, port=443)
+    first.write_text("1024")
+    root = wait(443)
+    allowed = "-all,+net_bind_service,+setuid"
+    by = ["setpriv", f"--bounding-set={allowed}", "--inh-caps=-all", "--no-new-privs"]
+    waiting = wait(443, "--user", USER, by=by)
+    eventually(lambda: root.lines == [HELD.format(port=443)])
+    if shares:
+        assert waiting.process.wait(timeout=20) == 0
+    else:
+        eventually(lambda: waiting.lines == [HELD.format(port=443)])
+        end(server)
+        assert waiting.process.wait(timeout=20) == 0
+    assert root.process.poll() is None or not shares
+
+
+@pytest.mark.parametrize("user", ["-1", "2147483648", "10000000000", "x", ""])
+def test_a_user_that_is_none(node: Node, user: str) -> None:
+    assert "user can't be" in node.run("wait-port", "--port", 443, "--user", user)["error"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_who_may_not_become_another_user_says_so(node: Node) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        program = shutil.copy(node.program, folder)
+        result = subprocess.run(
+            [program, "wait-port", "--port", "443", "--user", "2001"],
+            stdout=subprocess.PIPE,
+            user=USER,
+            env={"ASAN_OPTIONS": "detect_leaks=0"},
+            check=False,
+        )
+    assert b"can't make a socket of user 2001" in result.stdout
 
 
 def test_it_does_not_end_well_when_told_to_stop(wait: Start) -> None:

@@ -198,3 +198,32 @@ def test_a_full_pipe_of_answers_is_a_failure(node: Node) -> None:
         pytest.skip("there is no /dev/full here")
     with open("/dev/full", "w") as full:
         assert subprocess.run([node.program, "version"], stdout=full).returncode == 1
+
+
+def test_links_are_told_with_their_targets(node: Node) -> None:
+    (node.manifests / "kube-scheduler.yaml").symlink_to("/data/scheduler.yaml")
+    (node.manifests / ".hidden.yaml").symlink_to("/data/x")
+    answer = node.order("list", manifests=node.manifests)
+    assert names(answer) == [FILE]
+    assert answer["links"] == [{"name": "kube-scheduler.yaml", "target": "/data/scheduler.yaml"}]
+
+
+def test_a_directory_that_is_a_link_to_nowhere_is_named(node: Node) -> None:
+    link = node.dir.parent / "linked"
+    link.symlink_to("/data/manifests")
+    answer = node.order("list", manifests=link)
+    assert answer["code"] == "not-found"
+    assert f"{link} is a symbolic link to /data/manifests" in answer["error"]
+    link.unlink()
+    link.symlink_to(node.manifests)
+    assert names(node.order("list", manifests=link)) == [FILE]
+
+
+@pytest.mark.parametrize(("text", "enforces"), [("1", True), ("0", False), (None, False)])
+def test_selinux_is_told(node: Node, text: str | None, *, enforces: bool) -> None:
+    if text is not None:
+        folder = node.proc / "1/root/sys/fs/selinux"
+        folder.mkdir(parents=True)
+        (folder / "enforce").write_text(text)
+    answer = node.order("check", manifests=node.manifests)
+    assert answer["selinux_enforces"] is enforces
