@@ -56,6 +56,20 @@ PROBE_ADDRESSES = ("127.0.0.2", "127.0.0.3")
 #: roll-out never takes the old one away for one that dies at once.
 MIN_READY_SECONDS = 10
 
+#: Ports below need CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start).
+_FIRST_UNPRIVILEGED_PORT = 1024
+#: The official image's kube-apiserver has that capability in its file (kubeadm's RootlessControlPlane
+#: adds it to the pod's bounding set); another program has nothing of it under the same user. So what
+#: waits for the port is root, may bind it, and makes its sockets as the component's user.
+_LOW_PORT_RIGHTS = {
+    "runAsUser": 0,
+    "runAsGroup": 0,
+    "runAsNonRoot": False,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "SETUID"]},
+}
+
 #: What only a pod that is bound to its node already has, or that follows from another field.
 _NOT_IN_A_TEMPLATE = ("nodeName", "priority", "preemptionPolicy", "schedulerName")
 #: What the DaemonSet controller, the scheduler and admission always add to its pods.
@@ -344,13 +358,20 @@ def _wait_for_port(
     """Puts the container that waits for the port before the component, after all others.
 
     It runs the agent in the component's own image (nothing to pull) and with its very rights, for
-    two processes share a port only under the same user. While the hold file is on the node it
-    waits, whatever the port: so a static pod that was put back is not raced for its port.
+    two processes share a port only under the same user. If that user isn't root and the port is
+    below 1024, it tries that user's sockets as root (see ``_LOW_PORT_RIGHTS``). While the hold
+    file is on the node it waits, whatever the port: so a static pod that was put back is not raced
+    for its port.
     """
     command = [agent.program, WAIT_CONTAINER, "--port", str(port)]
     if not staticpod.is_wildcard(bound):
         command += ["--address", bound]
     command += ["--hold", f"{NODE_MOUNT}/{component.name}/hold"]
+    rights = deepcopy(container.get("securityContext"))
+    user = _user(spec, container)
+    if port < _FIRST_UNPRIVILEGED_PORT and user:
+        command += ["--user", str(user)]
+        rights = deepcopy(_LOW_PORT_RIGHTS)
     waiter = {
         "name": WAIT_CONTAINER,
         "image": container["image"],
@@ -358,7 +379,7 @@ def _wait_for_port(
         "command": command,
         "env": deepcopy(container.get("env")) if "$(" in bound else None,
         "resources": _waiters_resources(spec, container),
-        "securityContext": deepcopy(container.get("securityContext")),
+        "securityContext": rights,
         "volumeMounts": [
             {"name": AGENT_VOLUME, "mountPath": AGENT_MOUNT, "readOnly": True},
             {"name": NODE_VOLUME, "mountPath": NODE_MOUNT, "readOnly": True},
@@ -387,6 +408,15 @@ def _waiters_resources(spec: dict, container: dict) -> dict:
     if quality == resources.GUARANTEED:
         return deepcopy(container.get("resources") or {})
     return {"requests": {"cpu": "10m", "memory": "5Mi"}}
+
+
+def _user(spec: dict, container: dict) -> int:
+    """Return the user that the pod gives the component; 0 for root, or if only the image says it."""
+    for context in (container.get("securityContext"), spec.get("securityContext")):
+        user = (context or {}).get("runAsUser")
+        if user is not None:
+            return int(user)
+    return 0
 
 
 def _take_off_token(spec: dict) -> None:

@@ -306,6 +306,43 @@ def test_what_it_waits_for(apiserver) -> None:
     ]
 
 
+ROOTLESS = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
+}
+
+
+@pytest.mark.parametrize("where", ["pod", "container"])
+def test_a_low_port_of_another_user_is_tried_as_root(apiserver, where) -> None:
+    """The official image's program may bind it by its file's capability, ours may not."""
+    container = apiserver["spec"]["containers"][0]
+    flags.with_flag(container, "secure-port", "443")
+    container["securityContext"] = deepcopy(ROOTLESS)
+    context = container if where == "container" else apiserver["spec"]
+    context.setdefault("securityContext", {}).update({"runAsUser": 2000, "runAsNonRoot": True})
+    found = waiter(built(APISERVER, apiserver))
+    assert found["command"][-2:] == ["--user", "2000"]
+    assert found["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "runAsNonRoot": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "SETUID"]},
+    }
+    assert main(built(APISERVER, apiserver))["securityContext"].items() >= ROOTLESS.items()
+
+
+@pytest.mark.parametrize(("port", "user"), [("1024", 2000), ("443", 0), ("443", None)])
+def test_any_other_port_is_tried_with_the_components_rights(apiserver, port, user) -> None:
+    container = apiserver["spec"]["containers"][0]
+    flags.with_flag(container, "secure-port", port)
+    container["securityContext"] = {**ROOTLESS, **({} if user is None else {"runAsUser": user})}
+    found = waiter(built(APISERVER, apiserver))
+    assert "--user" not in found["command"]
+    assert found["securityContext"] == container["securityContext"]
+
+
 def test_on_loopback_it_waits_there(scheduler) -> None:
     command = waiter(built(SCHEDULER, scheduler))["command"]
     assert command[2:6] == ["--port", "10259", "--address", "127.0.0.1"]
@@ -313,10 +350,16 @@ def test_on_loopback_it_waits_there(scheduler) -> None:
 
 def test_it_has_the_rights_of_the_component(manifest) -> None:
     pod = manifest("1.34", APISERVER)
+    flags.with_flag(pod["spec"]["containers"][0], "secure-port", "6443")
     daemonset = built(APISERVER, pod)
     own = pod["spec"]["containers"][0]["securityContext"]
     assert waiter(daemonset)["securityContext"] == own
     assert spec_of(daemonset)["securityContext"]["runAsUser"] == 103
+
+
+def test_kubeadms_rootless_control_plane_on_443(manifest) -> None:
+    found = waiter(built(APISERVER, manifest("1.34", APISERVER)))
+    assert found["command"][-2:] == ["--user", "103"]
 
 
 def test_it_comes_after_other_init_containers(scheduler) -> None:
