@@ -6,6 +6,15 @@ import ipaddress
 from collections.abc import Iterable
 
 
+def is_address(text: str) -> bool:
+    """Return whether the text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def same_address(a: str, b: str) -> bool:
     """Whether two texts mean one address; what is no address means itself."""
     try:

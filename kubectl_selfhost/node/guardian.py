@@ -18,7 +18,7 @@ from kubectl_selfhost.names import (
     NAMESPACE,
 )
 from kubectl_selfhost.node import binaries, manifestfile
-from kubectl_selfhost.node.pod import HOST, NodeTarget
+from kubectl_selfhost.node.pod import HOST, NodeTarget, host_path
 
 #: The program's name in our directory on the node (packaging/agent/recovery.h): a static pod may not
 #: have it from a Secret.
@@ -29,11 +29,13 @@ LIST = "guarded"
 
 @dataclass(frozen=True)
 class Guarded:
-    """A component: its port, and the file name of the static pod that it once was."""
+    """A component: its port, the file name of the static pod that it once was, and the address at
+    which it listens (empty: unknown, and any listener on the port counts)."""
 
     component: str
     port: int
     file: str
+    address: str = ""
 
 
 def guarded_list(guarded: Iterable[Guarded]) -> str:
@@ -48,11 +50,11 @@ def guarded_list(guarded: Iterable[Guarded]) -> str:
                 f"{one.file!r} can't be the name of {one.component}'s manifest.",
                 "Give the file in the kubelet's directory another name, then run the command again.",
             )
-    lines = [
-        line
-        for one in guarded
-        for line in (f"component={one.component}", f"port={one.port}", f"file={one.file}")
-    ]
+    lines: list[str] = []
+    for one in guarded:
+        lines += [f"component={one.component}", f"port={one.port}", f"file={one.file}"]
+        if one.address:
+            lines.append(f"address={one.address}")
     return "".join(f"{line}\n" for line in [*lines, "end=1"])
 
 
@@ -86,8 +88,8 @@ def manifest(target: NodeTarget) -> dict:
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [_container(target)],
             "volumes": [
-                _volume("manifests", target.static_pod_path),
-                _volume("kubectl-selfhost", target.directory),
+                host_path("manifests", target.static_pod_path),
+                host_path("kubectl-selfhost", target.directory),
             ],
         },
     }
@@ -106,6 +108,10 @@ def _container(target: NodeTarget) -> dict:
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
+            # On a node that enforces SELinux (container-selinux's policy) a container of the type
+            # container_t may neither run our program nor write into the kubelet's directory. A
+            # runtime without SELinux passes over the label.
+            "seLinuxOptions": {"type": "spc_t"},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
         # Where the agent has them too: the paths in its state file hold here as well.
@@ -114,7 +120,3 @@ def _container(target: NodeTarget) -> dict:
             {"name": "kubectl-selfhost", "mountPath": HOST + target.directory},
         ],
     }
-
-
-def _volume(name: str, path: str) -> dict:
-    return {"name": name, "hostPath": {"path": path, "type": "Directory"}}

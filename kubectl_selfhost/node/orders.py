@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node import pod as agent_pod
@@ -13,17 +13,19 @@ from kubectl_selfhost.node.pod import NodeTarget
 #: The orders that only look. Every other one changes something on the node.
 LOOKS = frozenset({"status", "list", "can-share"})
 
-_LOGS = agent_pod.HOST + "/var/log/pods"
-
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """A file in the kubelet's directory; ``content`` is None where it is too large for one."""
+    """A file in the kubelet's directory; ``content`` is None where it is too large for one.
+
+    ``link`` is the target of a symbolic link, which is told with nothing but its name.
+    """
 
     name: str
     mode: str
     sha256: str
     content: bytes | None
+    link: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,12 @@ class Orders:
 
     def manifests(self) -> list[ManifestFile]:
         """The files that the kubelet reads its static pods from."""
-        return [_manifest_file(e) for e in self.order("list", manifests=self._manifests)["files"]]
+        answer = self.order("list", manifests=self._manifests)
+        links = [
+            ManifestFile(one["name"], "", "", None, link=one["target"])
+            for one in answer.get("links", [])
+        ]
+        return [*map(_manifest_file, answer["files"]), *links]
 
     def hold(self, component: str) -> None:
         """Has the component's new instance wait until ``arm``, also while the port is free.
@@ -147,7 +154,7 @@ class Orders:
             instance_uids=list(order.instance_uids),
             limit=order.limit,
             listen_limit=order.listen_limit,
-            log_dir=_LOGS,
+            log_dir=self._logs,
         )
 
     def kept(self) -> list[KeptFile]:
@@ -216,7 +223,9 @@ class Orders:
 
     def unshare(self, component: str, instance_uids: Sequence[str]) -> None:
         """Undoes ``share`` and ``release``: the new instance is stopped, and waits again."""
-        self.order("unshare", component=component, instance_uids=list(instance_uids), log_dir=_LOGS)
+        self.order(
+            "unshare", component=component, instance_uids=list(instance_uids), log_dir=self._logs
+        )
 
     def pause(self, component: str, instance_uids: Sequence[str]) -> None:
         """Stops the new instance's processes until ``resume``, for 15 s at most."""
@@ -263,6 +272,11 @@ class Orders:
     def _manifests(self) -> str:
         """The kubelet's directory, as the agent's pod sees it."""
         return agent_pod.HOST + self.target.static_pod_path
+
+    @property
+    def _logs(self) -> str:
+        """Where the kubelet writes pods' logs, as the agent's pod sees it."""
+        return agent_pod.HOST + self.target.pod_logs_dir
 
 
 def _as_text(content: bytes) -> str:

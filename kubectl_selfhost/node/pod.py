@@ -32,17 +32,24 @@ IDLE_SECONDS = 300
 
 @dataclass(frozen=True)
 class NodeTarget:
-    """Where an agent works: the node, its CPU, an image it has, the kubelet's staticPodPath."""
+    """Where an agent works: the node, its CPU, an image it has, the kubelet's staticPodPath and
+    podLogsDir."""
 
     node: str
     arch: str
     image: str
     static_pod_path: str
+    pod_logs_dir: str = "/var/log/pods"
+
+    @property
+    def parent(self) -> str:
+        """The directory that has both the kubelet's and ours."""
+        return str(PurePosixPath(self.static_pod_path).parent)
 
     @property
     def directory(self) -> str:
         """Our directory on the node, beside the kubelet's."""
-        return str(PurePosixPath(self.static_pod_path).parent / NODE_DIRECTORY)
+        return str(PurePosixPath(self.parent) / NODE_DIRECTORY)
 
     @property
     def program(self) -> str:
@@ -105,7 +112,8 @@ def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
             "tolerations": [{"operator": "Exists"}],
             "containers": [_container(target)],
             "volumes": [
-                {"name": "host", "hostPath": {"path": "/", "type": "Directory"}},
+                host_path("kubernetes", target.parent),
+                host_path("pod-logs", target.pod_logs_dir),
                 {
                     "name": "program",
                     "secret": {
@@ -128,7 +136,15 @@ def _container(target: NodeTarget) -> dict:
         "securityContext": {"privileged": True, "runAsUser": 0, "runAsGroup": 0},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            {"name": "host", "mountPath": HOST},
+            # Both of the agent's directories by one mount: a rename across two is none. Each path is
+            # followed on the node, where /etc/kubernetes may be a symbolic link.
+            {"name": "kubernetes", "mountPath": (HOST + target.parent).rstrip("/")},
+            {"name": "pod-logs", "mountPath": HOST + target.pod_logs_dir, "readOnly": True},
             {"name": "program", "mountPath": PROGRAM_FOLDER, "readOnly": True},
         ],
     }
+
+
+def host_path(name: str, path: str) -> dict:
+    """Return a volume of the node's directory; a symbolic link is followed on the node."""
+    return {"name": name, "hostPath": {"path": path, "type": "Directory"}}

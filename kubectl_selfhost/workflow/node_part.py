@@ -12,7 +12,7 @@ from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.workflow import etcd, nodes, ways
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.situation import Kubelet, Situation
 from kubectl_selfhost.workflow.ways import Choice
 
 if TYPE_CHECKING:
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 
 
 class NodePart:
-    """What is done on ``node``, whose kubelet reads ``static_pod_path``."""
+    """What is done on ``node``."""
 
-    def __init__(
-        self, cluster: Cluster, situation: Situation, node: str, static_pod_path: str
-    ) -> None:
+    def __init__(self, cluster: Cluster, situation: Situation, node: str, kubelet: Kubelet) -> None:
         self.cluster = cluster
         self.situation = situation
         self.node = node
-        self.target = nodes.target(situation, node, static_pod_path)
+        self.target = nodes.target(situation, node, kubelet)
         self.agent = NodeAgent(cluster, self.target)
 
     @property

@@ -13,7 +13,7 @@ from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL
 from kubectl_selfhost.node.pod import NodeTarget
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.situation import Kubelet, Situation
 
 
 def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "") -> list[str]:
@@ -55,7 +55,7 @@ def is_ready(node: dict) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def target(situation: Situation, node: str, static_pod_path: str) -> NodeTarget:
+def target(situation: Situation, node: str, kubelet: Kubelet) -> NodeTarget:
     """Where the agent of ``node`` works, and the image that it runs in: the apiserver's own."""
     pods = _apiservers(situation, node)
     if not pods:
@@ -67,7 +67,8 @@ def target(situation: Situation, node: str, static_pod_path: str) -> NodeTarget:
         node=node,
         arch=situation.node(node)["status"]["nodeInfo"]["architecture"],
         image=truth.image_on_node(pods[0], staticpod.component_container(pods[0])),
-        static_pod_path=static_pod_path,
+        static_pod_path=kubelet.static_pod_path,
+        pod_logs_dir=kubelet.pod_logs_dir,
     )
 
 

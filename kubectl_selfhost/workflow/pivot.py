@@ -23,7 +23,7 @@ from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.pivot_node import NodePivot
 from kubectl_selfhost.workflow.recovering import tell_uncopied
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.situation import Kubelet, Situation
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class PivotOptions:
 
 
 class Pivot:
-    """A pivot, from a situation that was read before; ``paths`` are the kubelets' staticPodPaths by
+    """A pivot, from a situation that was read before; ``kubelets`` are the nodes' kubelets by
     node, in the order in which the nodes are done."""
 
     def __init__(
@@ -81,7 +81,7 @@ class Pivot:
         cluster: Cluster,
         situation: Situation,
         *,
-        paths: Mapping[str, str],
+        kubelets: Mapping[str, Kubelet],
         options: PivotOptions,
     ) -> None:
         self.cluster = cluster
@@ -89,7 +89,7 @@ class Pivot:
         self.options = options
         #: Whether the control plane has more than one node, whatever part of it is meant.
         self.several = nodes.are_several(situation)
-        self.nodes = [NodePivot(self, node, path) for node, path in paths.items()]
+        self.nodes = [NodePivot(self, node, kubelet) for node, kubelet in kubelets.items()]
 
     def daemonset(self, component: Component) -> dict:
         """The DaemonSet that runs ``component`` in its group."""

@@ -20,7 +20,15 @@ from kubectl_selfhost.workflow.conditions import api_is_ready
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
 from kubectl_selfhost.workflow.pivot_node import NodePivot
 from kubectl_selfhost.workflow.preflight import FAILED, OK, WARNING, Check, Finding, ok
-from kubectl_selfhost.workflow.situation import Situation, read_situation, static_pod_path
+from kubectl_selfhost.workflow.situation import (
+    NO_POD_CGROUPS,
+    SET_CGROUPS,
+    WHY_CGROUPS,
+    Kubelet,
+    Situation,
+    read_kubelet,
+    read_situation,
+)
 from kubectl_selfhost.workflow.ways import AUTO
 
 if TYPE_CHECKING:
@@ -54,7 +62,7 @@ class Preflight:
         self._cluster = cluster
         self._options = options
         self.situation = wait_for_static_pods(cluster, options, tell=tell)
-        self._paths: dict[str, str] = {}
+        self._kubelets: dict[str, Kubelet] = {}
 
     def checks(self) -> list[Check]:
         """All checks, in the order in which they are shown."""
@@ -70,6 +78,12 @@ class Preflight:
                 ("ControlPlaneNodes", "Ownership"),
             ),
             Check("StaticPodPath", "the kubelet's staticPodPath", self.path, _LOOKS_AT_KUBELETS),
+            Check(
+                "PodCgroups",
+                "whether pods have cgroups of their own",
+                self.pod_cgroups,
+                ("StaticPodPath",),
+            ),
             Check("Architecture", "the node's CPU", self.architecture, ("StaticPods",)),
             Check("AdvertiseAddress", "the API server's address", self.advertise_address, _STATIC),
             Check("LeaderElection", "by what leaders are known", self.leader_election, _STATIC),
@@ -95,7 +109,7 @@ class Preflight:
         return Pivot(
             self._cluster,
             self.situation,
-            paths={node: self._path(node) for node in left or meant},
+            kubelets={node: self._kubelet(node) for node in left or meant},
             options=self._options,
         )
 
@@ -284,9 +298,21 @@ class Preflight:
         return ok("NodesAlike", "one DaemonSet for each component fits every node")
 
     def path(self) -> Finding:
-        paths = [self._path(node) for node in self._nodes()]
+        paths = [self._kubelet(node).static_pod_path for node in self._nodes()]
         return ok(
             "StaticPodPath", f"the kubelet reads static pods from {', '.join(dict.fromkeys(paths))}"
+        )
+
+    def pod_cgroups(self) -> Finding:
+        without = [node for node in self._nodes() if not self._kubelet(node).pod_cgroups]
+        if not without:
+            return ok("PodCgroups", "the kubelet gives each pod a cgroup")
+        return Finding(
+            "PodCgroups",
+            FAILED,
+            "; ".join(NO_POD_CGROUPS.format(node=node) for node in without),
+            WHY_CGROUPS,
+            SET_CGROUPS,
         )
 
     def architecture(self) -> Finding:
@@ -510,11 +536,11 @@ class Preflight:
         pulled = [image for _, wanted, pod in tried for image in pulls(wanted, pod)]
         return changes, list(dict.fromkeys(pulled))
 
-    def _path(self, node: str) -> str:
+    def _kubelet(self, node: str) -> Kubelet:
         """Each kubelet is asked once; several checks need to know."""
-        if node not in self._paths:
-            self._paths[node] = static_pod_path(self._cluster, node)
-        return self._paths[node]
+        if node not in self._kubelets:
+            self._kubelets[node] = read_kubelet(self._cluster, node)
+        return self._kubelets[node]
 
     def _nodes(self) -> list[str]:
         """The nodes that are meant, in their order; raises SelfhostError where there is none."""

@@ -21,6 +21,7 @@ from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import NodePart
 from kubectl_selfhost.workflow.pivot_steps import PivotSteps
 from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.situation import Kubelet
 from kubectl_selfhost.workflow.step import Step
 from kubectl_selfhost.workflow.ways import Choice
 
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class NodePivot(NodePart):
-    """The part of ``whole`` that is on ``node``, whose kubelet reads ``static_pod_path``."""
+    """The part of ``whole`` that is on ``node``."""
 
-    def __init__(self, whole: Pivot, node: str, static_pod_path: str) -> None:
-        super().__init__(whole.cluster, whole.situation, node, static_pod_path)
+    def __init__(self, whole: Pivot, node: str, kubelet: Kubelet) -> None:
+        super().__init__(whole.cluster, whole.situation, node, kubelet)
         self.whole = whole
         self.options = whole.options
         unhosted = [c for c in self.options.components if not self.situation.self_hosted(c, node)]

@@ -96,7 +96,7 @@ class PivotSteps(CommonSteps):
                 journal=self._journal,
                 observer=self._observer,
             )
-            recovering.install_guardian(self._agent, daemonsets)
+            recovering.install_guardian(self._agent, daemonsets, facts=self._pivot.facts())
 
         return Step(
             name=f"guardian/{self._node}",
@@ -239,6 +239,12 @@ class PivotSteps(CommonSteps):
             self._observer.note(
                 f"{self._pivot.target.directory} is not on the manifests' file system: "
                 "manifests are copied and then removed, instead of renamed"
+            )
+        if checked.get("selinux_enforces") and self._pivot.options.reboot_recovery:
+            self._observer.warning(
+                f"SELinux is enforcing on {self._node}: the guardian runs there with the type spc_t, "
+                "which no test of this version has covered. Restart one such node, and see that its "
+                "control plane comes back, before you rely on it"
             )
         files = self._agent.manifests()
         for component in self._pivot.to_switch:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane import beside, recovery, staticpod
+from kubectl_selfhost.controlplane.addresses import is_address
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset import NodeFacts
 from kubectl_selfhost.errors import SelfhostError
@@ -73,11 +74,13 @@ def tell_uncopied(daemonsets: Mapping[Component, dict]) -> list[str]:
     ]
 
 
-def install_guardian(agent: NodeAgent, daemonsets: Mapping[Component, dict]) -> None:
+def install_guardian(
+    agent: NodeAgent, daemonsets: Mapping[Component, dict], *, facts: NodeFacts
+) -> None:
     """Start the guardian on the agent's node, for the components that ``daemonsets`` run."""
     files = [*agent.manifests(), *agent.kept()]
     alone = uncopied(daemonsets)
-    guarded = [_guarded(c, d, files) for c, d in daemonsets.items() if c not in alone]
+    guarded = [_guarded(c, d, facts, files) for c, d in daemonsets.items() if c not in alone]
     agent.store_recovery(guardian.LIST, guardian.guarded_list(guarded))
     agent.install_guardian(_text(guardian.manifest(agent.target)))
 
@@ -106,14 +109,23 @@ def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> S
     )
 
 
-def _guarded(component: Component, daemonset: dict, files: Sequence[ManifestFile]) -> Guarded:
+def _guarded(
+    component: Component, daemonset: dict, facts: NodeFacts, files: Sequence[ManifestFile]
+) -> Guarded:
     """The manifest's file name is the one on the node; where none is found there, kubeadm's."""
     contents = {file.name: file.content for file in files}
     names = [n for n in manifestfile.files_of(contents, component) if not manifestfile.is_older(n)]
+    # The pod as it is on that node: an address may be the node's, by a variable.
+    pod = {
+        **daemonset["spec"]["template"],
+        "status": {"hostIP": facts.host_ip, "podIP": facts.host_ip},
+    }
+    address = staticpod.bind_address(pod, component)
     return Guarded(
         component=component.name,
-        port=staticpod.secure_port(daemonset["spec"]["template"], component),
+        port=staticpod.secure_port(pod, component),
         file=names[0] if names else f"{component}.yaml",
+        address=address if is_address(address) else "",
     )
 
 

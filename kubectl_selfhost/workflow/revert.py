@@ -19,7 +19,7 @@ from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.revert_node import NodeRevert
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.situation import Kubelet, Situation
 from kubectl_selfhost.workflow.step import Plan, Step
 from kubectl_selfhost.workflow.steps import discard
 from kubectl_selfhost.workflow.ways import Choice
@@ -60,7 +60,7 @@ class RevertOptions:
 
 
 class Revert:
-    """A revert, from a situation that was read before; ``paths`` are the kubelets' staticPodPaths by
+    """A revert, from a situation that was read before; ``kubelets`` are the nodes' kubelets by
     node, in the order in which the nodes are done.
 
     ``backups`` are the manifests as they were before the pivot, by node, as the journal has them.
@@ -71,7 +71,7 @@ class Revert:
         cluster: Cluster,
         situation: Situation,
         *,
-        paths: Mapping[str, str],
+        kubelets: Mapping[str, Kubelet],
         options: RevertOptions,
         backups: Mapping[str, dict[Component, dict]],
     ) -> None:
@@ -85,8 +85,8 @@ class Revert:
                 "Leave --component out, or name the nodes that are meant with --node.",
             )
         self.nodes = [
-            NodeRevert(self, node, path, backups=backups.get(node, {}))
-            for node, path in paths.items()
+            NodeRevert(self, node, kubelet, backups=backups.get(node, {}))
+            for node, kubelet in kubelets.items()
         ]
 
     @property

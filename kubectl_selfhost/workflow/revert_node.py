@@ -19,6 +19,7 @@ from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.node_part import HostedPart
 from kubectl_selfhost.workflow.revert_steps import RevertSteps
 from kubectl_selfhost.workflow.runner import Observer
+from kubectl_selfhost.workflow.situation import Kubelet
 from kubectl_selfhost.workflow.step import Step
 from kubectl_selfhost.workflow.to_static_pod import Hosted, ToStaticPod
 from kubectl_selfhost.workflow.ways import AUTO, WAITING, Choice
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class NodeRevert(HostedPart):
-    """The part of ``whole`` that is on ``node``, whose kubelet reads ``static_pod_path``.
+    """The part of ``whole`` that is on ``node``.
 
     ``backups`` are the manifests as they were before the pivot, by what the journal has; what is on
     the node itself takes their place as soon as it was read.
@@ -38,11 +39,11 @@ class NodeRevert(HostedPart):
         self,
         whole: Revert,
         node: str,
-        static_pod_path: str,
+        kubelet: Kubelet,
         *,
         backups: dict[Component, dict],
     ) -> None:
-        super().__init__(whole.cluster, whole.situation, node, static_pod_path)
+        super().__init__(whole.cluster, whole.situation, node, kubelet)
         self.all = whole
         self.options = whole.options
         self.backups = backups

@@ -221,7 +221,7 @@ class RevertSteps(CommonSteps):
             for component in map(self._revert.own, COMPONENTS)
             if (daemonset := self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE))
         }
-        recovering.install_guardian(self._agent, left)
+        recovering.install_guardian(self._agent, left, facts=self._revert.facts())
 
     def _start_agent(self) -> None:
         if not self._agent.runs():

@@ -16,7 +16,7 @@ from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.revert import Revert, RevertOptions, hosted_nodes
 from kubectl_selfhost.workflow.rolling import require_rolled_out
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, static_pod_path
+from kubectl_selfhost.workflow.situation import Situation, require_kubelet
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
         cluster,
         situation,
         # A lone node also where just something of ours is left over.
-        paths={
-            node: static_pod_path(cluster, node)
+        kubelets={
+            node: require_kubelet(cluster, node)
             for node in meant
             if node in hosted or not nodes.are_several(situation)
         },

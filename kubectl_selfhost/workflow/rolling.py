@@ -15,7 +15,7 @@ from kubectl_selfhost.workflow import access, carrying, nodes, recovering
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, static_pod_path
+from kubectl_selfhost.workflow.situation import Situation, require_kubelet
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Ro
     rollout = Rollout(
         cluster,
         situation,
-        paths={node: static_pod_path(cluster, node) for node in hosted},
+        kubelets={node: require_kubelet(cluster, node) for node in hosted},
         options=options,
     )
     program.refuse_foreign(cluster, (one.target.arch for one in rollout.nodes))

@@ -27,7 +27,7 @@ from kubectl_selfhost.workflow.node_part import as_fact, in_words
 from kubectl_selfhost.workflow.rollout_node import NodeRollout
 from kubectl_selfhost.workflow.rollout_steps import RolloutSteps
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.situation import Kubelet, Situation
 from kubectl_selfhost.workflow.step import Plan, Step
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class RolloutOptions:
 
 
 class Rollout:
-    """A roll-out, from a situation that was read before; ``paths`` are the kubelets' staticPodPaths
+    """A roll-out, from a situation that was read before; ``kubelets`` are the nodes' kubelets
     by node."""
 
     def __init__(
@@ -63,13 +63,13 @@ class Rollout:
         cluster: Cluster,
         situation: Situation,
         *,
-        paths: Mapping[str, str],
+        kubelets: Mapping[str, Kubelet],
         options: RolloutOptions,
     ) -> None:
         self.cluster = cluster
         self.situation = situation
         self.options = options
-        self.nodes = [NodeRollout(self, node, path) for node, path in paths.items()]
+        self.nodes = [NodeRollout(self, node, kubelet) for node, kubelet in kubelets.items()]
         self.stamp = now()
         self.handovers: list[BetweenRevisions] = []
 

@@ -10,6 +10,7 @@ from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.workflow.between_revisions import Revision
 from kubectl_selfhost.workflow.node_part import HostedPart
+from kubectl_selfhost.workflow.situation import Kubelet
 from kubectl_selfhost.workflow.ways import Choice
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class NodeRollout(HostedPart):
-    """The part of ``whole`` that is on ``node``, whose kubelet reads ``static_pod_path``."""
+    """The part of ``whole`` that is on ``node``."""
 
-    def __init__(self, whole: Rollout, node: str, static_pod_path: str) -> None:
-        super().__init__(whole.cluster, whole.situation, node, static_pod_path)
+    def __init__(self, whole: Rollout, node: str, kubelet: Kubelet) -> None:
+        super().__init__(whole.cluster, whole.situation, node, kubelet)
         self.whole = whole
 
     def choices(self) -> dict[Component, Choice]:

@@ -79,7 +79,7 @@ class RolloutSteps(CommonSteps):
             if recovering.uncopied(daemonsets):
                 self._agent.clear_recovery()  # an earlier version may have kept a copy of it
             self._store_copies(daemonsets)
-            recovering.install_guardian(self._agent, daemonsets)
+            recovering.install_guardian(self._agent, daemonsets, facts=self._rollout.facts())
 
         return Step(
             name=f"guardian/{self._node}",

@@ -25,7 +25,7 @@ from kubectl_selfhost.workflow.handover import SWITCH_LIMIT
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.leftovers import LeftOnNode, Leftovers
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, static_pod_path
+from kubectl_selfhost.workflow.situation import Situation, read_kubelet
 from kubectl_selfhost.workflow.step import Plan, Step
 from kubectl_selfhost.workflow.steps import CommonSteps
 from kubectl_selfhost.workflow.to_static_pod import ToStaticPod
@@ -111,7 +111,7 @@ class NodeSteps(CommonSteps):
         timeout: float,
         observer: Observer,
     ) -> None:
-        target = nodes.target(situation, left.node, static_pod_path(cluster, left.node))
+        target = nodes.target(situation, left.node, read_kubelet(cluster, left.node))
         super().__init__(
             cluster,
             NodeAgent(cluster, target),

@@ -168,19 +168,49 @@ def _nodes_without_label(cluster: Cluster, nodes: list[dict], pods: list[dict]) 
     return [node for node in found if node is not None]
 
 
-def static_pod_path(cluster: Cluster, node: str) -> str:
-    """The directory from which the node's kubelet reads static pods (its own configz says it).
+@dataclass(frozen=True)
+class Kubelet:
+    """What a node's kubelet is set to: where it reads static pods and writes pods' logs, and whether
+    each pod has a cgroup of its own (cgroupsPerQOS)."""
 
-    Raises SelfhostError where the kubelet has none, or doesn't say.
+    static_pod_path: str
+    pod_logs_dir: str = "/var/log/pods"
+    pod_cgroups: bool = True
+
+
+def read_kubelet(cluster: Cluster, node: str) -> Kubelet:
+    """Read how the node's kubelet is set, as its own configz says it.
+
+    What an older kubelet doesn't say is the default (podLogsDir came with Kubernetes 1.29). Raises
+    SelfhostError if the kubelet has no staticPodPath.
     """
     answer = _json(cluster, f"/api/v1/nodes/{node}/proxy/configz")
-    path = answer.get("kubeletconfig", {}).get("staticPodPath", "")
+    said = answer.get("kubeletconfig", {})
+    path = said.get("staticPodPath", "")
     if not path:
         raise SelfhostError(
             f"The kubelet of node {node} has no staticPodPath: it runs no static pods from files.",
             "kubectl selfhost works with kubeadm's static pods only.",
         )
-    return path.rstrip("/")
+    return Kubelet(
+        static_pod_path=path.rstrip("/"),
+        pod_logs_dir=(said.get("podLogsDir") or Kubelet.pod_logs_dir).rstrip("/"),
+        pod_cgroups=said.get("cgroupsPerQOS") is not False,
+    )
+
+
+def require_kubelet(cluster: Cluster, node: str) -> Kubelet:
+    """Read the same; raises SelfhostError also if pods have no cgroups of their own."""
+    kubelet = read_kubelet(cluster, node)
+    if not kubelet.pod_cgroups:
+        raise SelfhostError(f"{NO_POD_CGROUPS.format(node=node)}: {WHY_CGROUPS}.", SET_CGROUPS)
+    return kubelet
+
+
+#: Of a kubelet with cgroupsPerQOS: false.
+NO_POD_CGROUPS = "the kubelet of node {node} gives pods no cgroups (cgroupsPerQOS: false)"
+WHY_CGROUPS = "nobody could tell whether a process of the old instance is left"
+SET_CGROUPS = "Set cgroupsPerQOS: true in the kubelet's configuration and restart the kubelet."
 
 
 def _json(cluster: Cluster, path: str) -> dict:

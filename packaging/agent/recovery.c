@@ -29,11 +29,10 @@ static bool set(void *into, const char *key, const char *value) {
     if (strcmp(key, "file") == 0) {
         return is_file_name(value) && copy_whole(last->file, NAME_SIZE, value);
     }
-    if (strcmp(key, "address") == 0) {
-        return listener_at(&(struct listener){.inode = 0}, value) &&
-               copy_whole(last->address, ADDRESS_SIZE, value);
+    if (strcmp(key, "address") == 0 && listener_at(&(struct listener){.inode = 0}, value)) {
+        return copy_whole(last->address, ADDRESS_SIZE, value);
     }
-    return true; /* what a newer agent adds is passed over */
+    return true; /* what a newer agent adds is passed over, and an address of another form */
 }
 
 int guarded_parse(struct guarded_list *guarded, const char *text) {

@@ -60,6 +60,8 @@ class World:
         self.watchers: list[Callable[[Call], None]] = []
         self.allows: Callable[[Object], bool] = lambda _: True
         self.admit: Callable[[str, Object], None] = lambda *_: None
+        #: What every node's kubelet says of itself, beside its staticPodPath.
+        self.kubelet_configuration: Object = {}
         self.spoils: Callable[[Process], str] = lambda _: ""
         #: For how many seconds the Service ``kubernetes`` has had no address; the API no answer.
         self.empty_service = 0.0
@@ -161,7 +163,7 @@ class World:
 
     def configz(self, node: str) -> Object:
         self.node(node)
-        return {"kubeletconfig": {"staticPodPath": MANIFESTS}}
+        return {"kubeletconfig": {"staticPodPath": MANIFESTS, **self.kubelet_configuration}}
 
     def node(self, name: str) -> Node:
         for node in self.nodes:

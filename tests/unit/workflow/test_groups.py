@@ -17,7 +17,7 @@ from kubectl_selfhost.controlplane.component import (
 )
 from kubectl_selfhost.names import SHARED_BY_ALL
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.situation import Kubelet, Situation
 
 MANIFESTS = "/etc/kubernetes/manifests"
 
@@ -61,7 +61,7 @@ def pivot(situation: Situation, *, separate: bool = True) -> Pivot:
     return Pivot(
         cast(Any, None),
         situation,
-        paths=dict.fromkeys(sorted(situation.node_names), MANIFESTS),
+        kubelets=dict.fromkeys(sorted(situation.node_names), Kubelet(MANIFESTS)),
         options=PivotOptions(separate=separate),
     )
 

@@ -9,7 +9,7 @@ from kubectl_selfhost.controlplane.change import Change
 from kubectl_selfhost.controlplane.component import COMPONENTS, SCHEDULER
 from kubectl_selfhost.output.manifests import as_text
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.workflow.situation import Kubelet, Situation
 
 MANIFESTS = "/etc/kubernetes/manifests"
 VERBOSE = Change(flags={"v": "4"})
@@ -28,8 +28,8 @@ def rollout(groups: dict[str, str], options: RolloutOptions) -> Rollout:
             made["spec"]["template"]["spec"]["containers"][0]["command"] = [component.name]
             daemonsets[component.daemonset] = made
     situation = Situation(nodes, pods, daemonsets, "v1.37.2", [])
-    paths = dict.fromkeys(groups, MANIFESTS)
-    return Rollout(None, situation, paths=paths, options=options)  # type: ignore[arg-type]
+    kubelets = dict.fromkeys(groups, Kubelet(MANIFESTS))
+    return Rollout(None, situation, kubelets=kubelets, options=options)  # type: ignore[arg-type]
 
 
 def names(made: Rollout) -> list[str]:
