@@ -6,6 +6,7 @@ name doesn't begin with a dot, and a copy kept beside the real one is a second p
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
@@ -21,15 +22,24 @@ _FILE_NAME = re.compile(
 )
 
 
-def find(files: Mapping[str, bytes | None], component: Component, *, where: str) -> str:
-    """The name of the file that holds ``component``'s static pod.
+def find(
+    files: Mapping[str, bytes | None],
+    component: Component,
+    *,
+    where: str,
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """Return the name of the file that holds ``component``'s static pod.
 
-    ``files`` maps file names to contents (None for one too large to be a manifest); ``where`` names
-    the directory in messages. Raises SelfhostError where none holds it, or more than one does.
+    ``files`` maps file names to contents (None for one too large to be a manifest), ``links``
+    symbolic links to their targets; ``where`` names the directory in messages. Raises SelfhostError
+    if none holds it, or more than one does.
     """
     found = files_of(files, component)
     if len(found) == 1:
         return found[0]
+    if links and not found:
+        raise _linked(component, links, where)
     if not found:
         names = ", ".join(sorted(files)) or "nothing"
         raise SelfhostError(
@@ -40,6 +50,18 @@ def find(files: Mapping[str, bytes | None], component: Component, *, where: str)
     raise SelfhostError(
         f"{len(found)} files in {where} are manifests of {component}: {', '.join(found)}.",
         "Move all but the true one out of that directory, then run the command again.",
+    )
+
+
+def _linked(component: Component, links: Mapping[str, str], where: str) -> SelfhostError:
+    """The kubelet follows a link; what is taken away and put back here is a file, for its target may
+    change, or lie where the agent can't see it."""
+    said = ", ".join(f"{name} to {target}" for name, target in sorted(links.items()))
+    return SelfhostError(
+        f"No file in {where} is the manifest of {component}, but there are symbolic links: {said}.",
+        "Replace the link by the file itself, in that directory on the node: `cp LINK .LINK.part && "
+        "mv .LINK.part LINK`. The kubelet passes over names that begin with a dot, and does not "
+        "restart the pod. Then run the command again.",
     )
 
 
@@ -59,23 +81,28 @@ def is_file_name(name: str) -> bool:
 
 
 def _is_of(content: bytes | None, component: Component) -> bool:
-    import yaml
-
-    if content is None:
+    found = _parse(content or b"")
+    if not isinstance(found, dict) or found.get("kind") != "Pod":
         return False
-    try:
-        # The kubelet reads the first document of a file and no other.
-        document = next(yaml.safe_load_all(content), None)
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return False
-    if not isinstance(document, dict) or document.get("kind") != "Pod":
-        return False
-    metadata = document.get("metadata")
+    metadata = found.get("metadata")
     if not isinstance(metadata, dict):
         return False
     return metadata.get("name") == component.name and (
         metadata.get("namespace", "default") == NAMESPACE
     )
+
+
+def _parse(content: bytes) -> object:
+    """Read a file as the kubelet does: JSON if it begins with a brace (IsJSONBuffer of apimachinery;
+    tabs are no YAML), else the first document of YAML. None if it is neither."""
+    import yaml
+
+    try:
+        if content.lstrip().startswith(b"{"):
+            return json.loads(content)
+        return next(yaml.safe_load_all(content), None)
+    except (yaml.YAMLError, ValueError):
+        return None
 
 
 def content(manifest: dict) -> bytes:
@@ -86,7 +113,6 @@ def content(manifest: dict) -> bytes:
 
 
 def document(content: bytes) -> dict:
-    """The static pod in a manifest file that ``find`` has found."""
-    import yaml
-
-    return next(yaml.safe_load_all(content))
+    """Return the static pod in a manifest file that ``find`` has found."""
+    found = _parse(content)
+    return found if isinstance(found, dict) else {}

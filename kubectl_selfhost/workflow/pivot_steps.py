@@ -293,8 +293,9 @@ class PivotSteps(CommonSteps):
 
     def _manifest(self, files: list[ManifestFile], component: Component) -> ManifestFile:
         name = manifestfile.find(
-            {file.name: file.content for file in files},
+            {file.name: file.content for file in files if not file.link},
             component,
+            links={file.name: file.link for file in files if file.link},
             where=f"{self._pivot.target.static_pod_path} on node {self._node}",
         )
         return next(file for file in files if file.name == name)

@@ -102,8 +102,9 @@ class ToFormerFile:
     def _current(self) -> ManifestFile:
         files = self._agent.manifests()
         name = manifestfile.find(
-            {file.name: file.content for file in files},
+            {file.name: file.content for file in files if not file.link},
             self.component,
+            links={file.name: file.link for file in files if file.link},
             where=f"{self._agent.target.static_pod_path} on node {self._agent.target.node}",
         )
         if name != self._kept().name:

@@ -24,6 +24,31 @@ def test_json_is_found_too():
     assert find({"a.json": content}) == "a.json"
 
 
+def test_json_may_be_indented_by_tabs():
+    """The kubelet reads it as JSON; YAML knows no tabs."""
+    content = (
+        b'\n{\n\t"apiVersion": "v1", "kind": "Pod",\n'
+        b'\t"metadata": {"name": "kube-apiserver", "namespace": "kube-system"}\n}\n'
+    )
+    assert find({"a.json": content}) == "a.json"
+    assert manifestfile.document(content)["kind"] == "Pod"
+
+
+def test_a_flow_mapping_of_yaml_is_no_manifest_to_the_kubelet():
+    content = b"{kind: Pod, metadata: {name: kube-apiserver, namespace: kube-system}}"
+    with pytest.raises(SelfhostError, match="No file"):
+        find({"a.yaml": content})
+
+
+def test_a_link_is_named_with_its_target():
+    links = {"kube-apiserver.yaml": "/data/a.yaml"}
+    with pytest.raises(SelfhostError, match=r"kube-apiserver.yaml to /data/a.yaml") as caught:
+        manifestfile.find({"etcd.yaml": b""}, APISERVER, where="/manifests", links=links)
+    assert "mv .LINK.part LINK" in caught.value.hint
+    # One of another component is nobody's business.
+    assert manifestfile.find({"a": POD}, APISERVER, where="/manifests", links=links) == "a"
+
+
 def test_another_namespace_is_another_pod():
     with pytest.raises(SelfhostError, match="No file in /manifests"):
         find({"a.yaml": POD.replace(b"kube-system", b"default")})

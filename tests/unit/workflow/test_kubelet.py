@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from fakes.runs import Run
 from fakes.world import World
@@ -145,6 +143,11 @@ class Kept:
         self.target = target()
         self.stored: dict[str, str] = {}
 
+    def manifests(self) -> list:
+        return []
+
+    kept = manifests
+
     def store_recovery(self, name: str, content: str) -> None:
         self.stored[name] = content
 
@@ -160,9 +163,9 @@ def test_an_address_by_a_variable_is_written_out(said, told):
     command = ["kube-scheduler", f"--bind-address={said}"]
     container = {"name": "kube-scheduler", "command": command, "env": [variable]}
     daemonset = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    agent, journal = Kept(), SimpleNamespace(component_facts=lambda *_: {})
+    agent = Kept()
     facts = NodeFacts("cp-1", "10.0.0.11", None, "amd64")
-    recovering.install_guardian(agent, {SCHEDULER: daemonset}, facts=facts, journal=journal)
+    recovering.install_guardian(agent, {SCHEDULER: daemonset}, facts=facts)
     assert agent.stored["guarded"] == (
         f"component=kube-scheduler\nport=10259\nfile=kube-scheduler.yaml\n{told}end=1\n"
     )
