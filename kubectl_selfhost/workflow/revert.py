@@ -39,6 +39,11 @@ _EXACT = (
     "At the end the files are those of before the pivot, byte for byte; what was changed since (an "
     "image, a flag) is not in them. That takes another start of each component."
 )
+_ONE_AT_A_TIME = (
+    "Two of {components} must not run side by side: the DaemonSet's pod is deleted when the static "
+    "pod's manifest is in place. If the static pod does not come to serve, a pod of the DaemonSet takes "
+    "its place; if this machine is cut off meanwhile, run the same command again."
+)
 _FALLS_BACK = (
     "A DaemonSet goes only when its static pod serves. If that doesn't come to serve, the node takes "
     "its manifest away again by itself, and the DaemonSet goes on."
@@ -172,10 +177,16 @@ class Revert:
         host = first.probe_host(APISERVER) if APISERVER in choices else ""
         return [
             *[self._differences(component) for component in choices],
-            _SHARING,
+            *([_SHARING] if any(c.way != ways.WAITING for c in choices.values()) else []),
+            *self._one_at_a_time(choices),
             *([_PROBED.format(host=host)] if host else []),
             _FALLS_BACK,
         ]
+
+    @staticmethod
+    def _one_at_a_time(choices: Mapping[Component, Choice]) -> list[str]:
+        alone = [c.name for c, choice in choices.items() if choice.way == ways.WAITING]
+        return [_ONE_AT_A_TIME.format(components=" and ".join(alone))] if alone else []
 
     def _differences(self, component: Component) -> str:
         """What will be different from before the pivot, in words."""

@@ -29,6 +29,7 @@ from kubectl_selfhost.workflow.rollout_steps import RolloutSteps
 from kubectl_selfhost.workflow.runner import Observer
 from kubectl_selfhost.workflow.situation import Kubelet, Situation
 from kubectl_selfhost.workflow.step import Plan, Step
+from kubectl_selfhost.workflow.ways import Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -37,6 +38,15 @@ if TYPE_CHECKING:
 _ONE_AFTER_THE_OTHER = (
     "A DaemonSet is for all nodes: each component is rolled out on one after the other, in the order "
     "that the DaemonSet controller chooses. If one fails, all go back."
+)
+_NEVER_COSTS = (
+    "If a new pod does not get Ready, the old one keeps serving, and the DaemonSet says again what it "
+    "said."
+)
+_ONE_AT_A_TIME = (
+    "Two of {components} must not run side by side: the old pod is deleted when the new one stands by. "
+    "If the new one does not get Ready, this run (not the node) puts a pod like the old one in its "
+    "place: do not cut it off."
 )
 _GROUPS = (
     "Nodes that differ have DaemonSets of their own, which are rolled out one after the other: if one "
@@ -150,10 +160,24 @@ class Rollout:
                 ],
                 *([_ONE_AFTER_THE_OTHER] if others else []),
                 *([_GROUPS] if any(one.group for one in self.nodes) else []),
-                "A new pod that doesn't get Ready never costs the old one: then the DaemonSet says "
-                "again what it said.",
+                *self._falls_back(by_node),
             ],
         )
+
+    @staticmethod
+    def _falls_back(by_node: Mapping[str, Mapping[Component, Choice]]) -> list[str]:
+        """Say what becomes of a new pod that does not get Ready; by the way that each goes."""
+        alone = dict.fromkeys(
+            component.name
+            for choices in by_node.values()
+            for component, choice in choices.items()
+            if choice.way == ways.WAITING
+        )
+        beside = any(c.name not in alone for choices in by_node.values() for c in choices)
+        return [
+            *([_NEVER_COSTS] if beside else []),
+            *([_ONE_AT_A_TIME.format(components=" and ".join(alone))] if alone else []),
+        ]
 
     def _first_of_each_kind(self, steps: list[RolloutSteps]) -> list[RolloutSteps]:
         """One for each kind of CPU."""
@@ -181,7 +205,11 @@ class Rollout:
         return Step(
             name="/".join(filter(None, ("roll-out", component.name, component.group))),
             title=f"Roll out DaemonSet {component.daemonset}, and hand {component} over",
-            why="the old pod goes only when the new one serves",
+            why=(
+                "the new pod waits for the port of the old one, which is deleted for it"
+                if handovers[0].choice.way == ways.WAITING
+                else "the old pod goes only when the new one serves"
+            ),
             done=lambda: False,
             do=do,
             undo=rolled.undo,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from fakes.plane import Process
-from fakes.runs import Run
+from fakes.runs import Run, Seen
 from fakes.world import World
 
 from kubectl_selfhost.controlplane import staticpod
@@ -20,6 +20,9 @@ from kubectl_selfhost.controlplane.component import (
     Component,
 )
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.workflow import reverting, rolling
+from kubectl_selfhost.workflow.revert import RevertOptions
+from kubectl_selfhost.workflow.rollout import RolloutOptions
 
 ALONE = (CONTROLLER_MANAGER, SCHEDULER)
 Change = Callable[[dict[str, Any]], None]
@@ -157,3 +160,19 @@ def test_the_way_back_is_open(untold):
     assert untold.served_by(APISERVER) == "static"
     assert untold.unserved() == []
     assert untold.silent_api == 0
+
+
+def test_the_plans_say_what_stands_still_and_promise_nothing_untrue(world):
+    Run(world, "pivot")()
+    cluster = world.client().cluster()
+    options = RolloutOptions(timeout=60.0)
+    rollout = rolling.prepare(cluster, options, observer=Seen()).plan
+    know = " ".join(rollout.know)
+    assert "Two of kube-controller-manager and kube-scheduler must not run side by side" in know
+    by_name = {step.name: step for step in rollout.steps}
+    alone = by_name["roll-out/kube-scheduler"]
+    assert "scheduling, for one start of the scheduler" in alone.unavailable
+    assert "is deleted for it" in alone.why
+    assert "only when the new one serves" in by_name["roll-out/kube-apiserver"].why
+    revert = reverting.prepare(cluster, RevertOptions(timeout=60.0), observer=Seen()).plan
+    assert "the DaemonSet's pod is deleted when the static pod's manifest" in " ".join(revert.know)
