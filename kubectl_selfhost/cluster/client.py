@@ -238,6 +238,7 @@ class Cluster(Calls):
                 namespace=namespace,
                 action=asked,
                 timeout=timeout,
+                may_send=self.may_act,
             )
 
         return self._outlast(once)

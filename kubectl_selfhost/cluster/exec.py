@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -55,8 +55,13 @@ def run_in_container(
     namespace: str,
     action: str,
     timeout: float,
+    may_send: Callable[[], None],
 ) -> ExecResult:
     """Run ``command`` with ``stdin``, and wait for its end until ``timeout`` seconds are over.
+
+    ``may_send`` is called when the way is open and the next thing to do is to send a piece of
+    ``stdin``; it may raise to prevent that. To open the way takes several round trips, and this
+    process may have been frozen in any of them.
 
     Raises NotFound, Forbidden and so on when it isn't started; Unreachable with ``may_have_run``
     set when it was (or may have been) and its end was not seen; ApiError when the container has no
@@ -69,7 +74,7 @@ def run_in_container(
     path = f"{PODS.path(pod, namespace)}/exec"
     socket = _open(transport, path, urlencode(query), action, deadline)
     try:
-        _feed(socket, stdin, deadline)
+        _feed(socket, stdin, deadline, may_send)
         output = _collect(socket, deadline)
         if not output[_STATUS]:
             raise ConnectionResetError
@@ -128,13 +133,14 @@ def _connect(transport: Transport, path: str, timeout: float) -> Any:
     return socket
 
 
-def _feed(socket: Any, stdin: bytes, deadline: float) -> None:
+def _feed(socket: Any, stdin: bytes, deadline: float, may_send: Callable[[], None]) -> None:
     """Send ``stdin``. A server that takes no more of it may have said why: that is in its answer."""
     from websocket import ABNF, WebSocketConnectionClosedException
 
     for start in range(0, len(stdin), _PIECE):
         socket.settimeout(max(0.01, deadline - time.monotonic()))
         message = bytes([_STDIN]) + stdin[start : start + _PIECE]
+        may_send()
         try:
             socket.send(message, ABNF.OPCODE_BINARY)
         except (ConnectionError, WebSocketConnectionClosedException):

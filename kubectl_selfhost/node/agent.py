@@ -19,7 +19,7 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, PROGRAM_UID_ANNOTATION
 from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
-from kubectl_selfhost.node.orders import LOOKS, Orders
+from kubectl_selfhost.node.orders import Orders
 from kubectl_selfhost.node.pod import NodeTarget
 
 if TYPE_CHECKING:
@@ -54,26 +54,14 @@ class AgentGone(AgentError):
         )
 
 
-def _anything() -> None:
-    """Permit every order."""
-
-
 class NodeAgent(Orders):
-    """The agent of one node: its pod, and its ear for orders.
+    """The agent of one node: its pod, and its ear for orders."""
 
-    ``may_order`` is called before each order that changes something on the node, and again before
-    each repetition of such an order. It raises SelfhostError if this run may not give the order,
-    for example because another run has the Lease; then nothing is sent.
-    """
-
-    def __init__(
-        self, cluster: Cluster, target: NodeTarget, *, may_order: Callable[[], None] = _anything
-    ) -> None:
+    def __init__(self, cluster: Cluster, target: NodeTarget) -> None:
         self.cluster = cluster
         self.target = target
         self.pod = agent_pod.pod_name(target.node)
         self._former_pod = agent_pod.former_pod_name(target.node)
-        self._may_order = may_order
 
     def find(self) -> dict | None:
         """Return the agent's pod, or the one that an earlier build has left; None if neither is there."""
@@ -162,8 +150,6 @@ class NodeAgent(Orders):
             return time.monotonic() - began >= seconds
 
         while True:
-            if name not in LOOKS:
-                self._may_order()
             try:
                 result = self.cluster.exec(
                     self.pod, agent_pod.CONTAINER, words, stdin=line, timeout=15.0
@@ -171,7 +157,7 @@ class NodeAgent(Orders):
                 answer: dict = json.loads(result.stdout)
                 return answer
             except Unreachable:
-                if waited(self.cluster.patience):
+                if waited(max(self.cluster.patience, _RESTARTED)):
                     raise
             except ApiError as error:
                 if self._is_leaving():

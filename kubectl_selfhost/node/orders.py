@@ -10,9 +10,6 @@ from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.pod import NodeTarget
 
-#: The orders that only look. Every other one changes something on the node.
-LOOKS = frozenset({"status", "list", "can-share"})
-
 
 @dataclass(frozen=True)
 class ManifestFile:

@@ -16,6 +16,7 @@ from bad_server import Request, Server, TokenLogin, reset, status
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import ApiError, Forbidden, NotFound, Unreachable
 from kubectl_selfhost.cluster.transport import Transport
+from kubectl_selfhost.errors import SelfhostError
 
 SUCCESS = {"status": "Success"}
 
@@ -317,3 +318,24 @@ def test_neither_the_log_nor_an_error_holds_the_input(server: Server, login: Tok
         cluster.exec("p", "c", ["agent", "order"], stdin=b"hidd3n\n")
     assert len(lines) == 2
     assert "hidd3n" not in "".join([*lines, repr(refused.value), repr(torn.value)])
+
+
+def test_who_was_frozen_while_the_way_was_opened_sends_no_order(
+    server: Server, cluster: Cluster
+) -> None:
+    came = takes_a_line(server, "v5.channel.k8s.io")
+    asked: list[int] = []
+
+    def may_act() -> None:
+        asked.append(len(server.requests))
+        if len(asked) > 1:  # the lease was lost after the first look
+            raise NotNow("another run has it")
+
+    with cluster.acting_while(may_act), pytest.raises(NotNow):
+        cluster.exec("p", "c", ["/agent", "order"], stdin=b"{}\n")
+    assert asked == [0, 1]
+    assert came == []
+
+
+class NotNow(SelfhostError):
+    """This run may not act."""

@@ -9,7 +9,6 @@ import pytest
 
 from kubectl_selfhost.cluster.errors import ApiError, Forbidden
 from kubectl_selfhost.cluster.exec import ExecResult
-from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import agent
 from kubectl_selfhost.node.agent import AgentError, AgentGone, NodeAgent
 from kubectl_selfhost.node.orders import Placement
@@ -85,42 +84,6 @@ def test_what_is_refused_is_not_asked_for_again():
     cluster = Cluster(Forbidden("you may not", status=403))
     with pytest.raises(Forbidden):
         ordered(cluster)
-    assert cluster.orders == 1
-
-
-class Lost(SelfhostError):
-    """This run has lost its Lease."""
-
-
-def lost() -> None:
-    raise Lost("another run has it")
-
-
-def test_an_order_that_changes_something_is_not_sent_by_a_run_that_may_not():
-    cluster = Cluster(ANSWER)
-    agent_of_loser = NodeAgent(cast(Any, cluster), TARGET, may_order=lost)
-    for order in (agent_of_loser.check, agent_of_loser.disable_guardian):
-        with pytest.raises(Lost):
-            order()
-    assert cluster.orders == 0
-
-
-def test_who_may_not_order_may_still_look():
-    cluster = Cluster(ANSWER)
-    assert NodeAgent(cast(Any, cluster), TARGET, may_order=lost).status() == {"state": "idle"}
-
-
-def test_the_right_to_order_is_asked_for_again_before_each_repetition():
-    asked = iter([None, Lost("another run has it")])
-
-    def may_order() -> None:
-        answer = next(asked)
-        if answer:
-            raise answer
-
-    cluster = Cluster(AWAY, ANSWER)
-    with pytest.raises(Lost):
-        NodeAgent(cast(Any, cluster), TARGET, may_order=may_order).disable_guardian()
     assert cluster.orders == 1
 
 
