@@ -13,7 +13,7 @@ from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.errors import SelfhostError
 
 NAMES = tuple(component.name for component in COMPONENTS)
-_WAYS = ("auto", "seamless", "shared", "waiting")
+_WAYS = ("auto", "seamless", "steered", "shared", "waiting")
 
 
 def one_of(*words: str) -> Callable[[str], str]:

@@ -86,7 +86,7 @@ class Exchange:
 class ShareOrder:
     """What the agent needs to know to share the port of a server that runs.
 
-    ``way`` is "seamless" or "shared". ``pod_uid`` is the pod whose server has ``port`` now,
+    ``way`` is "seamless", "steered" or "shared". ``pod_uid`` is the pod whose server has ``port`` now,
     ``instance_uids`` those of the pods that are to share it. ``probe_address`` is the loopback
     address at which the new instance is probed.
     """
@@ -199,7 +199,7 @@ class Orders:
         return Possible(answer["way"], answer["reason"])
 
     def share(self, order: ShareOrder) -> None:
-        """Has the server that runs share its port; in the way seamless, steers it from then on."""
+        """Share the port of the server that runs; seamless and steered: steer it from then on."""
         self.order(
             "share",
             component=order.component,

@@ -28,7 +28,6 @@ from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.workflow.conditions import REVISION_LABEL
 from kubectl_selfhost.workflow.handover import HandOver, Subject
 from kubectl_selfhost.workflow.journal import now
-from kubectl_selfhost.workflow.ways import SEAMLESS
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -61,7 +60,7 @@ class BetweenRevisions(HandOver[Revision]):
         self._begun = subject
         self._revision = self._conditions.revision_of(subject.old_uid)
         # Instances of ours share their ports by themselves; only a steward must be asked for.
-        if self.choice.way == SEAMLESS:
+        if self.choice.is_steered:
             self._share(subject)
 
     def has_come(self) -> bool:
@@ -120,7 +119,7 @@ class BetweenRevisions(HandOver[Revision]):
 
     def _share(self, subject: Revision) -> None:
         """Once: it was when the new instance was expected."""
-        if self.choice.way == SEAMLESS and not self._shared:
+        if self.choice.is_steered and not self._shared:
             super()._share(subject)
 
     def _let_new_start(self, subject: Revision) -> None:

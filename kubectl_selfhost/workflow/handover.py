@@ -22,7 +22,7 @@ from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.node.orders import ShareOrder
 from kubectl_selfhost.workflow.conditions import Conditions
 from kubectl_selfhost.workflow.leadership import Leadership
-from kubectl_selfhost.workflow.ways import SEAMLESS, WAITING, Choice
+from kubectl_selfhost.workflow.ways import WAITING, Choice
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -169,7 +169,7 @@ class HandOver(Generic[S]):
     def _start_beside(self, subject: S) -> None:
         """The new instance starts, shares the port, and gets Ready; clients don't notice."""
         name = self.component.name
-        steered = self.choice.way == SEAMLESS
+        steered = self.choice.is_steered
         self._share(subject)
         self._let_new_start(subject)
         self._wait(

@@ -3,6 +3,8 @@
 - ``seamless``: the old instance's port is shared from outside, and the node agent's steward decides
   who gets each new connection: the old instance until the new one is Ready as itself, then the new
   one. Nobody sees it.
+- ``steered``: the same on a kernel that resets connections that are just being opened when a server
+  closes its port.
 - ``shared``: the port is shared, and the kernel gives each of the two a part of the connections. For
   the controller-manager and the scheduler, which nobody calls from outside, that is as good.
 - ``waiting``: the new instance waits until the old one has let go of the port. The gap is one start
@@ -29,17 +31,25 @@ from kubectl_selfhost.errors import SelfhostError
 
 AUTO = "auto"
 SEAMLESS = "seamless"
+STEERED = "steered"
 SHARED = "shared"
 WAITING = "waiting"
 
 #: From the worst to the best.
-WAYS = (WAITING, SHARED, SEAMLESS)
+WAYS = (WAITING, SHARED, STEERED, SEAMLESS)
 
 #: pidfd_getfd(2) takes a socket out of another process, since Linux 5.6.
 _OLDEST_KERNEL = (5, 6)
+#: tcp_migrate_req: what waits in the queue of a listener that closes goes to another one of its group.
+#: The sysctl alone proves nothing: Debian's 5.10 has the file and not the mechanism. The agent finds a
+#: back-port by the kernel's symbols; the plan then promises less than comes.
+_MIGRATING_KERNEL = (5, 14)
+
+_STEERS = "both share the port, and the agent steers each connection to the one that serves"
 
 _WORDS = {
-    SEAMLESS: "both share the port, and the agent steers each connection to the one that serves",
+    SEAMLESS: _STEERS,
+    STEERED: _STEERS,
     SHARED: "both share the port, and the kernel gives each a part of the connections",
     WAITING: "the new instance waits until the old one has let go of the port",
 }
@@ -66,6 +76,11 @@ class Choice:
     why: str = ""
     at_most: str = field(default="", compare=False)
 
+    @property
+    def is_steered(self) -> bool:
+        """Whether the agent decides who gets a connection."""
+        return self.way in (STEERED, SEAMLESS)
+
     def __str__(self) -> str:
         because = f"; {self.why}" if self.why else ""
         return f"{self.way} ({_WORDS[self.way]}{because})"
@@ -85,7 +100,7 @@ def best(component: Component, pod: dict, *, kernel: str) -> Choice:
     doubt = readiness.doubt(pod) if component == APISERVER else ""
     if doubt:
         return Choice(WAITING, doubt, at_most=SHARED)
-    return _best_beside(component, pod)
+    return _best_beside(component, pod, kernel)
 
 
 def best_of_ours(component: Component, pod: dict, *, kernel: str) -> Choice:
@@ -95,24 +110,33 @@ def best_of_ours(component: Component, pod: dict, *, kernel: str) -> Choice:
     if alone:
         return Choice(WAITING, alone)
     too_old = _kernel_problem(kernel)
-    return Choice(SHARED, too_old) if too_old else _best_beside(component, pod)
+    return Choice(SHARED, too_old) if too_old else _best_beside(component, pod, kernel)
+
+
+def _version(kernel: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)", kernel)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _kernel_problem(kernel: str) -> str:
-    found = re.match(r"(\d+)\.(\d+)", kernel)
-    version = (int(found[1]), int(found[2])) if found else (0, 0)
-    if version >= _OLDEST_KERNEL:
+    if _version(kernel) >= _OLDEST_KERNEL:
         return ""
     return f"the node's kernel {kernel} can't share another's socket, 5.6 can"
 
 
-def _best_beside(component: Component, pod: dict) -> Choice:
+def _best_beside(component: Component, pod: dict, kernel: str) -> Choice:
     if component != APISERVER:
         return Choice(SHARED)
     bound = staticpod.bind_address(pod, component)
     if not staticpod.is_wildcard(bound):
         return Choice(
             SHARED, f"with --bind-address={bound} its calls to itself can't be told from others"
+        )
+    if _version(kernel) < _MIGRATING_KERNEL:
+        return Choice(
+            STEERED,
+            f"the node's kernel {kernel} resets connections that are just being opened when a server "
+            "closes its port, 5.14 does not",
         )
     return Choice(SEAMLESS)
 
@@ -121,11 +145,11 @@ def choose(component: Component, possible: Choice, wanted: str) -> Choice:
     """Return the way to go: ``wanted``, or for AUTO the best one that is ``possible``.
 
     Raises SelfhostError where the wanted way can't be gone. For a component that nobody calls from
-    outside, SEAMLESS is SHARED.
+    outside, SEAMLESS and STEERED are SHARED.
     """
     if wanted == AUTO:
         return possible
-    if wanted == SEAMLESS and component != APISERVER:
+    if wanted in (STEERED, SEAMLESS) and component != APISERVER:
         wanted = SHARED
     if wanted == possible.way:
         return possible
@@ -161,6 +185,8 @@ def _without_api(way: str, pod: dict) -> str:
         return "some requests, in the new apiserver's first second (they get a 403)"
     if way == SEAMLESS:
         return ""
+    if way == STEERED:
+        return "a few connections that are just being opened (the kernel resets them)"
     lingers = pace.listens_on(APISERVER, pod)
     later = f", {lingers:g} s after the old one was told to end" if lingers else ""
     return f"the API, for one start of the apiserver (1 to 2 s on a fast machine){later}"

@@ -9,12 +9,26 @@
 
 #include "failure.h"
 #include "json.h"
+#include "migrate.h"
 #include "process.h"
+#include "syntax.h"
 
 static const char *const words[] = {
-    [WAITING] = "waiting", [SHARED] = "shared", [SEAMLESS] = "seamless"};
+    [WAITING] = "waiting",
+    [SHARED] = "shared",
+    [ALMOST_SEAMLESS] = "steered",
+    [SEAMLESS] = "seamless",
+};
 
 const char *way_word(enum way way) { return words[way]; }
+
+enum way way_named(const char *word) {
+    int way = SEAMLESS;
+    while (way > WAITING && strcmp(word, words[way]) != 0) {
+        way--;
+    }
+    return (enum way)way;
+}
 
 /* Who listens on the port, by what they are to the hand-over. */
 struct census {
@@ -149,6 +163,13 @@ void examine(const struct options *options, struct examined *examined) {
         listener_address(&examined->old, address);
         snprintf(examined->reason, TEXT_SIZE, "it listens on one address (%s)", address);
         examined->way = SHARED;
+        return;
+    }
+    if (!migrate_works(options->proc)) {
+        copy_text(examined->reason, TEXT_SIZE,
+                  "the node's kernel resets connections that are just being opened when a server "
+                  "closes its port, Linux 5.14 does not");
+        examined->way = ALMOST_SEAMLESS;
         return;
     }
     examined->way = SEAMLESS;

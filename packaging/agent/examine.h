@@ -6,7 +6,9 @@
 #include "options.h"
 #include "sockets.h"
 
-enum way { WAITING, SHARED, SEAMLESS }; /* from the worst to the best */
+/* From the worst to the best. ALMOST_SEAMLESS ("steered"): but the kernel resets connections that wait in
+ * a listener's queue when it closes. */
+enum way { WAITING, SHARED, ALMOST_SEAMLESS, SEAMLESS };
 
 struct examined {
     enum way way;           /* the best one that is possible */
@@ -19,6 +21,9 @@ struct examined {
 };
 
 const char *way_word(enum way way);
+
+/* WAITING for a word that is no way. */
+enum way way_named(const char *word);
 
 /* Looks at --port, --pod-uid, --instance-uid; changes nothing. */
 void examine(const struct options *options, struct examined *examined);

@@ -30,9 +30,12 @@ static void begin(struct json *json, const struct options *options) {
 
 /* ---- share ---- */
 
+/* Whether there is to be a steward. */
+static bool is_steered(const struct options *o) { return way_named(o->way) > SHARED; }
+
 static int fill(struct order *order, const struct options *o, const struct examined *examined) {
     *order = (struct order){.wanted = SHARING,
-                            .seamless = strcmp(o->way, way_word(SEAMLESS)) == 0,
+                            .seamless = is_steered(o),
                             .shared_before = examined->shares,
                             .ipv6 = examined->old.ipv6,
                             .ipv6_only = examined->ipv6_only,
@@ -53,7 +56,7 @@ static int fill(struct order *order, const struct options *o, const struct exami
 static bool is_same_order(const struct order *order, const struct options *o) {
     return strcmp(order->component, o->component) == 0 &&
            strcmp(order->pod_uid, o->pod_uid) == 0 && order->port == o->port &&
-           order->seamless == (strcmp(o->way, way_word(SEAMLESS)) == 0);
+           order->seamless == is_steered(o);
 }
 
 /* An order that is there already: 1 if it is the same one and holds, 0 if there is none that does. */
@@ -104,10 +107,9 @@ static int join(const struct options *o, struct order *order) {
  * tests/unit/agent/test_port_rules.py). So the steward is called by a second order. */
 static int share_anew(const struct options *o, struct order *order) {
     struct examined examined;
-    enum way wanted = strcmp(o->way, way_word(SEAMLESS)) == 0 ? SEAMLESS : SHARED;
     bool shared_before = order->number != 0 && !order->shared_before; /* by us */
     examine(o, &examined);
-    if (examined.way < wanted) {
+    if (examined.way < way_named(o->way)) {
         return fail(FAIL_SHARE, "%s", examined.reason);
     }
     if (shared_before && order->old == examined.old.inode) {

@@ -99,7 +99,8 @@ bool is_loopback(const char *text, uint32_t *address) {
 }
 
 bool is_way(const char *text) {
-    return strcmp(text, "seamless") == 0 || strcmp(text, "shared") == 0;
+    return strcmp(text, "seamless") == 0 || strcmp(text, "steered") == 0 ||
+           strcmp(text, "shared") == 0;
 }
 
 void copy_text(char *out, size_t size, const char *text) {

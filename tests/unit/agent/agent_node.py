@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -52,6 +53,7 @@ class Node:
         self.logs.mkdir()
         (self.proc / "net").mkdir(parents=True)
         (self.proc / "sys/kernel/random").mkdir(parents=True)
+        (self.proc / "sys/kernel/osrelease").write_text(platform.release() + "\n")
         self.boot("1e0c0a0e-0000-4000-8000-000000000001")
         self.listen(on=False)
         self._running: list[subprocess.Popen[str]] = []

@@ -157,6 +157,54 @@ def test_an_order_given_twice_is_one(port: SharedPort) -> None:
         assert who("10.9.9.1") == {"new"}
 
 
+DEBIAN_11 = "5.10.0-32-cloud-amd64"
+
+
+@pytest.mark.parametrize(
+    ("release", "symbols", "way"),
+    [
+        ("5.14.0-427.el9.x86_64", "", "seamless"),
+        ("6.1.0-50-cloud-amd64", "", "seamless"),
+        ("10.0", "", "seamless"),
+        (DEBIAN_11, "", "steered"),
+        ("5.13.19", "0 T other\n0 T reuseport_migrate_sock_\n0 T xreuseport_migrate_sock", "steered"),
+        (DEBIAN_11, "0000000000000000 T reuseport_migrate_sock\n", "seamless"),
+        ("5.10.0", "0 t a\n0 T reuseport_migrate_sock\t[module]\n", "seamless"),
+        ("what?", "", "steered"),
+    ],
+)
+def test_the_kernel_decides_whether_it_is_seamless_and_not_a_file(
+    port: SharedPort, release: str, symbols: str, way: str
+) -> None:
+    """Debian's 5.10 has the sysctl tcp_migrate_req, and nothing behind it."""
+    (port.node.proc / "sys/kernel/osrelease").write_text(release + "\n")
+    (port.node.proc / "kallsyms").write_text(symbols)
+    port.old()
+    answer = port.can_share()
+    assert answer["way"] == way
+    assert ("resets connections" in answer["reason"]) == (way == "steered")
+
+
+def test_a_kernel_without_the_switch_is_steered(port: SharedPort) -> None:
+    (port.node.proc / "sys/net").unlink()
+    port.old()
+    assert port.can_share()["way"] == "steered"
+
+
+def test_what_is_not_seamless_is_refused_and_steered_all_the_same(port: SharedPort) -> None:
+    (port.node.proc / "sys/kernel/osrelease").write_text(DEBIAN_11 + "\n")
+    port.old()
+    with port.serving():
+        assert "resets connections" in port.share()["error"]
+        assert port.share("steered")["way"] == "steered"
+        assert port.share("steered")["already"]
+        assert not port.migrates()
+        port.new()
+        eventually(port.steers_to_new)
+        port.steer()
+        assert who("10.9.9.1") == {"new"}
+
+
 def test_nobody_joins_before_the_old_socket_is_shared(port: SharedPort) -> None:
     """The agent sees the order at once, and the command may be slow: a busy machine, a full disk.
 

@@ -12,7 +12,7 @@ from kubectl_selfhost.controlplane.component import (
 )
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.workflow import ways
-from kubectl_selfhost.workflow.ways import AUTO, SEAMLESS, SHARED, WAITING, Choice
+from kubectl_selfhost.workflow.ways import AUTO, SEAMLESS, SHARED, STEERED, WAITING, Choice
 
 NEW = "6.18.0"
 OWN = {"httpGet": {"port": 6443, "path": "/readyz", "scheme": "HTTPS"}}
@@ -57,9 +57,25 @@ def test_an_old_kernel_means_waiting(component, kernel):
     assert kernel in choice.why
 
 
-@pytest.mark.parametrize("kernel", ["5.6.0", "5.10.0-8-arm64", "6.1.0", "10.0"])
-def test_a_newer_one_does_not(kernel):
-    assert best(kernel=kernel).way == SEAMLESS
+@pytest.mark.parametrize("kernel", ["5.14.0-427.el9.x86_64", "5.15.0", "6.1.0", "10.0"])
+def test_a_kernel_that_moves_connections_is_seamless(kernel):
+    assert best(kernel=kernel) == Choice(SEAMLESS)
+
+
+@pytest.mark.parametrize("kernel", ["5.6.0", "5.10.0-32-cloud-amd64", "5.13.19"])
+def test_a_kernel_that_resets_connections_is_steered_and_says_so(kernel):
+    choice = best(kernel=kernel)
+    assert choice.way == STEERED
+    assert choice.is_steered
+    assert kernel in str(choice)
+    assert "resets connections" in str(choice)
+    assert "reset" in ways.unavailable(APISERVER, STEERED, pod())
+    assert best(SCHEDULER, kernel=kernel) == Choice(SHARED)
+
+
+def test_seamless_is_refused_where_connections_are_reset():
+    with pytest.raises(SelfhostError, match=r"seamless: .*5\.10.* resets connections"):
+        ways.choose(APISERVER, best(kernel="5.10.0"), SEAMLESS)
 
 
 def test_auto_takes_the_best():
@@ -77,6 +93,7 @@ def test_a_better_one_is_refused_with_the_reason():
 
 def test_seamless_means_shared_for_the_others():
     assert ways.choose(SCHEDULER, Choice(SHARED), SEAMLESS) == Choice(SHARED)
+    assert ways.choose(SCHEDULER, Choice(SHARED), STEERED) == Choice(SHARED)
 
 
 def test_a_choice_in_words():
