@@ -287,6 +287,28 @@ class Node:
             assert "runtime error" not in err
             self.log = first + out
 
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
+        """Call the agent all the time while the block runs.
+
+        The times without a call are short in tests. A slow machine needs longer than that to start a
+        process, so a call here is what an order does to the agent first: it touches a file.
+        """
+        self.dir.mkdir(mode=0o711, exist_ok=True)
+        over = threading.Event()
+
+        def call() -> None:
+            while not over.wait(0.05):
+                (self.dir / "contact").touch()
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
     def close(self) -> None:
         for process in self._running:
             with contextlib.suppress(ProcessLookupError):

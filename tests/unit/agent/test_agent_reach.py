@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import socket
@@ -17,12 +18,18 @@ import pytest
 
 Handle = Callable[[socket.socket], None]
 
+#: The part of the requests that a slow machine sends at least: one that is late is not made up for.
+LEAST = 0.8
+
 
 class Listener:
-    """Gives each connection to ``handle``, in a thread of its own."""
+    """Give each connection to ``handle``, in a thread of its own, with its number if ``numbered``."""
 
-    def __init__(self, handle: Handle, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self, handle: Callable[..., None], address: str = "127.0.0.1", *, numbered: bool = False
+    ) -> None:
         self._handle = handle
+        self._numbered = numbered
         self._sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -35,9 +42,10 @@ class Listener:
 
     def _run(self) -> None:
         try:
-            while True:
+            for number in itertools.count():
                 sock = self._sock.accept()[0]
-                threading.Thread(target=self._handle, args=(sock,), daemon=True).start()
+                words = (sock, number) if self._numbered else (sock,)
+                threading.Thread(target=self._handle, args=words, daemon=True).start()
         except OSError:
             return
 
@@ -68,8 +76,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def listen() -> Iterator[Callable[..., Listener]]:
     made: list[Listener] = []
 
-    def start(handle: Handle, address: str = "127.0.0.1") -> Listener:
-        made.append(Listener(handle, address))
+    def start(handle: Handle, address: str = "127.0.0.1", **how: bool) -> Listener:
+        made.append(Listener(handle, address, **how))
         return made[-1]
 
     yield start
@@ -117,7 +125,8 @@ def ask(program: Path, listener: Listener, *, rate: int = 20, duration: int = 1)
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_a_server_that_says_hello_is_reached(program, listen, certificate, version, address):
     seen = ask(program, listen(says_hello(certificate, version), address))
-    assert (seen["requests"], seen["failures"], seen["runs"]) == (20, {}, [])
+    assert (seen["failures"], seen["runs"]) == ({}, [])
+    assert LEAST * 20 <= seen["requests"] <= 20
     assert 0 < seen["latency_us"]["p50"] <= seen["latency_us"]["max"] < 500_000
     assert seen["longest_gap_ms"] < 500
 
@@ -159,9 +168,10 @@ def send(*parts: bytes) -> Handle:
 )
 def test_failures_are_counted_by_kind(program, listen, handle, kind):
     seen = ask(program, listen(handle), rate=5)
-    assert seen["failures"] == {kind: 5}
+    assert LEAST * 5 <= seen["requests"] <= 5
+    assert seen["failures"] == {kind: seen["requests"]}
     assert seen["latency_us"] is None
-    assert [run[2:] for run in seen["runs"]] == [[kind, 5]]
+    assert [run[2:] for run in seen["runs"]] == [[kind, seen["requests"]]]
     assert 900 <= seen["longest_gap_ms"] <= 1300
 
 
@@ -174,7 +184,9 @@ def test_nobody_listening_is_refused(program, listen):
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         listener.port = sock.getsockname()[1]
-        assert ask(program, listener)["failures"] == {"refused": 20}
+        seen = ask(program, listener)
+        assert LEAST * 20 <= seen["requests"] <= 20
+        assert seen["failures"] == {"refused": seen["requests"]}
 
 
 def test_more_than_can_wait_are_not_sent(program, listen):
@@ -186,29 +198,28 @@ def test_more_than_can_wait_are_not_sent(program, listen):
 
 def test_each_outage_is_a_run_and_the_longest_is_the_gap(program, listen, certificate):
     good = says_hello(certificate, ssl.TLSVersion.TLSv1_3)
-    began = time.monotonic()
 
-    def handle(sock: socket.socket) -> None:
-        elapsed = time.monotonic() - began
-        (close if 0.4 < elapsed < 0.7 or 1.0 < elapsed < 1.9 else good)(sock)
+    def handle(sock: socket.socket, number: int) -> None:
+        (close if 20 <= number < 35 or 50 <= number < 95 else good)(sock)
 
-    seen = ask(program, listen(handle), rate=50, duration=2)
+    seen = ask(program, listen(handle, numbered=True), rate=50, duration=3)
     runs = [run for run in seen["runs"] if run[2] == "closed"]  # a busy machine is slow besides
-    assert len(runs) == 2
-    assert sum(run[3] for run in runs) == seen["failures"]["closed"]
+    assert [run[3] for run in runs] == [15, 45]
+    assert seen["failures"]["closed"] == 60
     first, second = (run[1] - run[0] for run in runs)
-    assert 150 <= first <= 450
-    assert 700 <= second <= seen["longest_gap_ms"]
+    assert first >= 14 * 20  # milliseconds: never quicker than the rate
+    assert 44 * 20 <= second <= seen["longest_gap_ms"]
 
 
 def test_sigterm_ends_it_early_and_it_stays_for_its_log_to_be_read(program, listen, certificate):
     listener = listen(says_hello(certificate, ssl.TLSVersion.TLSv1_3))
+    began = time.monotonic()
     process = start(program, "127.0.0.1", listener.port, rate=20, duration=600)
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None
     seen = json.loads(process.stdout.readline())
-    assert 10 <= seen["requests"] <= 25
+    assert 0 < seen["requests"] <= 1 + 20 * (time.monotonic() - began)
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)

@@ -88,17 +88,24 @@ def test_an_agent_that_nobody_calls_ends(node: Node) -> None:
 
 
 def test_a_call_keeps_the_agent(node: Node) -> None:
-    with node.serving("--idle", 1) as agent:
-        node.status()
-        for _ in range(8):
-            time.sleep(0.2)
-            node.status()
+    with node.calling(), node.serving("--idle", 1) as agent:
+        time.sleep(2.5)
         assert agent.poll() is None
+
+
+def test_each_order_is_a_call(node: Node) -> None:
+    with node.serving():
+        node.status()
+        first = (node.dir / "contact").stat().st_mtime_ns
+        time.sleep(0.02)  # the kernel's clock for files steps by up to 10 ms
+        node.status()
+        assert (node.dir / "contact").stat().st_mtime_ns > first
 
 
 def test_an_armed_agent_does_not_end_by_itself(node: Node) -> None:
     with node.serving("--idle", 1) as agent:
-        node.arm()
+        with node.calling():
+            node.arm()
         time.sleep(1.5)
         assert agent.poll() is None
 

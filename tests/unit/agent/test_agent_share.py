@@ -167,7 +167,11 @@ DEBIAN_11 = "5.10.0-32-cloud-amd64"
         ("6.1.0-50-cloud-amd64", "", "seamless"),
         ("10.0", "", "seamless"),
         (DEBIAN_11, "", "steered"),
-        ("5.13.19", "0 T other\n0 T reuseport_migrate_sock_\n0 T xreuseport_migrate_sock", "steered"),
+        (
+            "5.13.19",
+            "0 T other\n0 T reuseport_migrate_sock_\n0 T xreuseport_migrate_sock",
+            "steered",
+        ),
         (DEBIAN_11, "0000000000000000 T reuseport_migrate_sock\n", "seamless"),
         ("5.10.0", "0 t a\n0 T reuseport_migrate_sock\t[module]\n", "seamless"),
         ("what?", "", "steered"),

@@ -149,10 +149,11 @@ def test_an_agent_that_ends_gives_all_to_the_old_one(
 ) -> None:
     old = port.old()
     with port.serving("--idle", 1) as agent:
-        port.share()
-        if with_new:
-            port.new()
-            eventually(port.steers_to_new)
+        with port.node.calling():
+            port.share()
+            if with_new:
+                port.new()
+                eventually(port.steers_to_new)
         if how == "told":
             agent.terminate()
         assert agent.wait(timeout=20) == 0

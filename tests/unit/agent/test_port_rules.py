@@ -25,9 +25,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from shared_port import PORT, own_network
-
-MPTCP = 262  # the protocol of a Go server's listener
+from shared_port import MPTCP, PORT, own_network, require_mptcp
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +35,9 @@ def network() -> Iterator[None]:
 
 
 def make(*, share: bool = True, reuse: bool = True, protocol: int = 0) -> socket.socket:
-    try:
-        made = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
-    except OSError as error:
-        pytest.skip(f"the kernel makes no such socket: {error}")
+    if protocol == MPTCP:
+        require_mptcp()
+    made = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, share)
     made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
