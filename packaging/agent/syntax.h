@@ -31,7 +31,7 @@ bool is_natural(const char *text, long *value);
 /* An address in 127.0.0.0/8, as a number of this machine's byte order. */
 bool is_loopback(const char *text, uint32_t *address);
 
-/* A way to share a port: "seamless" or "shared". */
+/* A way to share a port: "seamless", "steered" or "shared". */
 bool is_way(const char *text);
 
 /* Copies text for people: control characters become blanks, what is too long is cut off. */

@@ -10,7 +10,9 @@
 #include "files.h"
 #include "handover.h"
 #include "json.h"
+#include "migrate.h"
 #include "order.h"
+#include "standstill.h"
 #include "state.h"
 #include "syntax.h"
 
@@ -88,10 +90,22 @@ static int require_rest(const struct options *options) {
     return 0;
 }
 
+/* What the files remember goes before the files: an agent that was killed has left it to the next one. */
+static void make_good(const struct options *options) {
+    struct progress progress;
+    if (progress_read(options->dir, &progress) == 0) {
+        migrate_restore(options->proc, progress.migrate);
+    }
+    standstill_end(options->dir, options->proc);
+}
+
 static int remove_all(const struct options *options) {
     bool keep = options->keep_backups;
-    if (handover_lock(options->dir) != 0 || require_rest(options) != 0 ||
-        remove_components(options->dir, keep) != 0 ||
+    if (handover_lock(options->dir) != 0 || require_rest(options) != 0) {
+        return -1;
+    }
+    make_good(options);
+    if (remove_components(options->dir, keep) != 0 ||
         (!keep && file_remove(options->dir, "journal") != 0)) {
         return -1;
     }

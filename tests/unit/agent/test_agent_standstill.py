@@ -149,6 +149,17 @@ def test_a_damaged_file_is_no_reason_to_leave_them_stopped(node: Node) -> None:
         settled(lambda: is_stopped(server), wanted=False)
 
 
+def test_tidying_up_leaves_nobody_stopped(node: Node) -> None:
+    """The file that remembers them goes, and no agent may be there that has read it."""
+    server = node.process(INSTANCE_UID)
+    with node.serving():
+        pause(node)
+        settled(lambda: is_stopped(server), wanted=True)
+    node.order("tidy")
+    assert not is_stopped(server)
+    assert not node.dir.exists()
+
+
 def test_after_a_restart_of_the_node_nothing_is_paused(node: Node) -> None:
     with node.serving():
         pause(node)

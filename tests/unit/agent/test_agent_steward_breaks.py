@@ -114,6 +114,16 @@ def test_an_agent_that_is_killed_after_the_steering_only_cleans_up(port: SharedP
         assert who(PROBE, *OUTSIDE, *LOOPBACK) == {"new"}
 
 
+def test_tidying_up_behind_a_killed_agent_turns_the_kernels_switch_back(port: SharedPort) -> None:
+    port.old()
+    with port.serving():
+        port.share()
+        assert port.migrates()
+    (port.node.dir / "steward").unlink()
+    port.node.order("tidy")
+    assert not port.migrates()
+
+
 def test_an_agent_that_was_killed_in_the_steering_finishes_it(port: SharedPort) -> None:
     port.old()
     with port.serving():
