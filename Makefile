@@ -2,6 +2,8 @@
 
 NAME ?= selfhost
 CONFIG ?=
+# A version that tests/bed/versions.py lists; empty: the newest.
+KUBERNETES ?=
 # Workers for tests on clusters: each has clusters of its own, of 2 GB and about a core. Tests that count
 # lost requests have the machine for themselves.
 WORKERS ?= 2
@@ -20,8 +22,8 @@ packaged = KUBECTL_SELFHOST=dist/kubectl-selfhost PYTHONPATH=tests:. $(python) -
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 16
 
-cluster: ## a kind cluster: NAME=..., and if you like CONFIG=kind.yaml, KUBECONFIG=file
-	@$(bed) create $(NAME) $(if $(CONFIG),--config $(CONFIG))
+cluster: ## a kind cluster: NAME=..., if you like CONFIG=kind.yaml, KUBECONFIG=file, KUBERNETES=v1.36.4
+	@$(bed) create $(NAME) $(if $(CONFIG),--config $(CONFIG)) $(if $(KUBERNETES),--kubernetes $(KUBERNETES))
 
 delete-cluster: ## delete the cluster NAME=...
 	@$(bed) delete $(NAME)

@@ -35,14 +35,20 @@ def _parser() -> argparse.ArgumentParser:
     create = verbs.add_parser("create", help="create a cluster and wait until it is Ready")
     create.add_argument("name")
     create.add_argument("--config", type=Path, help="a kind configuration (default: one node)")
-    create.set_defaults(run=lambda a: cluster.create(a.name, config=a.config))
+    create.add_argument("--kubernetes", default="", help="a version (default: the newest tested)")
+    create.set_defaults(
+        run=lambda a: cluster.create(
+            a.name, config=a.config, release=cluster.release_named(a.kubernetes)
+        )
+    )
 
     delete = verbs.add_parser("delete", help="delete a cluster")
     delete.add_argument("name")
     delete.set_defaults(run=lambda a: cluster.delete(a.name))
 
     prepare = verbs.add_parser("prepare", help="see to the engine, the programs, the node image")
-    prepare.set_defaults(run=lambda _: cluster.prepare())
+    prepare.add_argument("--kubernetes", default="", help="a version (default: the newest tested)")
+    prepare.set_defaults(run=lambda a: cluster.prepare(cluster.release_named(a.kubernetes)))
 
     clear = verbs.add_parser("clear-cache", help="remove all that was built and kept")
     clear.set_defaults(run=lambda _: cache.clear())

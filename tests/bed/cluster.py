@@ -12,6 +12,7 @@ from typing import Any
 
 from bed import cache, engine, golang, kindconfig, nodeimage, versions
 from bed.command import BedError, output, say, told
+from bed.versions import Release
 
 READY = 180.0  # seconds that a new cluster may take until everything in it is Ready
 STATIC_PODS = 4  # etcd and the three components, on every control-plane node
@@ -19,18 +20,38 @@ STATIC_PODS = 4  # etcd and the three components, on every control-plane node
 
 @dataclass(frozen=True)
 class Kit:
-    """What a cluster is made with."""
+    """What a cluster is made with.
+
+    ``image`` is the node image that was built here, None for kind's published one.
+    """
 
     kind: Path
     kubectl: Path
-    image: str | None  # the node image built here; None: kind's published one
+    image: str | None
+    release: Release
 
 
-def prepare() -> Kit:
+def release_named(name: str) -> Release:
+    """Return the release of a Kubernetes version (``v1.36.4``), the default for an empty name.
+
+    Raises BedError that names the versions which the bed can build.
+    """
+    if not name:
+        return versions.DEFAULT
+    for release in versions.RELEASES:
+        if release.kubernetes == name:
+            return release
+    known = ", ".join(release.kubernetes for release in versions.RELEASES)
+    raise BedError(f"the bed builds no Kubernetes {name!r}; KUBERNETES is one of {known}")
+
+
+def prepare(release: Release = versions.DEFAULT) -> Kit:
     """See to a container engine, the programs and a node image. Quick when all are there."""
     engine.ready()
-    image = _image()  # first: what it needs is built in parallel, both programs among it
-    return Kit(golang.tool("kind"), golang.tool("kubectl"), image)
+    image = _image(release)  # first: what it needs is built in parallel, both programs among it
+    return Kit(
+        golang.tool("kind"), golang.built(golang.kubectl(release)) / "kubectl", image, release
+    )
 
 
 def write_config(kit: Kit, user_config: str, place: Path) -> Path:
@@ -41,17 +62,18 @@ def write_config(kit: Kit, user_config: str, place: Path) -> Path:
         cgroup_version=engine.cgroup_version(),
     )
     if kit.image and kindconfig.has_load_balancer(config):
-        nodeimage.load_balancer()
+        nodeimage.load_balancer(kit.release)
     place.write_text(kindconfig.dump(config))
     return place
 
 
-def create(name: str, *, config: Path | None = None) -> None:
-    """Create the cluster ``name`` and return when it is Ready; a failed one is deleted again.
+def create(name: str, *, config: Path | None = None, release: Release = versions.DEFAULT) -> None:
+    """Create the cluster ``name`` of ``release`` and return when the cluster is Ready.
 
-    Its kubeconfig goes where kind puts it: into KUBECONFIG's first file, or ~/.kube/config.
+    A cluster that fails is deleted again. The kubeconfig goes where kind puts it: into the first
+    file of KUBECONFIG, or ~/.kube/config.
     """
-    kit = prepare()
+    kit = prepare(release)
     if name in output([kit.kind, "get", "clusters"]).split():
         raise BedError(f"there is a cluster {name} already: make delete-cluster NAME={name}")
     if config and not config.is_file():
@@ -134,19 +156,22 @@ def _is_ready(item: dict[str, Any]) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _image() -> str | None:
-    """The local node image, or None where the published one can be had.
+def _image(release: Release) -> str | None:
+    """Return the local node image, or None where the published one can be had.
 
-    BED_NODE_IMAGE=local or published decides it without asking the registry.
+    BED_NODE_IMAGE=local or published decides it without asking the registry. Only the default
+    release has a published image that the bed knows.
     """
     choice = os.environ.get("BED_NODE_IMAGE", "")
     if choice not in ("", "local", "published"):
         raise BedError("BED_NODE_IMAGE must be local or published, or not set")
+    if release != versions.DEFAULT:
+        return nodeimage.present(release)
     if choice == "published":
         return None
-    if not choice and not nodeimage.known():
+    if not choice and not nodeimage.known(release):
         say(f"asking for the published node image {versions.PUBLISHED_NODE_IMAGE} (10 s at most)")
         if engine.published_image(versions.PUBLISHED_NODE_IMAGE):
             return None
         say("no image registry can be reached from here: the node image is built from packages")
-    return nodeimage.present()
+    return nodeimage.present(release)

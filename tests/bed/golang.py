@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bed import cache, versions
 from bed.command import BedError, output, run, told
+from bed.versions import Release
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,12 @@ class Recipe:
 
 
 def _kubernetes(
-    name: str, commands: list[str], expect: str, *, says: str = versions.KUBERNETES
+    name: str, commands: list[str], expect: str, *, version: str, says: str = ""
 ) -> Recipe:
-    """Of the sources of the one version; ``says`` is what they take themselves for."""
-    major, minor, _ = says.removeprefix("v").split(".")
+    """Return the recipe of ``commands`` from the sources of ``version``, which call themselves
+    ``says`` (empty: ``version``)."""
+    says = says or version
+    major, minor, _ = says.removeprefix("v").split(".", 2)
     facts = {
         "gitVersion": says,
         "gitMajor": major,
@@ -53,30 +56,53 @@ def _kubernetes(
     return Recipe(
         name=name,
         module="k8s.io/kubernetes",
-        version=versions.KUBERNETES,
+        version=version,
         packages={command: f"k8s.io/kubernetes/cmd/{command}" for command in commands},
         expect=expect,
         ldflags=f"-s -w {stamp}",
     )
 
 
-KUBERNETES = _kubernetes(
-    "kubernetes",
-    [
+def kubernetes(release: Release) -> Recipe:
+    """Return the recipe of the programs that a node and its control plane run."""
+    commands = [
         *("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
         *("kube-proxy", "kubelet", "kubeadm"),
-    ],
-    expect="6 minutes",
-)
-KUBECTL = _kubernetes("kubectl", ["kubectl"], expect="1 minute")
+    ]
+    return _kubernetes("kubernetes", commands, "6 minutes", version=release.kubernetes)
+
+
+def kubectl(release: Release = versions.DEFAULT) -> Recipe:
+    """Return the recipe of kubectl."""
+    return _kubernetes("kubectl", ["kubectl"], "1 minute", version=release.kubernetes)
+
+
+def etcd(release: Release) -> Recipe:
+    """Return the recipe of the etcd that the release's kubeadm names."""
+    package = "go.etcd.io/etcd/server/v3"
+    return Recipe("etcd", package, release.etcd, {"etcd": package}, "30 s")
+
+
+def etcdctl(release: Release = versions.DEFAULT) -> Recipe:
+    """Return the recipe of etcd's client."""
+    package = "go.etcd.io/etcd/etcdctl/v3"
+    return Recipe("etcdctl", package, release.etcd, {"etcdctl": package}, "10 s")
+
+
+def coredns(release: Release) -> Recipe:
+    """Return the recipe of the CoreDNS that the release's kubeadm names."""
+    package = "github.com/coredns/coredns"
+    return Recipe("coredns", package, release.coredns, {"coredns": package}, "1 to 2 minutes")
+
+
 NEXT_KUBEADM = _kubernetes(
-    "next-kubeadm", ["kubeadm"], expect="1 minute", says=versions.NEXT_KUBERNETES
+    "next-kubeadm",
+    ["kubeadm"],
+    "1 minute",
+    version=versions.KUBERNETES,
+    says=versions.NEXT_KUBERNETES,
 )
 KIND = Recipe("kind", "sigs.k8s.io/kind", versions.KIND, {"kind": "sigs.k8s.io/kind"}, "30 s")
-ETCD = Recipe("etcd", "go.etcd.io/etcd/server/v3", versions.ETCD,
-    {"etcd": "go.etcd.io/etcd/server/v3"}, "30 s")  # fmt: skip
-ETCDCTL = Recipe("etcdctl", "go.etcd.io/etcd/etcdctl/v3", versions.ETCD,
-    {"etcdctl": "go.etcd.io/etcd/etcdctl/v3"}, "10 s")  # fmt: skip
 CONTAINERD = Recipe(
     "containerd",
     "github.com/containerd/containerd/v2",
@@ -89,8 +115,6 @@ CONTAINERD = Recipe(
     tags="no_btrfs,no_devmapper,no_zfs",
     ldflags="-s -w -X github.com/containerd/containerd/v2/version.Version=" + versions.CONTAINERD,
 )
-COREDNS = Recipe("coredns", "github.com/coredns/coredns", versions.COREDNS,
-    {"coredns": "github.com/coredns/coredns"}, "1 to 2 minutes")  # fmt: skip
 KREW = Recipe(
     "krew",
     "sigs.k8s.io/krew",
@@ -101,7 +125,7 @@ KREW = Recipe(
     },
     "1 minute",
 )
-TOOLS = {"kubectl": KUBECTL, "kind": KIND, "etcdctl": ETCDCTL}
+TOOLS = {"kubectl": kubectl(), "kind": KIND, "etcdctl": etcdctl()}
 TOOLS |= dict.fromkeys(KREW.packages, KREW)
 
 

@@ -13,63 +13,73 @@ from pathlib import Path
 
 from bed import archive, cache, command, golang, noderoot, versions
 from bed.command import BedError, output, run, say, succeeds, told
+from bed.versions import Release
+
+_NAME = "kubectl-selfhost/node"
 
 
-def tag() -> str:
-    """The image's name, with a key of all that goes into it."""
-    return f"kubectl-selfhost/node:{versions.KUBERNETES}-{_key()}"
+def tag(release: Release) -> str:
+    """Return the image's name, with a key of all that goes into the image."""
+    return f"{_NAME}:{release.kubernetes}-{_key(release)}"
 
 
-def known() -> bool:
-    """Whether it was built before: then nobody needs to ask for the published one."""
-    return (cache.root() / f"node/{_key()}").exists()
+def known(release: Release) -> bool:
+    """Return whether the image was built before: then nobody needs to ask for the published one."""
+    return (cache.root() / _place(release)).exists()
 
 
-def present() -> str:
-    """The node image in the container engine: as it is, from the cache, or built now."""
-    if succeeds(["docker", "image", "inspect", tag()]):
-        return tag()
+def present(release: Release) -> str:
+    """Return the image's name when the container engine has the image, built now if need be."""
+    if succeeds(["docker", "image", "inspect", tag(release)]):
+        return tag(release)
     with cache.lock("import"):
-        if not succeeds(["docker", "image", "inspect", tag()]):
-            file = cache.keep(f"node/{_key()}", _build) / "image.tar"
+        if not succeeds(["docker", "image", "inspect", tag(release)]):
+            file = cache.keep(_place(release), lambda target: _build(release, target)) / "image.tar"
             with told("loading the node image into the container engine", "20 s"):
                 output(["docker", "load", "--input", file], timeout=600)
-            _forget_others()
-    return tag()
+            _forget_others(release)
+    return tag(release)
 
 
-def _forget_others() -> None:
-    """Remove earlier node images, a gigabyte each; the engine keeps those that a cluster runs."""
-    for place in (cache.root() / "node").iterdir():
-        if place.name != _key():
+def _forget_others(release: Release) -> None:
+    """Remove earlier node images of ``release``, a gigabyte each.
+
+    The engine keeps those that a cluster runs.
+    """
+    for place in (cache.root() / "node").glob(f"{release.kubernetes}-*"):
+        if place != cache.root() / _place(release):
             shutil.rmtree(place)
-    name = tag().partition(":")[0]
-    for image in output(
-        ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name]
-    ).split():
-        if image != tag():
+    listing = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", _NAME]
+    for image in output(listing).split():
+        if image.startswith(f"{_NAME}:{release.kubernetes}-") and image != tag(release):
             succeeds(["docker", "image", "rm", image], timeout=60)
 
 
-def load_balancer() -> None:
+def load_balancer(release: Release) -> None:
     """Give kind's load balancer image a local stand-in, where the node image is local too."""
     image, label = versions.LOAD_BALANCER_IMAGE, "kubectl-selfhost.bed"
     form = '{{index .Config.Labels "' + label + '"}}'
     ask = ["docker", "image", "inspect", "--format", form, image]
-    if succeeds(ask) and output(ask).strip() in (tag(), ""):  # ours, or the real one
+    if succeeds(ask) and output(ask).strip() in (tag(release), ""):  # ours, or the real one
         return
     say("making the load balancer's image from the node image (it has Debian's haproxy)")
-    container = output(["docker", "create", tag()]).strip()
+    container = output(["docker", "create", tag(release)]).strip()
     try:
         # An empty entry point would be taken for none given, and the node's would stay.
-        changes = ["--change", 'ENTRYPOINT ["/usr/bin/env"]', "--change", f"LABEL {label}={tag()}"]
+        changes = ["--change", 'ENTRYPOINT ["/usr/bin/env"]']
+        changes += ["--change", f"LABEL {label}={tag(release)}"]
         output(["docker", "commit", *changes, container, image])
     finally:
         output(["docker", "rm", "--volumes", container])
 
 
-def _key() -> str:
-    recipes = [recipe.key() for recipe in noderoot.RECIPES]
+def _place(release: Release) -> str:
+    """Return the image's directory in the cache, relative to the root."""
+    return f"node/{release.kubernetes}-{_key(release)}"
+
+
+def _key(release: Release) -> str:
+    recipes = [recipe.key() for recipe in noderoot.recipes(release)]
     files = [noderoot.FILES / name for name in sorted(os.listdir(noderoot.FILES))]
     makers = [Path(noderoot.__file__), Path(archive.__file__)]
     return cache.key(recipes, _debian_key(), *files, *makers)
@@ -79,31 +89,31 @@ def _debian_key() -> str:
     return cache.key(versions.DEBIAN, noderoot.PACKAGES)
 
 
-def _build(target: Path) -> None:
+def _build(release: Release, target: Path) -> None:
     if os.geteuid():
         raise BedError("building the node image needs root (debootstrap, chroot): use sudo")
     if os.uname().machine != "x86_64":
         raise BedError("without an image registry in reach the node image is built for amd64 only")
-    parts = all((cache.root() / recipe.place()).exists() for recipe in noderoot.RECIPES)
+    recipes = noderoot.recipes(release)
+    parts = all((cache.root() / recipe.place()).exists() for recipe in recipes)
     expect = "30 s" if parts else "10 minutes on 2 cores"
-    with told("making the node image from Debian and Go packages", expect):
-        debian = _parts()
+    with told(f"making the node image of {release.kubernetes} from packages", expect):
+        debian = _parts(recipes)
         with told("putting the node image together", "20 s"):
-            noderoot.assemble(debian / "root", target)
-            archive.wrap(target / "image.tar", tag(), target / "layer.tar", noderoot.CONFIG)
+            noderoot.assemble(release, debian / "root", target)
+            archive.wrap(target / "image.tar", tag(release), target / "layer.tar", noderoot.CONFIG)
 
 
-def _parts() -> Path:
-    """Build what the image is made of; returns Debian's directory.
+def _parts(recipes: list[golang.Recipe]) -> Path:
+    """Build ``recipes``, the longest first, and Debian's root; return Debian's directory.
 
     debootstrap waits for the network and for dpkg, Go for the CPUs: so two things at a time.
     """
     pool = ThreadPoolExecutor(2)
     try:
-        jobs = [pool.submit(golang.built, golang.KUBERNETES)]  # the longest
+        jobs = [pool.submit(golang.built, recipes[0])]
         debian = pool.submit(cache.keep, f"debian/{_debian_key()}", _debootstrap)
-        others = [recipe for recipe in noderoot.RECIPES if recipe != golang.KUBERNETES]
-        jobs += [pool.submit(golang.built, recipe) for recipe in others]
+        jobs += [pool.submit(golang.built, recipe) for recipe in recipes[1:]]
         for job in jobs:
             job.result()
         return debian.result()

@@ -15,8 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bed import archive, cache, golang, kindconfig, versions
-from bed.command import output, succeeds
+from bed import archive, cache, golang, kindconfig
+from bed.command import BedError, output, succeeds
+from bed.versions import Release
 
 FILES = Path(__file__).parent / "files"
 PACKAGES = [
@@ -30,26 +31,31 @@ CONFIG = {
     "Env": [f"PATH={archive.PATH}", "container=docker"],
     "StopSignal": "SIGRTMIN+3",  # SIGTERM would have systemd start anew
 }
-RECIPES = [
-    *(golang.KUBERNETES, golang.KUBECTL, golang.KIND, golang.ETCD, golang.ETCDCTL),
-    *(golang.CONTAINERD, golang.COREDNS),
-]
 
 
-def assemble(debian: Path, target: Path) -> None:
-    """Make the node's root from Debian's and write it to ``target/layer.tar``."""
+def recipes(release: Release) -> list[golang.Recipe]:
+    """Return the recipes of all programs in the node image; the longest build comes first."""
+    return [
+        *(golang.kubernetes(release), golang.kubectl(release), golang.KIND),
+        *(golang.etcd(release), golang.etcdctl(release), golang.CONTAINERD),
+        golang.coredns(release),
+    ]
+
+
+def assemble(release: Release, debian: Path, target: Path) -> None:
+    """Make the root of a node of ``release`` from Debian's; write it to ``target/layer.tar``."""
     root = target / "root"
     output(["cp", "-a", "--reflink=auto", debian, root])
-    _kind_files(root)
-    _programs(root)
-    _settings(root)
-    _images(root, target)
+    _kind_files(release, root)
+    _programs(release, root)
+    _settings(release, root)
+    _images(release, root, target)
     layer = target / "layer.tar"
     output(["tar", "-C", root, "--numeric-owner", "-cf", layer, "."], timeout=600)
     shutil.rmtree(root)
 
 
-def _kind_files(root: Path) -> None:
+def _kind_files(release: Release, root: Path) -> None:
     """kind's base files, with the modes that its Dockerfile gives them."""
     base = Path(golang.downloaded(golang.KIND)["Dir"]) / "images/base/files"
     for file in sorted(path for path in base.rglob("*") if path.is_file()):
@@ -64,21 +70,21 @@ def _kind_files(root: Path) -> None:
     patches.mkdir()
     for patch in FILES.glob("*+strategic.yaml"):
         shutil.copy(patch, patches)
-    (root / "kind/version").write_text(versions.KUBERNETES)
+    (root / "kind/version").write_text(release.kubernetes)
 
 
-def _programs(root: Path) -> None:
+def _programs(release: Release, root: Path) -> None:
     for recipe, folder, names in (
-        (golang.KUBERNETES, "usr/bin", ["kubelet", "kubeadm"]),
-        (golang.KUBECTL, "usr/bin", ["kubectl"]),
+        (golang.kubernetes(release), "usr/bin", ["kubelet", "kubeadm"]),
+        (golang.kubectl(release), "usr/bin", ["kubectl"]),
         (golang.CONTAINERD, "usr/local/bin", list(golang.CONTAINERD.packages)),
-        (golang.ETCDCTL, "usr/local/bin", ["etcdctl"]),
+        (golang.etcdctl(release), "usr/local/bin", ["etcdctl"]),
     ):
         for name in names:
             shutil.copy(golang.built(recipe) / name, root / folder / name)
 
 
-def _settings(root: Path) -> None:
+def _settings(release: Release, root: Path) -> None:
     """What kind's Dockerfile does after the packages, and what differs here."""
     units = root / "lib/systemd/system"
     for waste in (
@@ -103,28 +109,41 @@ def _settings(root: Path) -> None:
     (root / "opt/cni/bin").symlink_to("/usr/lib/cni")
     config = root / "etc/containerd/config.toml"
     text = re.sub(r".*base_runtime_spec = .*\n", "", config.read_text())
-    pause = next(name for name in _image_names() if "/pause:" in name)
+    pause = next(name for name in _image_names(release) if "/pause:" in name)
     config.write_text(re.sub(r'sandbox_image = ".*"', f'sandbox_image = "{pause}"', text))
 
 
-def _image_names() -> list[str]:
-    """The images that kubeadm will ask for, by its own account."""
-    kubeadm = golang.built(golang.KUBERNETES) / "kubeadm"
-    version = f"--kubernetes-version={versions.KUBERNETES}"
-    return output([kubeadm, "config", "images", "list", version]).split()
+def _image_names(release: Release) -> list[str]:
+    """Return the images that kubeadm will ask for, by its own account.
+
+    Raises BedError where kubeadm names another CoreDNS than ``release`` does: a row of
+    ``versions.RELEASES`` is wrong then.
+    """
+    kubeadm = golang.built(golang.kubernetes(release)) / "kubeadm"
+    version = f"--kubernetes-version={release.kubernetes}"
+    names = output([kubeadm, "config", "images", "list", version]).split()
+    if not any(name.endswith(f"/coredns:{release.coredns}") for name in names):
+        raise BedError(
+            f"kubeadm {release.kubernetes} does not name CoreDNS {release.coredns}; "
+            "correct tests/bed/versions.py"
+        )
+    return names
 
 
-def _images(root: Path, target: Path) -> None:
+def _images(release: Release, root: Path, target: Path) -> None:
     """Make every image and unpack it into the node's containerd, as a first pull would."""
     pause = target / "pause"
     golang.compile_file(FILES / "pause.go", pause, cache.logs() / "pause.log")
-    binaries = {"pause": pause, "coredns": golang.built(golang.COREDNS) / "coredns"}
-    binaries["etcd"] = golang.built(golang.ETCD) / "etcd"
+    kubernetes = golang.built(golang.kubernetes(release))
+    binaries = {
+        "pause": pause,
+        "coredns": golang.built(golang.coredns(release)) / "coredns",
+        "etcd": golang.built(golang.etcd(release)) / "etcd",
+    }
     archives = []
-    for image in _image_names():
+    for image in _image_names(release):
         name = image.rpartition(":")[0].rpartition("/")[2]
-        program = binaries.get(name) or golang.built(golang.KUBERNETES) / name
-        files = {f"/usr/local/bin/{name}": program}
+        files = {f"/usr/local/bin/{name}": binaries.get(name) or kubernetes / name}
         if name == "kube-proxy":  # it drives nft
             files["/usr/sbin/nft"] = root / "usr/sbin/nft"
             files |= archive.libraries("/usr/sbin/nft", root)
