@@ -16,7 +16,7 @@ bed = PYTHONPATH=tests $(python) -m bed
 packaged = KUBECTL_SELFHOST=dist/kubectl-selfhost PYTHONPATH=tests:. $(python) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help agents bench clean cluster delete-cluster demo lint package soak test test-cluster test-package \
+.PHONY: help agents bench clean cluster delete-cluster demo lint matrix package soak test test-cluster test-package \
 	test-unit
 
 help: ## list the commands
@@ -41,8 +41,8 @@ test-package: agents ## the tests of the zipapp, with krew and every Python of t
 
 test-cluster: agents ## the tests on real clusters
 	@$(bed) prepare
-	@$(python) -m pytest -n $(WORKERS) --dist loadfile -m "not soak and not alone" tests/cluster $(PYTEST_ARGS)
-	@$(python) -m pytest -m "not soak and alone" tests/cluster $(PYTEST_ARGS)
+	@$(python) -m pytest -n $(WORKERS) --dist loadfile -m "not soak and not matrix and not alone" tests/cluster $(PYTEST_ARGS)
+	@$(python) -m pytest -m "not soak and not matrix and alone" tests/cluster $(PYTEST_ARGS)
 
 agents: ## the node agent for five CPUs
 	@$(python) packaging/agent/build.py
@@ -62,6 +62,9 @@ bench: package ## times, and kubeadm's way beside ours: ROUNDS=3, WAYS="seamless
 soak: package ## hours: pivots of new clusters, again and again (ROUNDS=10), and kills at every step
 	@$(packaged) bed.soak --rounds $(or $(ROUNDS),10)
 	@$(python) -m pytest -m soak tests/cluster $(PYTEST_ARGS)
+
+matrix: package ## an hour: a whole life on each Kubernetes version; KUBERNETES=v1.36.4: on this one
+	@$(python) -m pytest -m matrix tests/cluster/test_whole_life.py $(if $(KUBERNETES),-k $(KUBERNETES)) $(PYTEST_ARGS)
 
 clean: ## what was built in the tree; CACHE=1 also what was built beside it
 	@rm -rf dist build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
