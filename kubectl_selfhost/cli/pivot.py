@@ -161,7 +161,7 @@ def _tell(
             "After a reboot of the node its guardian brings the API back by itself."
             if options.reboot_recovery
             else "After a reboot of the node the API does not come back by itself "
-            "(--no-reboot-recovery): see the README.",
+            "(--no-reboot-recovery): see docs/failures.md.",
         ],
         file=sys.stderr if output else sys.stdout,
     )

@@ -195,7 +195,7 @@ def _words(
 ) -> tuple[str, str]:
     if kind is Forbidden:
         return f"You may not {action}: {detail}", (
-            "Ask for the permissions in the README's ClusterRole, or use another user "
+            "Ask for the roles in docs/permissions.md, or use another user "
             "(--context, --user, --as)."
         )
     if kind is Unauthorized:

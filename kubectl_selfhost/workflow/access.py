@@ -1,4 +1,4 @@
-"""What a run must be allowed to do; the README's roles say the same (a test compares)."""
+"""What a run must be allowed to do; the roles in docs/permissions.md say the same (a test compares)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def require(cluster: Cluster) -> None:
     if refused:
         raise SelfhostError(
             "You may not " + "; ".join(str(d) for d in refused) + ".",
-            "Ask for the roles in the README, or use another --user or --context.",
+            "Ask for the roles in docs/permissions.md, or use another --user or --context.",
         )
 
 

@@ -48,7 +48,7 @@ _AFTER_A_REBOOT = {
     True: "After a reboot of the node, a static pod of ours (the guardian) starts a copy of the API "
     "server, until the DaemonSet's own is up again.",
     False: "--no-reboot-recovery: after a reboot of the node the API does not come back by itself; "
-    "somebody has to put the manifests back on the node (see the README).",
+    "somebody has to put the manifests back on the node (see docs/failures.md).",
 }
 
 

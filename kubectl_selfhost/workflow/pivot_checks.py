@@ -127,7 +127,7 @@ class Preflight:
             FAILED,
             "you may not " + "; ".join(str(d) for d in refused),
             "a run that is refused half-way has to be undone",
-            "Ask for the roles in the README, or use another --user or --context.",
+            "Ask for the roles in docs/permissions.md, or use another --user or --context.",
         )
 
     def server_version(self) -> Finding:

@@ -273,7 +273,7 @@ class RevertSteps(CommonSteps):
         if possible.way == ways.WAITING:
             raise SelfhostError(
                 f"The port of {component} can't be shared on node {self._node}: {seen.why}.",
-                "Mend that, or go back as the README says for a node without the API.",
+                "Fix that, or go back by hand as docs/failures.md says.",
             )
         handover.choice = ways.choose(component, possible, self._revert.options.handover)
         self._observer.note(f"{component} changes hands in this way: {handover.choice}")

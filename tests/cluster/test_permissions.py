@@ -1,4 +1,4 @@
-"""The README's roles are enough for everything (that they grant nothing else is a unit test)."""
+"""The roles in docs/permissions.md are enough for everything; a unit test says that all is needed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def bed(cluster: Bed) -> Bed:
 
 
 def roles() -> list[dict]:
-    """The RBAC objects in the README."""
-    readme = Path(REPOSITORY / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    """Return the RBAC objects in docs/permissions.md."""
+    page = Path(REPOSITORY / "docs/permissions.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     return [
         document
         for block in blocks
@@ -103,7 +103,7 @@ def does(bed: Bed, *arguments: str) -> Result:
 
 
 def read_only() -> list[dict]:
-    """The README's roles for somebody else, and without what changes anything."""
+    """The documented roles for somebody else, and without what changes anything."""
     found = []
     for role in roles():
         rules = [

@@ -176,7 +176,7 @@ def test_forbidden_says_who_may_not_do_what(server: Server, cluster: Cluster) ->
     server.answer = lambda _: MAY_NOT
     with pytest.raises(Forbidden, match=r'You may not list pods in x: .*User "jane"') as caught:
         cluster.list(PODS, "x")
-    assert "README" in caught.value.hint
+    assert "docs/permissions.md" in caught.value.hint
 
 
 def test_escapes_from_the_api_do_not_reach_a_terminal(server: Server, cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""The README's roles are what the code asks for, and nothing more."""
+"""The roles in docs/permissions.md are what the code asks for, and nothing more."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import yaml
 
 from kubectl_selfhost.workflow import access
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs/permissions.md"
 #: What `probe --in-cluster` needs beyond a pivot.
 OF_THE_PROBE = {("kube-system", "", "pods/log", "get"), ("default", "", "services", "get")}
 
 
 def granted() -> set[tuple[str, str, str, str]]:
-    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     documents = [one for block in blocks for one in yaml.safe_load_all(block) if one]
     return {
         (one["metadata"].get("namespace", ""), group, resource, verb)
@@ -39,11 +39,11 @@ def asked() -> set[tuple[str, str, str, str]]:
     }
 
 
-def test_the_readme_grants_what_is_needed():
+def test_the_documentation_grants_what_is_needed():
     assert asked() - granted() == set()
 
 
-def test_the_readme_grants_nothing_else():
+def test_the_documentation_grants_nothing_else():
     assert granted() - asked() == OF_THE_PROBE
 
 
