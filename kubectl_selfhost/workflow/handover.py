@@ -15,10 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane import pace
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
-from kubectl_selfhost.node.agent import NodeAgent
+from kubectl_selfhost.node.agent import AgentError, NodeAgent
 from kubectl_selfhost.node.orders import ShareOrder
 from kubectl_selfhost.workflow.conditions import Conditions
 from kubectl_selfhost.workflow.leadership import Leadership
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 #: The limit of each wait, in seconds. An apiserver starts in 1.3 s on an idle 2-core machine; a small
 #: ARM board takes much longer, and a limit that is too short turns a slow start into a failure.
 SWITCH_LIMIT = 120
+#: What the agent says where the server that is to share its port is just not there (examine.c).
+_NOBODY_LISTENS = "nothing listens on port"
 #: Seconds that a new apiserver has to get ready where its probes can't tell.
 UNTOLD = 10.0
 
@@ -118,6 +121,10 @@ class HandOver(Generic[S]):
 
         Raises HandOverFailed with the reason; whoever runs it then calls ``undo``.
         """
+        if self._shares:
+            # First: an old instance that is just restarting is another holder of the lease.
+            with self._cluster.waiting(self._limit):
+                self._share(subject)
         leadership = None
         if subject.retry_period:  # while the new one can't hold the lease yet
             leadership = Leadership(self._cluster, self.component, hosts=self._hosts)
@@ -170,7 +177,6 @@ class HandOver(Generic[S]):
         """The new instance starts, shares the port, and gets Ready; clients don't notice."""
         name = self.component.name
         steered = self.choice.is_steered
-        self._share(subject)
         self._let_new_start(subject)
         self._wait(
             lambda: self._conditions.is_ready_beside(steered=steered),
@@ -195,16 +201,27 @@ class HandOver(Generic[S]):
 
     def _share(self, subject: S) -> None:
         self._shared = True
-        self._agent.share(
-            ShareOrder(
-                component=self.component.name,
-                port=subject.port,
-                pod_uid=subject.old_uid,
-                instance_uids=self._new_uids(),
-                way=self.choice.way,
-                probe_address=subject.probe_address,
-            )
+        order = ShareOrder(
+            component=self.component.name,
+            port=subject.port,
+            pod_uid=subject.old_uid,
+            instance_uids=self._new_uids(),
+            way=self.choice.way,
+            probe_address=subject.probe_address,
         )
+
+        def shares() -> bool:
+            try:
+                self._agent.share(order)
+            except AgentError as error:
+                # Without an API for 10 s (another component's gap on a slow machine) a leader loses its
+                # lease and exits; its kubelet starts it again.
+                if error.code == "share" and _NOBODY_LISTENS in error.message:
+                    raise Waiting(f"the {self.old_kind} {self.component} is starting") from error
+                raise
+            return True
+
+        self._wait(shares, f"the {self.old_kind} {self.component} to listen")
 
     def _make_ready_to_lead(self, retry_period: float) -> None:
         """Has the new instance's next try to lead come at the very moment when it may.
@@ -235,6 +252,4 @@ class HandOver(Generic[S]):
         return min(self._timeout, SWITCH_LIMIT) + self._slack
 
     def _wait(self, check: Callable[[], bool | None], what: str, limit: float = 0.0) -> None:
-        from kubectl_selfhost.cluster.waits import wait_until
-
         wait_until(check, what=what, timeout=limit or self._limit, tell=self._tell)

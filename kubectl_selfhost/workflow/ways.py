@@ -189,7 +189,10 @@ def _without_api(way: str, pod: dict) -> str:
         return "a few connections that are just being opened (the kernel resets them)"
     lingers = pace.listens_on(APISERVER, pod)
     later = f", {lingers:g} s after the old one was told to end" if lingers else ""
-    return f"the API, for one start of the apiserver (1 to 2 s on a fast machine){later}"
+    return (
+        f"the API, for one start of the apiserver (1 to 2 s on a fast machine){later}; just before it is "
+        "ready it answers with a 403"
+    )
 
 
 def told(choices: Mapping[str, Mapping[Component, Choice]]) -> dict[str, str]:

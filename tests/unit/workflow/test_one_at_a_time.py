@@ -20,6 +20,8 @@ from kubectl_selfhost.controlplane.component import (
     Component,
 )
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node.agent import AgentError, NodeAgent
+from kubectl_selfhost.node.orders import ShareOrder
 from kubectl_selfhost.workflow import reverting, rolling
 from kubectl_selfhost.workflow.revert import RevertOptions
 from kubectl_selfhost.workflow.rollout import RolloutOptions
@@ -176,3 +178,19 @@ def test_the_plans_say_what_stands_still_and_promise_nothing_untrue(world):
     assert "only when the new one serves" in by_name["roll-out/kube-apiserver"].why
     revert = reverting.prepare(cluster, RevertOptions(timeout=60.0), observer=Seen()).plan
     assert "the DaemonSet's pod is deleted when the static pod's manifest" in " ".join(revert.know)
+
+
+def test_a_scheduler_that_lost_its_lease_in_the_gap_is_waited_for(untold, monkeypatch):
+    """On a slow machine the API server's start takes longer than a renewal may."""
+    real, refused = NodeAgent.share, []
+
+    def share(self: NodeAgent, order: ShareOrder) -> None:
+        if order.component == SCHEDULER.name and len(refused) < 3:
+            refused.append(order)
+            raise AgentError("refused 'share': nothing listens on port 10259", code="share")
+        real(self, order)
+
+    monkeypatch.setattr(NodeAgent, "share", share)
+    Run(untold, "pivot")()
+    assert len(refused) == 3
+    assert untold.unserved() == []
