@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 #: The limit of each wait, in seconds. An apiserver starts in 1.3 s on an idle 2-core machine; a small
 #: ARM board takes much longer, and a limit that is too short turns a slow start into a failure.
 SWITCH_LIMIT = 120
-#: What the agent says where the server that is to share its port is just not there (examine.c).
-_NOBODY_LISTENS = "nothing listens on port"
+#: The agent's code where nothing listens on the port that is to be shared (failure.h).
+_SILENT = "silent"
 #: Seconds that a new apiserver has to get ready where its probes can't tell.
 UNTOLD = 10.0
 
@@ -216,7 +216,7 @@ class HandOver(Generic[S]):
             except AgentError as error:
                 # Without an API for 10 s (another component's gap on a slow machine) a leader loses its
                 # lease and exits; its kubelet starts it again.
-                if error.code == "share" and _NOBODY_LISTENS in error.message:
+                if error.code == _SILENT:
                     raise Waiting(f"the {self.old_kind} {self.component} is starting") from error
                 raise
             return True

@@ -10,6 +10,7 @@ static const char *const words[] = {
     [FAIL_DISK_FULL] = "disk-full", [FAIL_NOT_FOUND] = "not-found",
     [FAIL_CHANGED] = "changed",     [FAIL_BUSY] = "busy",
     [FAIL_STATE] = "state",         [FAIL_SHARE] = "share",
+    [FAIL_SILENT] = "silent",
 };
 
 /* Long enough for two whole paths. */

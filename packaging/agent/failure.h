@@ -13,6 +13,7 @@ enum failure_code {
     FAIL_BUSY,
     FAIL_STATE,
     FAIL_SHARE,
+    FAIL_SILENT, /* nothing listens yet */
 };
 
 /* Both return -1, so that a caller can write `return fail(...)`. */

@@ -110,7 +110,7 @@ static int share_anew(const struct options *o, struct order *order) {
     bool shared_before = order->number != 0 && !order->shared_before; /* by us */
     examine(o, &examined);
     if (examined.way < way_named(o->way)) {
-        return fail(FAIL_SHARE, "%s", examined.reason);
+        return fail(examined.listeners == 0 ? FAIL_SILENT : FAIL_SHARE, "%s", examined.reason);
     }
     if (shared_before && order->old == examined.old.inode) {
         examined.shares = false;

@@ -47,6 +47,8 @@ def test_nothing_to_share(port: SharedPort) -> None:
     answer = port.can_share()
     assert (answer["way"], answer["reason"]) == ("waiting", "nothing listens on port 6443")
     assert answer["listeners"] == 0
+    with port.serving():
+        assert port.share("shared")["code"] == "silent"
 
 
 def test_a_port_that_somebody_else_has(port: SharedPort) -> None:

@@ -187,7 +187,7 @@ def test_a_scheduler_that_lost_its_lease_in_the_gap_is_waited_for(untold, monkey
     def share(self: NodeAgent, order: ShareOrder) -> None:
         if order.component == SCHEDULER.name and len(refused) < 3:
             refused.append(order)
-            raise AgentError("refused 'share': nothing listens on port 10259", code="share")
+            raise AgentError("refused 'share': nothing listens on port 10259", code="silent")
         real(self, order)
 
     monkeypatch.setattr(NodeAgent, "share", share)
