@@ -54,7 +54,7 @@ def one_at_a_time(component: Component, pod: dict) -> str:
 def _why_alone(component: Component, pod: dict) -> str:
     if not staticpod.leader_elects(pod, component):
         return "without leader election two of it would work at once"
-    found = conflicts(pod)
+    found = conflicts(component, pod)
     if found:
         return "; ".join(found)
     retry = staticpod.retry_period(pod, component)
@@ -77,11 +77,13 @@ def _why_built_so(pod: dict) -> str:
     return "" if shares in ("true", "t", "1") else "its DaemonSet does not share its port"
 
 
-def conflicts(pod: dict) -> list[str]:
-    """Return what two of the pod's side-cars would take from each other, in words."""
+def conflicts(component: Component, pod: dict) -> list[str]:
+    """Return what two of the pod's side-cars would take from each other, in words.
+
+    A side-car that is probed at the component's own port takes nothing.
+    """
     spec, main = pod["spec"], staticpod.component_container(pod)
-    component = staticpod.component_of(pod)
-    own = staticpod.secure_port(pod, component) if component else 0
+    own = staticpod.secure_port(pod, component)
     return [
         f"two of container {container['name']} can't have {thing}"
         for container in _side_cars(spec, main)

@@ -377,7 +377,7 @@ class Preflight:
             problem: one.node
             for one, pod, component in pods
             if component == APISERVER
-            for problem in beside.conflicts(pod)
+            for problem in beside.conflicts(component, pod)
         }
         if found:
             return Finding(

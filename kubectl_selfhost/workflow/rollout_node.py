@@ -38,7 +38,7 @@ class NodeRollout(HostedPart):
         bring the old one back.
         """
         pod = self.pod(APISERVER)
-        why = "; ".join(beside.conflicts(pod)) or readiness.doubt(pod)
+        why = "; ".join(beside.conflicts(APISERVER, pod)) or readiness.doubt(pod)
         if why:
             raise SelfhostError(
                 f"{APISERVER} can't be rolled out safely: {why}.",

@@ -52,9 +52,9 @@ def template(component: Component, static: dict) -> dict:
 def test_kubeadms_own_may(manifest, version, component) -> None:
     static = manifest(version, component)
     assert beside.one_at_a_time(component, static) == ""
-    assert beside.conflicts(static) == []
+    assert beside.conflicts(component, static) == []
     assert beside.one_at_a_time(component, template(component, static)) == ""
-    assert beside.conflicts(template(component, static)) == []
+    assert beside.conflicts(component, template(component, static)) == []
 
 
 @pytest.mark.parametrize("component", [CONTROLLER_MANAGER, SCHEDULER])
@@ -142,7 +142,7 @@ def test_such_a_daemonset_does_not_share_its_port(pod, component) -> None:
 @pytest.mark.parametrize("component", [APISERVER, SCHEDULER])
 def test_what_a_side_car_has_for_itself_is_seen(pod, component, container, thing) -> None:
     static = pod(component, containers=[container], volumes=[RUN])
-    assert f"two of container side can't have {thing}" in beside.conflicts(static)
+    assert f"two of container side can't have {thing}" in beside.conflicts(component, static)
     if component == SCHEDULER:
         assert thing in beside.one_at_a_time(component, static)
         assert "permit-port-sharing" not in staticpod.flags(template(component, static))
@@ -152,8 +152,8 @@ def test_what_a_side_car_has_for_itself_is_seen(pod, component, container, thing
 
 def test_a_native_side_car_is_one(pod) -> None:
     native = side_car("--listen=:8083", restartPolicy="Always")
-    assert beside.conflicts(pod(APISERVER, init=[native]))
-    assert beside.conflicts(pod(APISERVER, init=[side_car("--listen=:8083")])) == []
+    assert beside.conflicts(APISERVER, pod(APISERVER, init=[native]))
+    assert beside.conflicts(APISERVER, pod(APISERVER, init=[side_car("--listen=:8083")])) == []
 
 
 def test_a_directory_where_two_containers_talk(pod) -> None:
@@ -162,7 +162,7 @@ def test_a_directory_where_two_containers_talk(pod) -> None:
     static = pod(
         APISERVER, containers=[side_car(volumeMounts=[mount])], mounts=[mount], volumes=[RUN]
     )
-    assert "sockets in /var/run/kmsplugin" in beside.conflicts(static)[0]
+    assert "sockets in /var/run/kmsplugin" in beside.conflicts(APISERVER, static)[0]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_directory_where_two_containers_talk(pod) -> None:
     ],
 )
 def test_whom_a_side_car_calls_is_no_conflict(pod, container) -> None:
-    assert beside.conflicts(pod(APISERVER, containers=[container], volumes=[RUN])) == []
+    assert beside.conflicts(APISERVER, pod(APISERVER, containers=[container], volumes=[RUN])) == []
 
 
 def test_logs_that_two_containers_share_are_none(pod) -> None:
@@ -198,7 +198,10 @@ def test_logs_that_two_containers_share_are_none(pod) -> None:
     mount = {"name": "audit", "mountPath": "/var/log/kubernetes"}
     shipper = side_car("--path=/var/log/kubernetes/audit.log", volumeMounts=[mount])
     assert (
-        beside.conflicts(pod(APISERVER, containers=[shipper], mounts=[mount], volumes=[logs])) == []
+        beside.conflicts(
+            APISERVER, pod(APISERVER, containers=[shipper], mounts=[mount], volumes=[logs])
+        )
+        == []
     )
 
 
@@ -227,3 +230,11 @@ def test_a_roll_out_of_one_that_shares_and_must_not_is_refused(pod) -> None:
     container["command"].append("--leader-elect=false")
     with pytest.raises(SelfhostError, match="without leader election"):
         changed(daemonset, SCHEDULER, Change(), now="now")
+
+
+@pytest.mark.parametrize("component", [CONTROLLER_MANAGER, SCHEDULER])
+def test_a_side_car_that_is_probed_at_the_components_own_port_takes_nothing(pod, component) -> None:
+    probe = {"httpGet": {"port": component.default_port}}
+    static = pod(component, containers=[side_car(livenessProbe=probe)])
+    assert beside.one_at_a_time(component, static) == ""
+    assert beside.one_at_a_time(component, template(component, static)) == ""
