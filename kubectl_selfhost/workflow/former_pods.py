@@ -1,8 +1,10 @@
-"""Pods of a DaemonSet that was deleted and made anew, as by a run that failed and the next one.
+"""Pods of a DaemonSet that an earlier run has left, and that a hand-over must not take for new ones.
 
-The garbage collector takes them away when it comes to it, which is late just after the
-controller-manager was started. Until then they look like the new DaemonSet's: one that can't run
-would be taken for a new instance that can't.
+A DaemonSet may have been deleted and made again, as by a run that failed and the next one. The garbage
+collector deletes its former pods when it comes to that, which is late just after the
+controller-manager was started. And a pod whose component started without a node agent beside it, for
+the agent was deleted, crash-loops: its calls to itself reach the static instance. Only a new pod waits
+in its first container until the hand-over.
 """
 
 from __future__ import annotations
@@ -16,24 +18,42 @@ if TYPE_CHECKING:
 
 
 def are_gone(cluster: Cluster, daemonset: dict, node: str) -> bool:
-    """Whether no such pod of ``daemonset`` (from the API) is left on ``node``; deletes those that are.
+    """Return True if no such pod of ``daemonset`` (from the API) is left on ``node``.
 
-    Raises Waiting while one ends.
+    Delete those that are left; raise Waiting while one ends.
     """
     from kubectl_selfhost.cluster.kinds import PODS
     from kubectl_selfhost.cluster.waits import Waiting
 
     labels = f"k8s-app={daemonset['metadata']['name']}"
     pods = cluster.list(PODS, NAMESPACE, labels=labels, fields=f"spec.nodeName={node}")
-    left = [pod["metadata"] for pod in pods if _is_of_another(pod, daemonset["metadata"]["uid"])]
+    uid = daemonset["metadata"]["uid"]
+    left = [pod["metadata"] for pod in pods if _is_of_another(pod, uid) or _has_crashed(pod, uid)]
     for one in left:
         if "deletionTimestamp" not in one:
             cluster.delete(PODS, one["name"], NAMESPACE, uid=one["uid"])
     if left:
-        raise Waiting(f"{left[0]['name']}, of a DaemonSet that was deleted, is ending")
+        raise Waiting(f"{left[0]['name']}, which an earlier run left, is ending")
     return True
 
 
 def _is_of_another(pod: dict, uid: str) -> bool:
+    return any(owner != uid for owner in _daemonsets(pod))
+
+
+def _has_crashed(pod: dict, uid: str) -> bool:
+    """Return whether a container of the DaemonSet's pod has ended, and the pod is not Ready."""
+    status = pod.get("status") or {}
+    ready = any(
+        one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions") or []
+    )
+    ended = any(
+        one.get("restartCount") or "terminated" in (one.get("state") or {})
+        for one in status.get("containerStatuses") or []
+    )
+    return uid in _daemonsets(pod) and ended and not ready
+
+
+def _daemonsets(pod: dict) -> list[str]:
     owners = pod["metadata"].get("ownerReferences") or []
-    return any(owner.get("kind") == "DaemonSet" and owner.get("uid") != uid for owner in owners)
+    return [owner.get("uid", "") for owner in owners if owner.get("kind") == "DaemonSet"]

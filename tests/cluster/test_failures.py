@@ -87,7 +87,7 @@ def test_ctrl_c_just_when(bed):
         "hand-over/kube-apiserver:",
         "... self-hosted kube-apiserver: Running",
         "the self-hosted kube-controller-manager prepares to lead",
-        "lets its last requests finish",
+        "the self-hosted kube-scheduler prepares to lead",
     ):
         run = bed.popen(*PIVOT)
         wait_for_line(run, moment)
