@@ -60,15 +60,21 @@ def test_two_pivots_at_once(bed):
     assert looks.self_hosted(bed) == set(looks.COMPONENTS)
 
 
+#: Seconds after which a hand-over has begun, and has still to stop the old instance: the new one must
+#: get Ready first, and prepare to lead.
+MIDWAY = {"kube-apiserver": 1.0, "kube-controller-manager": 2.0, "kube-scheduler": 2.0}
+
+
+def wait_until_midway(run, component: str) -> None:
+    wait_for_line(run, f"hand-over/{component}:")
+    time.sleep(MIDWAY[component])
+
+
 def test_the_agents_pod_is_deleted_midway(bed):
     """Each time before the old instance is stopped, which the run has still to ask the agent for."""
-    for component, moment in {
-        "kube-apiserver": "... self-hosted kube-apiserver:",
-        "kube-controller-manager": "the self-hosted kube-controller-manager prepares to lead",
-        "kube-scheduler": "the self-hosted kube-scheduler prepares to lead",
-    }.items():
+    for component in looks.COMPONENTS:
         run = bed.popen(*PIVOT)
-        wait_for_line(run, moment)
+        wait_until_midway(run, component)
         (pod,) = looks.agent_pods(bed)
         bed.kubectl("-n", "kube-system", "delete", "pod", pod["metadata"]["name"], "--wait=false")
         rest = run.communicate(timeout=300)[1]
@@ -83,14 +89,9 @@ def test_the_agents_pod_is_deleted_midway(bed):
 
 def test_ctrl_c_just_when(bed):
     """Each run gets a step further than the one before."""
-    for moment in (
-        "hand-over/kube-apiserver:",
-        "... self-hosted kube-apiserver: Running",
-        "the self-hosted kube-controller-manager prepares to lead",
-        "the self-hosted kube-scheduler prepares to lead",
-    ):
+    for component in looks.COMPONENTS:
         run = bed.popen(*PIVOT)
-        wait_for_line(run, moment)
+        wait_until_midway(run, component)
         run.send_signal(signal.SIGINT)
         ends_in_order(bed, run)
     assert looks.works(bed)
