@@ -1,7 +1,7 @@
 """The kernel's rules for a port that several sockets share, without a line of the agent.
 
 Why "Address in use" is answered, by inet_csk_get_port() and inet_bind_conflict() in
-net/ipv4/inet_connection_sock.c (read in Linux 5.15 to 6.18): a socket with SO_REUSEADDR and
+net/ipv4/inet_connection_sock.c (Linux; these tests ran on 6.18): a socket with SO_REUSEADDR and
 SO_REUSEPORT is refused because of each socket in the port's bucket that
 
 - listens, and has no SO_REUSEPORT or belongs to another user; or
