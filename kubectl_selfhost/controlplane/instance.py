@@ -126,6 +126,11 @@ def _instance(pod: dict, component: Component, kind: str) -> Instance:
     )
 
 
+def is_ready(thing: dict) -> bool:
+    """Return whether a pod or a Node (an API object) has the condition Ready."""
+    return _condition(thing.get("status") or {}, "Ready") == "True"
+
+
 def _condition(status: dict, name: str) -> str:
     for condition in status.get("conditions") or []:
         if condition["type"] == name:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane.instance import is_ready
 from kubectl_selfhost.names import MIRROR_ANNOTATION, NAMESPACE
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def ready_members(pods: Iterable[dict]) -> set[str]:
     """The nodes whose etcd is Ready, as kubeadm's static pods among ``pods`` tell; empty for an
     external etcd."""
-    return {pod["spec"].get("nodeName", "") for pod in pods if _is_member(pod) and _is_ready(pod)}
+    return {pod["spec"].get("nodeName", "") for pod in pods if _is_member(pod) and is_ready(pod)}
 
 
 def require(cluster: Cluster, before: set[str]) -> bool:
@@ -40,8 +41,3 @@ def _is_member(pod: dict) -> bool:
     metadata = pod["metadata"]
     is_mirror = MIRROR_ANNOTATION in (metadata.get("annotations") or {})
     return is_mirror and bool(metadata["name"] == _pod_name(pod["spec"].get("nodeName", "")))
-
-
-def _is_ready(pod: dict) -> bool:
-    conditions = pod.get("status", {}).get("conditions") or []
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

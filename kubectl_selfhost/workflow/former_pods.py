@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.controlplane.instance import is_ready
 from kubectl_selfhost.names import NAMESPACE
 
 if TYPE_CHECKING:
@@ -43,15 +44,11 @@ def _is_of_another(pod: dict, uid: str) -> bool:
 
 def _has_crashed(pod: dict, uid: str) -> bool:
     """Return whether a container of the DaemonSet's pod has ended, and the pod is not Ready."""
-    status = pod.get("status") or {}
-    ready = any(
-        one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions") or []
-    )
     ended = any(
         one.get("restartCount") or "terminated" in (one.get("state") or {})
-        for one in status.get("containerStatuses") or []
+        for one in (pod.get("status") or {}).get("containerStatuses") or []
     )
-    return uid in _daemonsets(pod) and ended and not ready
+    return uid in _daemonsets(pod) and ended and not is_ready(pod)
 
 
 def _daemonsets(pod: dict) -> list[str]:

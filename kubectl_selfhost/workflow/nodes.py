@@ -49,12 +49,6 @@ def left_alone(situation: Situation) -> list[str]:
     return [name for name in situation.node_names if not runs(situation, name)]
 
 
-def is_ready(node: dict) -> bool:
-    """Whether a Node object says that its kubelet is well."""
-    conditions = node["status"].get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
-
-
 def target(situation: Situation, node: str, kubelet: Kubelet) -> NodeTarget:
     """Where the agent of ``node`` works, and the image that it runs in: the apiserver's own."""
     pods = _apiservers(situation, node)

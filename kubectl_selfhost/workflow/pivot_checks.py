@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.controlplane import beside, ownership, resources, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import admission_changes, pulls, require_fit
+from kubectl_selfhost.controlplane.instance import is_ready
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE, cut
 from kubectl_selfhost.node import binaries, program
@@ -164,7 +165,7 @@ class Preflight:
         unready = [
             n["metadata"]["name"]
             for n in self.situation.nodes
-            if not nodes.is_ready(n) and n["metadata"]["name"] not in self._left_alone()
+            if not is_ready(n) and n["metadata"]["name"] not in self._left_alone()
         ]
         if unready:
             return Finding(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER
-from kubectl_selfhost.controlplane.instance import kind_of
+from kubectl_selfhost.controlplane.instance import is_ready, kind_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NAMESPACE
 
@@ -122,7 +122,7 @@ def _target(cluster: Cluster) -> ReachTarget:
         pod
         for name in nodes
         for pod in cluster.list(PODS, NAMESPACE, fields=f"spec.nodeName={name}")
-        if kind_of(pod, APISERVER) is not None and _is_ready(pod)
+        if kind_of(pod, APISERVER) is not None and is_ready(pod)
     ]
     if not running:
         raise SelfhostError(
@@ -140,8 +140,3 @@ def _target(cluster: Cluster) -> ReachTarget:
         address=service["clusterIP"],
         port=service["ports"][0]["port"],
     )
-
-
-def _is_ready(thing: dict) -> bool:
-    conditions = (thing.get("status") or {}).get("conditions") or []
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
