@@ -161,7 +161,7 @@ def test_kubeadm_knows_the_cluster_again(bed):
 
 def test_a_second_revert_changes_nothing(bed):
     again = bed.selfhost(*REVERT)
-    assert "nothing was changed" in again.stderr
+    assert "Nothing was changed" in again.stderr
 
 
 def test_status_says_so(bed):
