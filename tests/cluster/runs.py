@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from cluster import looks
 
 PIVOT = ("pivot", "--yes", "--timeout=90s")
@@ -50,3 +52,24 @@ def wait_for_line(run, text: str) -> str:
         if text in line:
             return line
     raise AssertionError(f"the run ended without a line with {text!r}:\n{''.join(said)}")
+
+
+#: Seconds after the beginning of a hand-over at which the old instance still runs: the new instance must
+#: get Ready first, and prepare to lead.
+MIDWAY = {"kube-apiserver": 1.0, "kube-controller-manager": 2.0, "kube-scheduler": 2.0}
+
+
+def wait_until_midway(run, component: str) -> None:
+    """Wait until the component's hand-over has begun, and has still to stop the old instance."""
+    wait_for_line(run, f"hand-over/{component}:")
+    time.sleep(MIDWAY[component])
+
+
+def ends_in_order(bed, run) -> None:
+    """The run was stopped, says so, and leaves no agent; the API answers."""
+    out, err = run.communicate(timeout=300)
+    assert "Traceback" not in err
+    assert run.returncode == 1, out + err
+    assert "Stopped by you at the step" in err, err
+    looks.eventually(lambda: looks.answers(bed), what="the API does not answer")
+    assert looks.agent_pods(bed) == []

@@ -14,7 +14,7 @@ import yaml
 from bed import pytestkind
 from bed.harness import Bed
 from cluster import looks
-from cluster.test_handover import nothing_is_lost, probed
+from cluster.probes import nothing_is_lost, probed
 
 PORT = 23790
 #: It does nothing here, under the name of what keeps a control plane's address on other clusters.

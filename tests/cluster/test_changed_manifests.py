@@ -15,7 +15,7 @@ import pytest
 import yaml
 from bed.harness import Bed
 from cluster import looks
-from cluster.test_handover import nothing_is_lost, probed
+from cluster.probes import nothing_is_lost, probed
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from bed.harness import Bed
 from cluster import looks
-from cluster.test_handover import Seen, nothing_is_lost, probed
+from cluster.probes import Seen, nothing_is_lost, probed
 
 pytestmark = [pytest.mark.alone, pytest.mark.soak]
 

@@ -11,8 +11,8 @@ import yaml
 from bed import golang, versions
 from bed.harness import Bed
 from cluster import looks
+from cluster.probes import nothing_is_lost, probed
 from cluster.runs import OURS, PIVOT, completes
-from cluster.test_handover import nothing_is_lost, probed
 from cluster.test_kills import killed_when
 
 from kubectl_selfhost.controlplane import difference

@@ -1,0 +1,78 @@
+"""What clients see of a control plane while a test changes it, told by a probe of its own.
+
+The probe asks from outside the cluster and from a pod. The probe also reads the EndpointSlices of the
+`kubernetes` Service, and counts each moment at which they name no address.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cluster import looks
+
+#: Milliseconds of the median new connection: 10 on an idle 2-core machine.
+BUSY = 60
+PROBES = "app.kubernetes.io/name=kubectl-selfhost-probe"
+
+
+class Seen:
+    """What a probe's document says, once the probe has ended."""
+
+    document: dict
+
+    def failures(self) -> dict[str, dict[str, int]]:
+        """Failures by kind, of each kind of probe that had any; from the pod, too.
+
+        On a machine that is too busy for ten answers a second over one connection, what falls due
+        piles up until its time is over: slow answers are not lost ones.
+        """
+        kinds = {one["name"]: one for one in self.document["kinds"]}
+        kinds["in-cluster"] = self.document["inCluster"]
+        busy = kinds["connect"]["latency"]["p50"] > BUSY
+        slow = ("timeout", "not-sent", "http-500-etcd") if busy else ()
+        found = {
+            name: {h: count for h, count in one["failures"].items() if not h.startswith(slow)}
+            for name, one in kinds.items()
+        }
+        return {name: failures for name, failures in found.items() if failures}
+
+
+@contextmanager
+def probed(bed) -> Iterator[Seen]:
+    """Probe while the block runs: 50 new connections a second, also from a pod."""
+    seen = Seen()
+    words = ("probe", "--rate=50", "--duration=10m", "--in-cluster", "--output=json")
+    probe = bed.popen(*words)
+    try:
+        looks.eventually(
+            lambda: any(p["status"].get("phase") == "Running" for p in probe_pods(bed)),
+            what="the probe's pod does not run",
+        )
+        yield seen
+        probe.send_signal(signal.SIGINT)
+        out, err = probe.communicate(timeout=60)
+        assert out, err
+        seen.document = json.loads(out)
+    except BaseException:
+        probe.kill()
+        raise
+
+
+def probe_pods(bed) -> list[dict]:
+    return looks.objects(bed, "pods", "-l", PROBES)
+
+
+def nothing_is_lost(seen: Seen) -> None:
+    print(json.dumps(seen.document))
+    found = seen.failures()
+    # A request that is sent on a kept connection just as the server closes it has no answer: at most
+    # one for each connection.
+    for kind in ("read", "write", "endpoints"):
+        lost = found.pop(kind, {})
+        assert sum(n for how, n in lost.items() if how != "retry-after") <= 1, (kind, lost)
+    assert found == {}
+    assert seen.document["watch"]["lost"] == 0
+    assert seen.document["endpoints"]["empty"] == 0
