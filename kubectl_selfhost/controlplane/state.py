@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from typing import Any
 
 from kubectl_selfhost.controlplane import hosts, recovery, staticpod
@@ -22,9 +21,9 @@ from kubectl_selfhost.controlplane.instance import (
     Instance,
     instances_of,
     kind_of,
-    parse_time,
     phase_and_restarts,
 )
+from kubectl_selfhost.controlplane.leader import Leader, holder, leader_of, newest_renewal
 from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.names import (
     ADDRESS_SLICE,
@@ -34,7 +33,6 @@ from kubectl_selfhost.names import (
     GUARDIAN_PROGRAM_ANNOTATION,
     JOURNAL,
     LEASE,
-    NAMESPACE,
     NODE_LABEL,
     guardian_pod,
 )
@@ -45,7 +43,6 @@ __all__ = [
     "AgentPod",
     "ControlPlane",
     "Instance",
-    "Leader",
     "NodeState",
     "RolloutState",
     "instances_of",
@@ -110,24 +107,6 @@ class RolloutState:
     def complete(self) -> bool:
         """Whether every pod that should be there is, is Ready, and is of the newest template."""
         return self.observed and self.desired == self.current == self.ready == self.updated
-
-
-@dataclass(frozen=True)
-class Leader:
-    """Who holds a Lease. ``current`` is False once it wasn't renewed for its duration; ``namespace``
-    and ``name`` are the Lease's own."""
-
-    holder: str
-    renewed: datetime | None
-    acquired: datetime | None
-    transitions: int
-    current: bool
-    namespace: str = NAMESPACE
-    name: str = ""
-
-    def is_on(self, node: NodeState) -> bool:
-        """Whether the holder is a process on ``node``: it calls itself <host name>_<uuid>."""
-        return node.hosts.runs(self.holder)
 
 
 @dataclass(frozen=True)
@@ -225,7 +204,7 @@ def observe(
         agents=[_agent(pod) for pod in pods if _is_agent(pod)],
         journal=content,
         journal_damaged=damaged,
-        run=_leader(next(iter(ours), None), _newest_renewal(leases)),
+        run=holder(next(iter(ours), None), newest_renewal(leases)),
         programs=programs,
         kept_addresses=_kept_addresses(endpointslices),
     )
@@ -247,13 +226,6 @@ def _pods_of(component: Component, pods: list[dict]) -> list[dict]:
         for pod in pods
         if kind_of(pod, component) is not None or recovery.recovers(pod) == component.name
     ]
-
-
-def leader_of(component: Component, leases: list[dict]) -> Leader | None:
-    """Return who holds the component's lease, which is among ``leases``; None for nobody."""
-    wanted = (component.lease_namespace, component.lease)
-    own = [one for one in leases if (_namespace(one), one["metadata"]["name"]) == wanted]
-    return _leader(next(iter(own), None), _newest_renewal(leases))
 
 
 def _leaders(pods: list[dict], leases: list[dict]) -> dict[str, Leader]:
@@ -351,34 +323,6 @@ def _rollout(daemonset: dict, component: Component) -> RolloutState:
     )
 
 
-def _leader(lease: dict | None, newest: datetime | None) -> Leader | None:
-    """Who holds the lease, None for nobody.
-
-    Whether that is so *now* is judged by the newest renewal of any lease, not by our own clock,
-    which may differ from the cluster's by more than a lease's duration: the apiserver, the
-    controller-manager and the scheduler renew theirs every 2 to 10 s.
-    """
-    spec = (lease or {}).get("spec") or {}
-    if lease is None or not spec.get("holderIdentity"):
-        return None
-    renewed = parse_time(spec.get("renewTime"))
-    limit = timedelta(seconds=spec.get("leaseDurationSeconds") or 15)
-    return Leader(
-        holder=spec["holderIdentity"],
-        renewed=renewed,
-        acquired=parse_time(spec.get("acquireTime")),
-        transitions=spec.get("leaseTransitions") or 0,
-        current=renewed is not None and (newest is None or newest - renewed <= limit),
-        namespace=_namespace(lease),
-        name=lease["metadata"]["name"],
-    )
-
-
-def _newest_renewal(leases: Iterable[dict]) -> datetime | None:
-    times = [parse_time((lease.get("spec") or {}).get("renewTime")) for lease in leases]
-    return max((time for time in times if time is not None), default=None)
-
-
 def _kept_addresses(endpointslices: Iterable[dict]) -> list[str]:
     """Return the addresses that a run of ours keeps in the Service ``kubernetes``."""
     return [
@@ -415,10 +359,6 @@ def _agent(pod: dict) -> AgentPod:
 
 def _annotations(thing: dict) -> dict[str, str]:
     return thing["metadata"].get("annotations") or {}
-
-
-def _namespace(lease: dict) -> str:
-    return str(lease["metadata"].get("namespace", NAMESPACE))
 
 
 def _labels(thing: dict) -> dict[str, str]:

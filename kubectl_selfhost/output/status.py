@@ -181,7 +181,7 @@ def _wide_instances(survey: Survey, style: Style) -> list[str]:
 def leads(seen: ControlPlane, component: Component, node: NodeState) -> bool | None:
     """Whether the component's leader is on ``node``; None where there is no election."""
     leader = seen.leaders.get(component.name)
-    return None if leader is None else leader.current and leader.is_on(node)
+    return None if leader is None else leader.current and leader.is_on(node.hosts)
 
 
 def _painter(style: Style) -> Any:

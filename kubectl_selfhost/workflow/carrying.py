@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.cluster.prober import Prober
     from kubectl_selfhost.cluster.sightings import ProbeReport
-    from kubectl_selfhost.workflow.handover import HandOver
 
 
 def carry_out(
@@ -101,16 +100,6 @@ class _Marking:
 def _subject(step: str) -> str:
     """What changes hands: the component where there is one node; where there are several, the node."""
     return step.rpartition("/")[2]
-
-
-def switched(handovers: Iterable[Iterable[HandOver]]) -> dict[tuple[str, str], float]:
-    """How many seconds each switch of this run took, by component and node."""
-    return {
-        (one.component.name, one.node): one.seconds
-        for on_node in handovers
-        for one in on_node
-        if one.seconds is not None
-    }
 
 
 #: How the names of the steps begin in which a component changes hands.

@@ -11,7 +11,7 @@ What A and B are, and so how B is let start and A is stopped, is the subclasses'
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -253,3 +253,13 @@ class HandOver(Generic[S]):
 
     def _wait(self, check: Callable[[], bool | None], what: str, limit: float = 0.0) -> None:
         wait_until(check, what=what, timeout=limit or self._limit, tell=self._tell)
+
+
+def seconds_each(handovers: Iterable[Iterable[HandOver[Any]]]) -> dict[tuple[str, str], float]:
+    """How many seconds each switch of this run took, by component and node."""
+    return {
+        (one.component.name, one.node): one.seconds
+        for on_node in handovers
+        for one in on_node
+        if one.seconds is not None
+    }

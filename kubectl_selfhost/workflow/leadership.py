@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kubectl_selfhost.cluster.errors import Conflict
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.hosts import ONLY_HOST, Hosts
-from kubectl_selfhost.controlplane.state import leader_of
+from kubectl_selfhost.controlplane.leader import leader_of
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster

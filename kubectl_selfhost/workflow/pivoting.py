@@ -13,6 +13,7 @@ from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.workflow import carrying, nodes, preflight
 from kubectl_selfhost.workflow import journal as journals
+from kubectl_selfhost.workflow.handover import seconds_each
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.pivot import Pivot, PivotOptions
 from kubectl_selfhost.workflow.pivot_checks import Preflight
@@ -105,7 +106,7 @@ def carry_out(
     return PivotResult(
         kept=kept,
         whole=_is_whole(pivot),
-        seconds=carrying.switched(one.handovers for one in pivot.nodes),
+        seconds=seconds_each(one.handovers for one in pivot.nodes),
         probe=probe,
     )
 

@@ -7,9 +7,7 @@ takes them away) and again when a roll-out has proved itself, never from what is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane import beside, recovery, staticpod
 from kubectl_selfhost.controlplane.addresses import is_address
 from kubectl_selfhost.controlplane.component import Component
@@ -21,10 +19,6 @@ from kubectl_selfhost.node.guardian import Guarded
 from kubectl_selfhost.node.orders import ManifestFile
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, read_situation
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 def store_copies(
@@ -83,30 +77,6 @@ def install_guardian(
     guarded = [_guarded(c, d, facts, files) for c, d in daemonsets.items() if c not in alone]
     agent.store_recovery(guardian.LIST, guardian.guarded_list(guarded))
     agent.install_guardian(_text(guardian.manifest(agent.target)))
-
-
-def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> Situation:
-    """Return the situation once no recovery copy stands in for a component: after a restart of a node
-    the guardian takes the copies away by itself, in a minute or two. Raise TimedOut."""
-
-    def look() -> Situation:
-        situation = read_situation(cluster)
-        copies = recovery.standing_in(situation.pods)
-        if copies:
-            there = ", ".join(sorted(recovery.nodes_with_copies(situation.pods)))
-            raise Waiting(
-                f"after a restart of node {there} a recovery copy of {', '.join(copies)} serves; "
-                "waiting until the DaemonSet's pod serves"
-            )
-        return situation
-
-    return wait_until(
-        look,
-        what="the guardian to take the recovery copies away",
-        timeout=timeout,
-        every=1.0,
-        tell=observer.step_waiting,
-    )
 
 
 def _guarded(

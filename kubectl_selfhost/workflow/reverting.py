@@ -10,13 +10,14 @@ from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
 from kubectl_selfhost.node import program
-from kubectl_selfhost.workflow import access, carrying, nodes, recovering
+from kubectl_selfhost.workflow import access, carrying, nodes
 from kubectl_selfhost.workflow import journal as journals
+from kubectl_selfhost.workflow.handover import seconds_each
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.revert import Revert, RevertOptions, hosted_nodes
 from kubectl_selfhost.workflow.rolling import require_rolled_out
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, require_kubelet
+from kubectl_selfhost.workflow.situation import Situation, require_kubelet, without_copies
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     Raises SelfhostError where a revert can't begin, with what to do.
     """
     access.require(cluster)
-    situation = recovering.without_copies(cluster, timeout=options.timeout, observer=observer)
+    situation = without_copies(cluster, timeout=options.timeout, observer=observer)
     hosted = hosted_nodes(situation)
     meant = nodes.chosen(situation, options.nodes, server=cluster.server)
     journal = journals.read(cluster)
@@ -115,7 +116,7 @@ def carry_out(
             prepared.journal.remove()
     return RevertResult(
         whole=revert.whole,
-        seconds=carrying.switched(one.handovers for one in revert.nodes),
+        seconds=seconds_each(one.handovers for one in revert.nodes),
         probe=probe,
     )
 

@@ -11,11 +11,12 @@ from kubectl_selfhost.controlplane.daemonset import is_rolled_out
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import program
-from kubectl_selfhost.workflow import access, carrying, nodes, recovering
+from kubectl_selfhost.workflow import access, carrying, nodes
+from kubectl_selfhost.workflow.handover import seconds_each
 from kubectl_selfhost.workflow.journal import Journal
 from kubectl_selfhost.workflow.rollout import Rollout, RolloutOptions
 from kubectl_selfhost.workflow.runner import Observer
-from kubectl_selfhost.workflow.situation import Situation, require_kubelet
+from kubectl_selfhost.workflow.situation import Situation, require_kubelet, without_copies
 from kubectl_selfhost.workflow.step import Plan
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Ro
     """Return the roll-out of a control plane that stands still, which a recovery copy's is not: wait
     until there is none. Raise SelfhostError where nobody can roll out."""
     access.require(cluster)
-    situation = recovering.without_copies(cluster, timeout=options.timeout, observer=observer)
+    situation = without_copies(cluster, timeout=options.timeout, observer=observer)
     hosted = [name for name in nodes.chosen(situation) if situation.hosts(name)]
     for component in options.components:
         if not component.groups_in(situation.daemonsets):
@@ -101,7 +102,7 @@ def carry_out(
         still_ours=still_ours,
     )
     return RolloutResult(
-        seconds=carrying.switched([rollout.handovers]),
+        seconds=seconds_each([rollout.handovers]),
         probe=probe,
     )
 

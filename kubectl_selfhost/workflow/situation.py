@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane import recovery, staticpod
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
 from kubectl_selfhost.controlplane.instance import (
@@ -29,6 +30,7 @@ from kubectl_selfhost.names import (
     NODE_LABEL,
     guardian_pod,
 )
+from kubectl_selfhost.workflow.runner import Observer
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -149,6 +151,30 @@ def read_situation(cluster: Cluster) -> Situation:
         daemonsets={d["metadata"]["name"]: d for d in daemonsets.result()},
         git_version=version.result().get("gitVersion", ""),
         api_groups=[group["name"] for group in groups.result().get("groups", [])],
+    )
+
+
+def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> Situation:
+    """Return the situation once no recovery copy stands in for a component: after a restart of a node
+    the guardian takes the copies away by itself, in a minute or two. Raise TimedOut."""
+
+    def look() -> Situation:
+        situation = read_situation(cluster)
+        copies = recovery.standing_in(situation.pods)
+        if copies:
+            there = ", ".join(sorted(recovery.nodes_with_copies(situation.pods)))
+            raise Waiting(
+                f"after a restart of node {there} a recovery copy of {', '.join(copies)} serves; "
+                "waiting until the DaemonSet's pod serves"
+            )
+        return situation
+
+    return wait_until(
+        look,
+        what="the guardian to take the recovery copies away",
+        timeout=timeout,
+        every=1.0,
+        tell=observer.step_waiting,
     )
 
 

@@ -264,13 +264,13 @@ def test_the_leader_is_on_the_node_that_its_identity_names():
     control_plane = seen(leases=api.leases())
     leader = control_plane.leaders[SCHEDULER.name]
     assert leader.current
-    assert leader.is_on(control_plane.nodes[0])
+    assert leader.is_on(control_plane.nodes[0].hosts)
     assert leader.transitions == 1
 
 
 def test_a_leader_whose_name_begins_alike_is_on_another_node():
     control_plane = seen(leases=api.leases(on=api.NODE + "2"))
-    assert not control_plane.leaders[SCHEDULER.name].is_on(control_plane.nodes[0])
+    assert not control_plane.leaders[SCHEDULER.name].is_on(control_plane.nodes[0].hosts)
 
 
 def test_a_lease_that_others_have_outlived_is_not_current():

@@ -9,7 +9,8 @@ import pytest
 
 from kubectl_selfhost.cluster.waits import TimedOut
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
-from kubectl_selfhost.workflow import leftovers, recovering
+from kubectl_selfhost.workflow import leftovers
+from kubectl_selfhost.workflow import situation as situations
 from kubectl_selfhost.workflow.leftovers import Leftovers
 from kubectl_selfhost.workflow.situation import Situation
 
@@ -88,11 +89,11 @@ def test_who_waits_for_a_recovery_copy_is_told_that_a_restart_made_it(monkeypatc
             told.append(why)
 
     seen = situation(api.standing_in(APISERVER), *OTHERS)
-    monkeypatch.setattr(recovering, "read_situation", lambda _: seen)
+    monkeypatch.setattr(situations, "read_situation", lambda _: seen)
     nobody: Any = None
     observer: Any = Observer()
     with pytest.raises(TimedOut):
-        recovering.without_copies(nobody, timeout=0.0, observer=observer)
+        situations.without_copies(nobody, timeout=0.0, observer=observer)
     assert told == [
         f"after a restart of node {api.NODE} a recovery copy of kube-apiserver serves; waiting "
         "until the DaemonSet's pod serves"
