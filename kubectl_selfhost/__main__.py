@@ -13,11 +13,11 @@ def main() -> None:
     """Run what the command line says, and exit as it ends."""
     words = sys.argv[1:]
     if not words or words in (["-h"], ["--help"], ["help"]):
-        from kubectl_selfhost.cli.verbs import overview
+        from kubectl_selfhost.cli.commands import overview
 
         answer = overview()
     elif words in (["--version"], ["version"]):
-        from kubectl_selfhost.cli.verbs import version
+        from kubectl_selfhost.cli.commands import version
 
         answer = version()
     else:

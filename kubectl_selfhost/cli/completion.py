@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
+from kubectl_selfhost.cli.commands import VERBS
 from kubectl_selfhost.cli.suggestions import among
-from kubectl_selfhost.cli.verbs import VERBS
 from kubectl_selfhost.errors import SelfhostError
 
 #: cobra's ShellCompDirectiveNoFileComp and its default, which lets the shell offer files.

@@ -19,8 +19,8 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from kubectl_selfhost.cli import words as spelling
+from kubectl_selfhost.cli.commands import PROGRAM, VERBS, overview, version
 from kubectl_selfhost.cli.options import takes_connection
-from kubectl_selfhost.cli.verbs import PROGRAM, VERBS, overview, version
 from kubectl_selfhost.cluster.errors import harmless
 from kubectl_selfhost.errors import SelfhostError
 

@@ -105,7 +105,7 @@ def print_summary(
     """What runs where now, how long each switch took, and what a client saw of it."""
     from kubectl_selfhost.output import report
     from kubectl_selfhost.output.text import is_terminal
-    from kubectl_selfhost.workflow.pivoting import served
+    from kubectl_selfhost.plans.pivot.run import served
 
     print_lines(
         file,

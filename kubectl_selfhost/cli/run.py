@@ -24,11 +24,11 @@ from kubectl_selfhost.errors import SelfhostError
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.cluster.lease import RunLease
+    from kubectl_selfhost.engine.lease import RunLease
+    from kubectl_selfhost.engine.step import Plan, Says
     from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow.leftovers import Leftovers
-    from kubectl_selfhost.workflow.situation import Situation
-    from kubectl_selfhost.workflow.step import Plan, Says
+    from kubectl_selfhost.plans.leftovers.look import Leftovers
+    from kubectl_selfhost.plans.shared.situation import Situation
 
 
 class Prepared(Protocol):
@@ -72,7 +72,7 @@ def always_something(_: Situation) -> str:
 
 def carry_out(cluster: Cluster, verb: Verb[P, R], *, yes: bool) -> Done[P, R] | None:
     """Run ``verb``; return None where there is nothing to do."""
-    from kubectl_selfhost.workflow import leftovers
+    from kubectl_selfhost.plans.leftovers import look as leftovers
 
     left = leftovers.look(cluster)
     if not left and _said(verb, left):
@@ -108,7 +108,8 @@ def rehearse(
     With ``output`` (yaml, json, name) the ``manifests`` go to stdout, and else the plan.
     """
     from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow import leftovers, settling
+    from kubectl_selfhost.plans.leftovers import look as leftovers
+    from kubectl_selfhost.plans.leftovers import settle as settling
 
     left = leftovers.look(cluster)
     if not left and _said(verb, left):
@@ -142,7 +143,7 @@ def _settle(
 ) -> Says | None:
     """Settle what is ``left``, once a person has agreed to that; return what the verb's own plan says,
     where it was shown with it."""
-    from kubectl_selfhost.workflow import settling
+    from kubectl_selfhost.plans.leftovers import settle as settling
 
     first = settling.plan(cluster, left, timeout=verb.timeout, observer=progress)
     shown = _plan_already(verb, left, progress)
@@ -198,9 +199,9 @@ def _only_run(cluster: Cluster, timeout: float) -> Iterator[tuple[Progress, RunL
 
     ``timeout``: for how many seconds the API may be away; another run may be switching it just now.
     """
-    from kubectl_selfhost.cluster.lease import RunLease
+    from kubectl_selfhost.engine.lease import RunLease
+    from kubectl_selfhost.engine.session import identity
     from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.workflow.carrying import identity
 
     who = f"{identity()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     with (

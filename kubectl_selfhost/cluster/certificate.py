@@ -15,7 +15,7 @@ def served_certificate(cluster: Cluster) -> bytes | None:
 
     Raises Unreachable or Untrusted as any request would.
     """
-    from kubectl_selfhost.cluster.failures import as_unreachable
+    from kubectl_selfhost.cluster.connection.failures import as_unreachable
 
     login = cluster.transport.login
     if login.context is None or login.configuration.proxy:

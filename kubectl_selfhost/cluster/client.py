@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kubectl_selfhost.cluster.calls import Calls, Manifest
+from kubectl_selfhost.cluster.connection.calls import Calls, Manifest
 from kubectl_selfhost.cluster.errors import AlreadyExists, Conflict, NotFound, harmless
 from kubectl_selfhost.cluster.kinds import (
     PODS,
@@ -22,7 +22,7 @@ from kubectl_selfhost.cluster.kinds import (
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
 
 if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.exec import ExecResult
+    from kubectl_selfhost.cluster.connection.exec import ExecResult
 
 _PAGE = 500
 
@@ -223,7 +223,7 @@ class Cluster(Calls):
         Never tried a second time once it may have started: only the caller knows whether a command
         may run twice.
         """
-        from kubectl_selfhost.cluster.exec import run_in_container
+        from kubectl_selfhost.cluster.connection.exec import run_in_container
 
         asked = _asked("exec into", PODS, pod, namespace)
 

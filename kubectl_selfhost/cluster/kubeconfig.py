@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kubectl_selfhost.cluster import lean
+from kubectl_selfhost.cluster.connection.login import Chosen, FromKubeconfig, InCluster, Login
 from kubectl_selfhost.cluster.errors import BadConfig
-from kubectl_selfhost.cluster.login import Chosen, FromKubeconfig, InCluster, Login
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
@@ -51,7 +51,7 @@ def connect(
     options.verbosity is 6 or more (default: to stderr). Raises BadConfig.
     """
     from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.cluster.transport import Transport
+    from kubectl_selfhost.cluster.connection.transport import Transport
 
     lean.prepare()
     options = options or ConnectionOptions()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.instance import parse_time
-from kubectl_selfhost.controlplane.hosts import Hosts
+from kubectl_selfhost.controlplane.values.hosts import Hosts
 from kubectl_selfhost.names import NAMESPACE
 
 

@@ -24,7 +24,7 @@ from kubectl_selfhost.node.pod import NodeTarget
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.cluster.exec import ExecResult
+    from kubectl_selfhost.cluster.connection.exec import ExecResult
 
 
 #: Seconds in which the kubelet has started a container again: at once the first time, 10 s later the

@@ -38,8 +38,8 @@ from typing import Any
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import Instance
 from kubectl_selfhost.controlplane.leader import Leader
-from kubectl_selfhost.controlplane.state import ControlPlane, NodeState
-from kubectl_selfhost.controlplane.verdict import Survey
+from kubectl_selfhost.health.state import ControlPlane, NodeState
+from kubectl_selfhost.health.verdict import Survey
 from kubectl_selfhost.output.status import backups, leads, warnings
 
 API_VERSION = "kubectl-selfhost/v1alpha1"

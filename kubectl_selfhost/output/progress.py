@@ -23,7 +23,7 @@ _LEAST_ROOM = 8
 
 
 class Progress:
-    """Is told of a run's events (workflow/runner.py's Observer) and shows them.
+    """Is told of a run's events (engine/runner.py's Observer) and shows them.
 
     ``stream`` is stderr unless given. To be used as a context manager, so that the line being drawn
     is ended whatever happens.

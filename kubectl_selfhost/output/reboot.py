@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kubectl_selfhost.controlplane.state import NodeState
+from kubectl_selfhost.health.state import NodeState
 from kubectl_selfhost.output.text import clean, wrap
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from kubectl_selfhost.controlplane.certificates import Expiry
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import STATIC, Instance, parse_time
-from kubectl_selfhost.controlplane.notices import ROLLOUT, ending
-from kubectl_selfhost.controlplane.state import ControlPlane, NodeState
-from kubectl_selfhost.controlplane.verdict import Survey, Verdict, step_under_way
+from kubectl_selfhost.health.certificates import Expiry
+from kubectl_selfhost.health.notices import ROLLOUT, ending
+from kubectl_selfhost.health.state import ControlPlane, NodeState
+from kubectl_selfhost.health.verdict import Survey, Verdict, step_under_way
 from kubectl_selfhost.output import reboot
 from kubectl_selfhost.output.table import pairs, table
 from kubectl_selfhost.output.text import PLAIN, Style, age, clean, duration, utc, wrap

@@ -17,9 +17,9 @@ from bed.command import say
 from bed.harness import Bed
 from kubectl_selfhost.cluster.errors import ApiError, NotFound
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
-from kubectl_selfhost.controlplane import flags, staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.defaults import actions, containers
+from kubectl_selfhost.controlplane.pod import flags, staticpod
+from kubectl_selfhost.controlplane.pod.defaults import actions, containers
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NAMESPACE
 
 if TYPE_CHECKING:

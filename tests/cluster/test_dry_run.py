@@ -9,8 +9,8 @@ import yaml
 from bed.harness import Bed
 from cluster import looks
 
-from kubectl_selfhost.controlplane import difference, staticpod
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.pod import difference, staticpod
 
 
 @pytest.fixture(scope="module")

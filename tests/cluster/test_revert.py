@@ -15,7 +15,7 @@ from cluster.probes import nothing_is_lost, probed
 from cluster.runs import OURS, PIVOT, completes
 from cluster.test_kills import killed_when
 
-from kubectl_selfhost.controlplane import difference
+from kubectl_selfhost.controlplane.pod import difference
 
 pytestmark = pytest.mark.alone
 

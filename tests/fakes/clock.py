@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kubectl_selfhost.cluster import lease
-from kubectl_selfhost.workflow import rollout
+from kubectl_selfhost.engine import lease
+from kubectl_selfhost.plans.rollout import plan as rollout
 
 #: Seconds; whatever runs in the background is looked at as often while somebody sleeps.
 STEP = 0.5

@@ -17,9 +17,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fakes.store import BY_PLURAL, Refusal
 from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.connection.exec import ExecResult
+from kubectl_selfhost.cluster.connection.transport import Answer
 from kubectl_selfhost.cluster.errors import Unreachable, from_response
-from kubectl_selfhost.cluster.exec import ExecResult
-from kubectl_selfhost.cluster.transport import Answer
 
 if TYPE_CHECKING:
     from fakes.world import World

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fakes.agent import Agent, Disk
-from kubectl_selfhost.controlplane import staticpod
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, component_named
-from kubectl_selfhost.controlplane.daemonset import WAIT_CONTAINER
-from kubectl_selfhost.controlplane.flags import of_container
+from kubectl_selfhost.controlplane.daemonset.daemonset import WAIT_CONTAINER
+from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.pod.flags import of_container
 from kubectl_selfhost.names import AGENT_LABELS, CONFIG_HASH_ANNOTATION, MIRROR_ANNOTATION
 
 if TYPE_CHECKING:

@@ -9,12 +9,17 @@ from typing import Any
 from fakes.edge import Edge
 from fakes.world import World
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.controlplane.change import Change
-from kubectl_selfhost.workflow import leftovers, pivoting, reverting, rolling, settling, syncing
-from kubectl_selfhost.workflow.pivot import PivotOptions
-from kubectl_selfhost.workflow.revert import RevertOptions
-from kubectl_selfhost.workflow.rollout import RolloutOptions
-from kubectl_selfhost.workflow.step import Plan, Step, nothing
+from kubectl_selfhost.controlplane.daemonset.change import Change
+from kubectl_selfhost.engine.step import Plan, Step, nothing
+from kubectl_selfhost.plans import sync as syncing
+from kubectl_selfhost.plans.leftovers import look as leftovers
+from kubectl_selfhost.plans.leftovers import settle as settling
+from kubectl_selfhost.plans.pivot import run as pivoting
+from kubectl_selfhost.plans.pivot.plan import PivotOptions
+from kubectl_selfhost.plans.revert import run as reverting
+from kubectl_selfhost.plans.revert.plan import RevertOptions
+from kubectl_selfhost.plans.rollout import run as rolling
+from kubectl_selfhost.plans.rollout.plan import RolloutOptions
 
 TIMEOUT = 60.0
 #: What becomes of a step before it is run; its number counts from 0.

@@ -28,7 +28,7 @@ from fakes.edge import LOCK, Call, Edge, Fault
 from fakes.plane import MANIFESTS, Node, Process
 from fakes.store import Object, Refusal, Store
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset import MIN_READY_SECONDS
+from kubectl_selfhost.controlplane.daemonset.daemonset import MIN_READY_SECONDS
 from kubectl_selfhost.names import NAMESPACE
 
 _DATA = Path(__file__).parents[1] / "unit" / "controlplane" / "data" / "kubeadm-1.37"
@@ -421,8 +421,10 @@ class World:
 
     def _install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock.install(monkeypatch)
-        monkeypatch.setattr("kubectl_selfhost.cluster.exec.run_in_container", _run_in_container)
-        monkeypatch.setattr("kubectl_selfhost.cluster.prober.Prober", NoProber)
+        monkeypatch.setattr(
+            "kubectl_selfhost.cluster.connection.exec.run_in_container", _run_in_container
+        )
+        monkeypatch.setattr("kubectl_selfhost.probe.prober.Prober", NoProber)
         # A plan reads manifests again and again: each text is read once, and by the C library.
         monkeypatch.setattr(yaml, "safe_load", lambda text: copy.deepcopy(_all_of(text))[0])
         monkeypatch.setattr(yaml, "safe_load_all", lambda t: iter(copy.deepcopy(_all_of(t))))

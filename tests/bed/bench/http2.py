@@ -1,6 +1,6 @@
 """A writer over one kept HTTP/2 connection, as client-go has it: each write is a stream of its own.
 
-An open loop (see kubectl_selfhost.cluster.loops): what is due is sent, whether what came before is
+An open loop (see kubectl_selfhost.probe.loops): what is due is sent, whether what came before is
 answered or not. A GOAWAY is no failure: what the server says it has not looked at is sent again on a
 new connection, and the rest is still answered on the old one.
 """
@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 from h2.exceptions import H2Error
 
 from bed.bench.link import Link, Write
-from kubectl_selfhost.cluster.failures import as_unreachable
+from kubectl_selfhost.cluster.connection.failures import as_unreachable
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS
-from kubectl_selfhost.cluster.loops import Recorder
-from kubectl_selfhost.cluster.sightings import NOT_SENT, RETRY_AFTER, summarise
 from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.probe.loops import Recorder
+from kubectl_selfhost.probe.sightings import NOT_SENT, RETRY_AFTER, summarise
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.cluster.login import Login
+    from kubectl_selfhost.cluster.connection.login import Login
 
 RATE = 30  # writes a second
 ANSWER = 5.0  # seconds for each answer, from when the write was due

@@ -22,8 +22,8 @@ from h2.events import (
 )
 
 from bed.command import say
-from kubectl_selfhost.cluster.loops import outcome
-from kubectl_selfhost.cluster.transport import Answer
+from kubectl_selfhost.cluster.connection.transport import Answer
+from kubectl_selfhost.probe.loops import outcome
 
 
 @dataclass

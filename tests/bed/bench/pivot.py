@@ -8,7 +8,7 @@ from typing import Any
 
 from bed.harness import Bed
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions, connect
-from kubectl_selfhost.cluster.prober import Prober
+from kubectl_selfhost.probe.prober import Prober
 
 
 def measure(bed: Bed) -> dict[str, Any]:

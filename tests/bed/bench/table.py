@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kubectl_selfhost.cluster.sightings import FINE, SLOT
+from kubectl_selfhost.probe.sightings import FINE, SLOT
 
 BEFORE = 3.0  # seconds of clients before anything is done
 #: A round as plain data (rounds.Round.data); the rounds of a way; those of all, by the way's title.

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import pytest
 from bed.kubeadm_algorithm import daemonset
 
-from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
-from kubectl_selfhost.controlplane.defaults import actions
-
-DATA = Path(__file__).parents[1] / "controlplane" / "data"
+from kubectl_selfhost.controlplane.component import APISERVER
+from kubectl_selfhost.controlplane.pod.defaults import actions
 
 
-@pytest.mark.parametrize("component", COMPONENTS, ids=str)
-@pytest.mark.parametrize("version", ["1.20", "1.37"])
-def test_it_can_be_placed_beside_the_static_pod(version, component):
-    mirror = json.loads((DATA / f"kubeadm-{version}" / f"{component}.mirror.json").read_text())
-    made = daemonset(component, mirror)["spec"]["template"]
+def test_it_can_be_placed_beside_the_static_pod(version, component, mirror):
+    made = daemonset(component, mirror(version, component))["spec"]["template"]
     container = made["spec"]["containers"][0]
     assert not {"nodeName", "priority"} & set(made["spec"])
     assert "ports" not in container

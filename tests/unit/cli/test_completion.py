@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubectl_selfhost.cli import completion
-from kubectl_selfhost.cli.verbs import VERBS
+from kubectl_selfhost.cli.commands import VERBS
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from kubectl_selfhost.cli import main
-from kubectl_selfhost.cli.verbs import VERBS
+from kubectl_selfhost.cli.commands import VERBS
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.version import __version__
@@ -130,7 +130,7 @@ def test_a_reader_that_leaves_is_no_error():
 def test_sigterm_ends_as_ctrl_c_does():
     code = """if 1:
         import sys, types, time
-        from kubectl_selfhost.cli import main, verbs
+        from kubectl_selfhost.cli import commands, main
         def sleep():
             try:
                 print("asleep", flush=True)
@@ -140,7 +140,7 @@ def test_sigterm_ends_as_ctrl_c_does():
             finally:
                 print("tidied", flush=True)
         sys.modules["sleeper"] = types.SimpleNamespace(sleep=sleep)
-        verbs.VERBS["sleep"] = ("sleeper", "sleep", "")
+        commands.VERBS["sleep"] = ("sleeper", "sleep", "")
         sys.exit(main.run(["sleep"]))
     """
     with subprocess.Popen(

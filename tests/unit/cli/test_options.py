@@ -6,8 +6,8 @@ import pytest
 import typer
 
 from kubectl_selfhost.cli import options
+from kubectl_selfhost.cli.commands import VERBS
 from kubectl_selfhost.cli.main import command
-from kubectl_selfhost.cli.verbs import VERBS
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 
 

@@ -13,13 +13,14 @@ from fakes.edge import Call, Edge, Killed
 from fakes.runs import Run
 from fakes.world import World
 
-from kubectl_selfhost.cli import pivot, revert, rollout, run, sync
+from kubectl_selfhost.cli import run
+from kubectl_selfhost.cli.verbs import pivot, revert, rollout, sync
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
+from kubectl_selfhost.engine import journal
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.workflow import journal
-from kubectl_selfhost.workflow.pivot import PivotOptions
-from kubectl_selfhost.workflow.revert import RevertOptions
-from kubectl_selfhost.workflow.rollout import RolloutOptions
+from kubectl_selfhost.plans.pivot.plan import PivotOptions
+from kubectl_selfhost.plans.revert.plan import RevertOptions
+from kubectl_selfhost.plans.rollout.plan import RolloutOptions
 
 TIMEOUT = 60.0
 #: After which a pivot is killed, from its first order on the node to the last of its first hand-over.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bad_server import Reply, Request, Server
+from fakes.bad_server import Reply, Request, Server
 
 from kubectl_selfhost.cluster.access import Access, denied
 from kubectl_selfhost.cluster.client import Cluster

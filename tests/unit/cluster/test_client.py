@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 
 import pytest
-from bad_server import Certificates, Reply, Request, Server, TokenLogin, status
+from fakes.bad_server import Certificates, Reply, Request, Server, TokenLogin, status
 
-from kubectl_selfhost.cluster import patience
 from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.connection import patience
+from kubectl_selfhost.cluster.connection.transport import Transport
 from kubectl_selfhost.cluster.errors import (
     AlreadyExists,
     ApiError,
@@ -26,7 +27,6 @@ from kubectl_selfhost.cluster.kinds import (
     PODS,
     SELF_SUBJECT_ACCESS_REVIEWS,
 )
-from kubectl_selfhost.cluster.transport import Transport
 from kubectl_selfhost.errors import SelfhostError
 
 Act = Callable[[Cluster], object]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from bad_server import Certificates, Reply, Server, status
+from fakes.bad_server import Certificates, Reply, Server, status
 
 from kubectl_selfhost.cluster.errors import BadConfig, Unauthorized, Unreachable
 from kubectl_selfhost.cluster.kinds import NODES

@@ -35,7 +35,7 @@ def test_help_needs_none_of_it() -> None:
     code = (
         "import sys\n"
         "import kubectl_selfhost.cluster.client, kubectl_selfhost.cluster.kubeconfig\n"
-        "import kubectl_selfhost.cluster.lease, kubectl_selfhost.cluster.prober\n"
+        "import kubectl_selfhost.engine.lease, kubectl_selfhost.probe.prober\n"
         "print([name for name in ('kubernetes', 'yaml', 'urllib3', 'requests', 'websocket')"
         " if name in sys.modules])\n"
     )

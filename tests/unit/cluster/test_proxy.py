@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bad_server import Certificates, Server, make_certificate, openssl
+from fakes.bad_server import Certificates, Server, make_certificate, openssl
 from test_exec import CLOSE, SUCCESS, answers, frame, status_frame
 from test_kubeconfig import PROXIES, Bench
 

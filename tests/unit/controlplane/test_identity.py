@@ -7,14 +7,14 @@ from copy import deepcopy
 import apiobjects as api
 import pytest
 
-from kubectl_selfhost.controlplane import recovery
-from kubectl_selfhost.controlplane.addresses import host_ip
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, SCHEDULER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, instances_of, kind_of
-from kubectl_selfhost.controlplane.state import observe
-from kubectl_selfhost.controlplane.verdict import judge
-from kubectl_selfhost.workflow import etcd
-from kubectl_selfhost.workflow.situation import Situation
+from kubectl_selfhost.controlplane.values.addresses import host_ip
+from kubectl_selfhost.health.state import observe
+from kubectl_selfhost.health.verdict import judge
+from kubectl_selfhost.plans.shared import etcd
+from kubectl_selfhost.plans.shared.situation import Situation
+from kubectl_selfhost.reboot import recovery
 
 
 def second_scheduler(on: str = api.NODE) -> dict:

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
+from kubectl_selfhost.cluster.connection.exec import ExecResult
 from kubectl_selfhost.cluster.errors import ApiError, Forbidden
-from kubectl_selfhost.cluster.exec import ExecResult
 from kubectl_selfhost.node import agent
 from kubectl_selfhost.node.agent import AgentError, AgentGone, NodeAgent
 from kubectl_selfhost.node.orders import Placement

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from kubectl_selfhost.node import pod, reach
+from kubectl_selfhost.node import pod
+from kubectl_selfhost.probe import from_a_pod
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 #: Node names are DNS subdomains of at most 253 characters.
@@ -14,13 +15,13 @@ LONG = [f"{'n' * at}.{'m' * 40}-x.example.com" for at in range(1, 45)]
 DASHES = [f"{'n' * at}-{'m' * 40}" for at in range(1, 45)]
 
 
-@pytest.mark.parametrize("name", [pod.pod_name, reach.pod_name])
+@pytest.mark.parametrize("name", [pod.pod_name, from_a_pod.pod_name])
 @pytest.mark.parametrize("node", ["cp-1", "a.b", "1.2.3", "x" * 253, *LONG, *DASHES])
 def test_it_is_a_name_that_a_host_may_have(name, node):
     assert LABEL.fullmatch(name(node))
 
 
-@pytest.mark.parametrize("name", [pod.pod_name, reach.pod_name])
+@pytest.mark.parametrize("name", [pod.pod_name, from_a_pod.pod_name])
 def test_each_node_has_its_own(name):
     nodes = ["cp-1", "a.b", "a-b", *LONG, *DASHES]
     assert len({name(node) for node in nodes}) == len(nodes)

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubectl_selfhost.cluster.sightings import (
+from kubectl_selfhost.output.document import as_json, as_yaml
+from kubectl_selfhost.output.probe import in_summary, milliseconds, page, timeline
+from kubectl_selfhost.output.probe_document import document
+from kubectl_selfhost.output.text import Style
+from kubectl_selfhost.probe.from_a_pod import ReachReport, parse
+from kubectl_selfhost.probe.sightings import (
     CONNECT,
     ENDPOINTS,
     OK,
@@ -22,11 +27,6 @@ from kubectl_selfhost.cluster.sightings import (
     WatchReport,
     summarise,
 )
-from kubectl_selfhost.node.reach import ReachReport, parse
-from kubectl_selfhost.output.document import as_json, as_yaml
-from kubectl_selfhost.output.probe import in_summary, milliseconds, page, timeline
-from kubectl_selfhost.output.probe_document import document
-from kubectl_selfhost.output.text import Style
 
 GOLDEN = Path(__file__).parent / "golden"
 SERVER = "https://127.0.0.1:35781"

@@ -1,0 +1,1 @@
+"""A file a verb: the flags that a person types."""

@@ -1,0 +1,94 @@
+"""``kubectl selfhost status``: one look at the control plane, or one every two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kubectl_selfhost.cli.options import output_format
+from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.health.verdict import Survey
+
+_EVERY = 2.0
+_HOME_AND_CLEAR = "\x1b[H\x1b[2J\x1b[3J"
+
+
+def status(
+    connection: ConnectionOptions,
+    *,
+    output: Annotated[str, output_format("wide", "json", "yaml")] = "",
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help="Look again every 2 s, until you stop it."),
+    ] = False,
+) -> None:
+    """Show who serves each component of the control plane, what is unfinished, and what to do next.
+
+    Exits 0 if all is well (static pods that all serve are well, too), 1 if not.
+    """
+    from kubectl_selfhost.cluster.kubeconfig import connect
+    from kubectl_selfhost.health.survey import survey
+
+    cluster = connect(connection)
+    if watch:
+        raise typer.Exit(_watch(cluster, output))
+    seen = survey(cluster)
+    print("\n".join(lines(seen, output)))
+    raise typer.Exit(0 if seen.verdict.healthy else 1)
+
+
+def lines(seen: Survey, output: str) -> list[str]:
+    """The page, or the document, as ``output`` asks for."""
+    from kubectl_selfhost.output import document, text
+    from kubectl_selfhost.output.status import page
+
+    if output == "json":
+        return [document.as_json(document.document(seen))]
+    if output == "yaml":
+        return [document.as_yaml(document.document(seen))]
+    return page(seen, wide=output == "wide", style=text.Style.for_stream(sys.stdout))
+
+
+def _watch(cluster: Cluster, output: str) -> int:
+    """Draws on a terminal, or writes what has changed; the exit status, by what was seen last."""
+    from kubectl_selfhost.errors import SelfhostError
+    from kubectl_selfhost.health.survey import survey
+    from kubectl_selfhost.output import document
+    from kubectl_selfhost.output.text import is_terminal
+
+    draws = is_terminal(sys.stdout) and output in ("", "wide")
+    last: object = None
+    healthy = False
+    try:
+        while True:
+            try:
+                seen = survey(cluster)
+                shown, news = lines(seen, output), document.essence(document.document(seen))
+                healthy = seen.verdict.healthy
+            except SelfhostError as error:
+                # While a control plane changes hands is when one watches: it will be back.
+                # Its words change by the second, and say the same.
+                shown, news, healthy = [error.message], type(error).__name__, False
+            if draws:
+                print(_HOME_AND_CLEAR + "\n".join(shown), flush=True)
+            elif news != last:
+                _print_change(shown, output, first=last is None, failed=isinstance(news, str))
+            last = news
+            time.sleep(_EVERY)
+    except KeyboardInterrupt:
+        return 0 if healthy else 1
+
+
+def _print_change(shown: list[str], output: str, *, first: bool, failed: bool) -> None:
+    """One more page or document; what is no document goes to stderr."""
+    if failed and output in ("json", "yaml"):
+        print(*shown, sep="\n", file=sys.stderr, flush=True)
+        return
+    between = {"json": [], "yaml": ["---"]}.get(output, ["", time.strftime("--- %H:%M:%S"), ""])
+    print(*([] if first else between), *shown, sep="\n", flush=True)

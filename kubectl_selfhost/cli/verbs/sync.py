@@ -1,0 +1,44 @@
+"""``kubectl selfhost sync``: what a reboot brings back is what runs now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from kubectl_selfhost.cli import pages, run
+from kubectl_selfhost.cli.options import Timeout, Yes
+from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.plans.sync import Prepared
+
+
+def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 300.0) -> None:
+    """Install the guardian, or renew it, with recovery copies of what serves now.
+
+    After a reboot the guardian starts these copies, until the DaemonSets' own pods are up again. No
+    component is touched.
+    """
+    from kubectl_selfhost.cluster.kubeconfig import connect
+
+    if timeout <= 0:
+        raise typer.BadParameter("must be more than 0", param_hint="--timeout")
+    cluster = connect(connection)
+    run.carry_out(cluster, _verb(cluster, timeout), yes=yes)
+    pages.say("After a reboot of the node its guardian brings back what runs now.")
+
+
+def _verb(cluster: Cluster, timeout: float) -> run.Verb[Prepared, None]:
+    from kubectl_selfhost.plans import sync as syncing
+
+    return run.Verb(
+        name="sync",
+        timeout=timeout,
+        nothing_to_do=run.always_something,
+        prepare=lambda progress: syncing.prepare(cluster, timeout=timeout, observer=progress),
+        carry_out=lambda prepared, progress, lease: syncing.carry_out(
+            cluster, prepared, timeout=timeout, observer=progress, still_ours=lease.check
+        ),
+    )

@@ -1,0 +1,169 @@
+"""How a call of any kind is made: sent, outlasted, and its answer judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+from kubectl_selfhost.cluster.connection.patience import (
+    READING_PATIENCE,
+    OutageListener,
+    Outages,
+    outlast,
+)
+from kubectl_selfhost.cluster.errors import ApiError, from_response
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.connection.transport import Answer, Transport
+
+Manifest = dict[str, Any]
+T = TypeVar("T")
+_Self = TypeVar("_Self", bound="Calls")
+
+
+class Calls:
+    """What all verbs of a Cluster share: see there."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        context: str = "",
+        user: str = "",
+        timeout: float = 10.0,
+        patience: float = 0.0,
+        reading_patience: float = READING_PATIENCE,
+    ) -> None:
+        self.transport = transport
+        self.server = transport.server
+        self.context = context
+        self.user = user
+        self.timeout = timeout
+        self.patience = patience
+        self._reading_patience = reading_patience
+        self._may_act: Callable[[], None] = nothing
+        self._outages = Outages()
+
+    @contextmanager
+    def waiting(
+        self: _Self, seconds: float, on_outage: OutageListener | None = None
+    ) -> Iterator[_Self]:
+        """Inside the block, calls go on trying for ``seconds`` while the API can't be reached.
+
+        ``on_outage`` is called with a sentence when an outage begins, and with another when it is
+        over; once each, however many calls and threads meet it.
+        """
+        before, listener = self.patience, self._outages.listener
+        self.patience = seconds
+        self._outages.listener = on_outage or listener
+        try:
+            yield self
+        finally:
+            self.patience, self._outages.listener = before, listener
+
+    @contextmanager
+    def acting_while(self: _Self, may_act: Callable[[], None]) -> Iterator[_Self]:
+        """Inside the block, ``may_act`` is called before each request, and raises to prevent it.
+
+        Before those that only read, too: so a wait ends when its run may not act any more.
+        """
+        before, self._may_act = self._may_act, may_act
+        try:
+            yield self
+        finally:
+            self._may_act = before
+
+    def may_act(self) -> None:
+        """Raise what ``acting_while`` was given to raise, if a request must not be made now."""
+        self._may_act()
+
+    def with_patience(self: _Self, seconds: float, *, timeout: float | None = None) -> _Self:
+        """Return the same cluster over the same connections, with a patience of its own.
+
+        The copy is patient for ``seconds`` with every call, those that only read included. What
+        ``acting_while`` guards this one with does not guard the copy.
+        """
+        return type(self)(
+            self.transport,
+            context=self.context,
+            user=self.user,
+            timeout=self.timeout if timeout is None else timeout,
+            patience=seconds,
+            reading_patience=seconds,
+        )
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        asked: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        reads: bool = False,
+    ) -> Manifest:
+        answer = self._call(
+            method, path, asked, query=query, body=body, content_type=content_type, reads=reads
+        )
+        try:
+            return dict(json.loads(answer.body))
+        except (ValueError, TypeError) as error:
+            raise ApiError(
+                f"What answers at {self.server} is no Kubernetes API server: "
+                f"asked to {asked}, it sent no JSON.",
+                "Is there a proxy or a log-in page in between?",
+                status=answer.status,
+            ) from error
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        asked: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        reads: bool = False,
+    ) -> Answer:
+        """Return the answer; ``reads``: the request changes nothing, although its method could."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        url = path + ("?" + urlencode(query) if query else "")
+
+        def once(timeout: float) -> Answer:
+            self.may_act()
+            answer = self.transport.request(
+                method, url, body=data, content_type=content_type, accept=accept, timeout=timeout
+            )
+            if answer.status < 400:
+                return answer
+            error = from_response(
+                action=asked,
+                server=self.server,
+                status=answer.status,
+                body=answer.body,
+                retry_after=answer.retry_after,
+            )
+            error.retried = answer.resent
+            raise error
+
+        return self._outlast(once, reads=reads or method == "GET")
+
+    def _outlast(self, once: Callable[[float], T], *, reads: bool = False) -> T:
+        return outlast(
+            once,
+            transport=self.transport,
+            outages=self._outages,
+            patience=self.patience,
+            reading_patience=self._reading_patience if reads else 0.0,
+            timeout=self.timeout,
+        )
+
+
+def nothing() -> None:
+    """Permit every request."""

@@ -1,0 +1,157 @@
+"""Outlasting an API server that is away for a while.
+
+While calls fail, a cheap question (GET /version) is asked every quarter of a second with a short
+time limit, and only when that is answered the call itself is tried again: so the end of an outage
+is noticed at once, and a slow call still gets all of its time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from kubectl_selfhost.cluster.errors import (
+    ApiError,
+    Forbidden,
+    Rejected,
+    Unauthorized,
+    Unreachable,
+    Untrusted,
+)
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.connection.transport import Transport
+
+T = TypeVar("T")
+OutageListener = Callable[[str], None]
+
+#: Seconds for which whatever only reads is tried again, also where nothing changes hands: an API
+#: server that has just read a new client certificate closes its connections to the kubelets, and
+#: answers 503 to whoever is in the middle of one (``kubeadm certs renew``, Kubernetes 1.37).
+READING_PATIENCE = 10.0
+#: Reasons of a failure that says nothing of the next try. A refused connection, an unknown name or a
+#: time limit that has passed is told at once: the address may simply be wrong.
+_PASSING = {"reset", "closed"}
+_PASSING_STATUS = {429, 500, 502, 503, 504}
+
+_KNOCK_EVERY = 0.25
+_KNOCK_LIMIT = 2.0
+#: A fresh apiserver answers 403 (or 401, to a service account) until its caches are filled: for 0.6
+#: to 1 s on 1.37, and for 2.5 s on a busy machine. Who is patient had the permission before, so
+#: such a refusal is believed only after this many seconds.
+_BELIEVE_REFUSAL_AFTER = 20.0
+_LONGEST_RETRY_AFTER = 5.0
+
+
+class Outages:
+    """Tells a listener of each outage once, whichever call or thread meets it."""
+
+    def __init__(self, listener: OutageListener | None = None) -> None:
+        self.listener = listener
+        self._lock = threading.Lock()
+        self._since: float | None = None
+
+    def met(self, why: str) -> None:
+        """A call found the API away."""
+        with self._lock:
+            if self._since is not None:
+                return
+            self._since = time.monotonic()
+        self._tell(f"The API server is away ({why}); waiting for it.")
+
+    def over(self) -> None:
+        """A call was answered."""
+        with self._lock:
+            if self._since is None:
+                return
+            seconds, self._since = time.monotonic() - self._since, None
+        self._tell(f"The API server is back after {seconds:.1f} s.")
+
+    def _tell(self, text: str) -> None:
+        if self.listener is not None:
+            self.listener(text)
+
+
+def outlast(
+    once: Callable[[float], T],
+    *,
+    transport: Transport,
+    outages: Outages,
+    patience: float,
+    timeout: float,
+    reading_patience: float = 0.0,
+) -> T:
+    """What ``once(timeout)`` gives, tried again for ``patience`` seconds while the API is away.
+
+    ``reading_patience`` is for how many seconds a call that only reads is also tried again after a
+    failure that may pass by itself, though the API is there. The error that ends it carries
+    ``retried = True`` if an earlier try may have gone through.
+    """
+    began = time.monotonic()
+    refused_since: float | None = None
+    retried = False
+    while True:
+        try:
+            result = once(timeout)
+        except ApiError as error:
+            now = time.monotonic()
+            error.retried = error.retried or retried
+            if isinstance(error, (Forbidden, Unauthorized)):
+                refused_since = refused_since or now
+                away = now - refused_since < _BELIEVE_REFUSAL_AFTER
+            else:
+                away = isinstance(error, Unreachable) and not isinstance(error, Untrusted)
+            limit = patience if away else 0.0
+            if _may_pass(error):
+                limit = max(limit, reading_patience)
+            left = began + limit - now
+            if left <= 0 or error.may_have_run:
+                if isinstance(error, Unreachable) and limit and not error.may_have_run:
+                    _say_how_long(error, limit)
+                raise
+            retried = retried or error.reason not in _NEVER_ARRIVED
+            if isinstance(error, Unreachable):
+                refused_since = None
+                if patience:
+                    outages.met(error.detail or error.reason)
+            _pause(error, transport, left)
+        else:
+            outages.over()
+            return result
+
+
+def _may_pass(error: ApiError) -> bool:
+    if isinstance(error, Rejected):  # said with a 500 by some
+        return False
+    return error.status in _PASSING_STATUS or error.reason in _PASSING
+
+
+_NEVER_ARRIVED = {"refused", "dns", "proxy", "tls", "Forbidden", "Unauthorized"}
+
+
+def _say_how_long(error: Unreachable, patience: float) -> None:
+    error.message = f"{error.message.rstrip('.')}, for {patience:.0f} s now."
+    error.args = (error.message,)
+
+
+def _pause(error: ApiError, transport: Transport, left: float) -> None:
+    """Until the API answers to /version, or the time that it asked for or ``left`` is over."""
+    end = time.monotonic() + left
+    if error.retry_after is not None:
+        time.sleep(max(0.0, min(error.retry_after, _LONGEST_RETRY_AFTER, left)))
+        return
+    if error.status == 0:
+        # Nobody answered: what was kept of connections is of no use any more.
+        transport.forget()
+    while time.monotonic() < end:
+        time.sleep(min(_KNOCK_EVERY, max(0.0, end - time.monotonic())))
+        try:
+            answer = transport.once("GET", "/version", timeout=_KNOCK_LIMIT, fresh=True)
+        except Untrusted:
+            return
+        except Unreachable:
+            continue
+        if answer.status < 500 and answer.status != 429:
+            return

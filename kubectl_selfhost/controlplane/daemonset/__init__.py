@@ -1,0 +1,1 @@
+"""What a DaemonSet of a component looks like."""

@@ -1,0 +1,37 @@
+"""Whether the control-plane nodes are so much alike that one DaemonSet can run a component on all."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from kubectl_selfhost.controlplane.daemonset.daemonset import PROBE_ADDRESSES, WAIT_CONTAINER
+from kubectl_selfhost.controlplane.pod.defaults import actions, containers, with_defaults
+from kubectl_selfhost.controlplane.pod.difference import Difference, compare
+from kubectl_selfhost.controlplane.program import AGENT_VOLUME
+
+
+def differences(wanted: dict, own: dict) -> list[Difference]:
+    """Where the pods of the DaemonSet ``own``, made from one node's static pod, differ from those of
+    ``wanted``, which is for all; nowhere: empty.
+
+    What is each node's own has become a field reference or loopback in both by now. Left out is what
+    is ours and no node's: the address of ours at which an apiserver is probed (a roll-out toggles it),
+    the object with the agent's program, and what the container that waits requests (another build's
+    may be in use); and the pull policies, which AlwaysPullImages changes in a mirror pod.
+    """
+    return compare(*({"spec": _comparable(one)} for one in (wanted, own)))
+
+
+def _comparable(daemonset: dict) -> dict:
+    template = daemonset["spec"]["template"]
+    spec = with_defaults({"spec": deepcopy(template["spec"])})["spec"]
+    spec["volumes"] = [one for one in spec.get("volumes", []) if one["name"] != AGENT_VOLUME]
+    for container in containers(spec):
+        container.pop("imagePullPolicy", None)
+        if container["name"] == WAIT_CONTAINER:
+            container.pop("resources", None)
+        for _, handler in actions(container):
+            target = handler.get("httpGet", {})
+            if target.get("host") in PROBE_ADDRESSES:
+                target["host"] = PROBE_ADDRESSES[0]
+    return spec

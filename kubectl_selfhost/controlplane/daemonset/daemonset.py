@@ -1,0 +1,460 @@
+"""From a component's static pod to the DaemonSet that runs it.
+
+Named and labelled as kubeadm did it (``kubeadm alpha selfhosting pivot``, until 1.20), and shaped
+by what clusters since then need. Each of these has brought a cluster down that lacked it:
+
+- No ``ports``: on the host's network they are reserved on the node, so the scheduler would never
+  place the new instance beside the old one (kubeadm declares them since 1.34, issue 132776 of
+  kubernetes/kubernetes). A probe that names a port gets its number.
+- The new instance starts beside the old one and shares its port (``maxSurge``,
+  ``--permit-port-sharing``); where the old one doesn't share, an init container waits for the port,
+  for a server that finds it taken would exit, and be kept waiting ever longer by the kubelet. A
+  component that must not run twice (``beside``) never shares: its second pod waits there.
+- No service account token: the kubelet would need the API server to start the API server.
+- It tolerates every taint, as a static pod does, and is as critical to the node.
+- What is one node's own (its address) is read from the node, not copied from the first one.
+
+Everything else of the static pod is taken over as it is, whoever put it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+from kubectl_selfhost.controlplane import program as programs
+from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.controlplane.pod import flags as component_flags
+from kubectl_selfhost.controlplane.pod import profiles, staticpod
+from kubectl_selfhost.controlplane.pod.defaults import actions, containers, tidy, with_defaults
+from kubectl_selfhost.controlplane.pod.difference import Difference, compare
+from kubectl_selfhost.controlplane.program import AGENT_VOLUME
+from kubectl_selfhost.controlplane.side_by_side import beside
+from kubectl_selfhost.controlplane.values import resources
+from kubectl_selfhost.controlplane.values.addresses import same_address
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import (
+    ADVERTISE_ADDRESS_ANNOTATION,
+    CONTROL_PLANE_LABEL,
+    FIELD_MANAGER,
+    NAMESPACE,
+    NODE_LABEL,
+    SHARED_BY_ALL,
+)
+
+WAIT_CONTAINER = "wait-port"
+NODE_VOLUME = "kubectl-selfhost-node"
+AGENT_MOUNT = "/selfhost"
+NODE_MOUNT = "/selfhost-node"
+HOST_IP = "HOST_IP"
+
+#: Where an apiserver of ours is probed: on loopback, at an address that the one beside it isn't
+#: probed at, so that a hand-over can tell the two apart (each roll-out takes the other one); and not
+#: at 127.0.0.1, which programs on the node may use to call whoever serves.
+PROBE_ADDRESSES = ("127.0.0.2", "127.0.0.3")
+
+#: A new instance counts as available when it has been Ready for so long (seconds), so that a
+#: roll-out never takes the old one away for one that dies at once.
+MIN_READY_SECONDS = 10
+
+#: Ports below need CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start).
+_FIRST_UNPRIVILEGED_PORT = 1024
+#: The official image's kube-apiserver has that capability in its file (kubeadm's RootlessControlPlane
+#: adds it to the pod's bounding set); another program has nothing of it under the same user. So what
+#: waits for the port is root, may bind it, and makes its sockets as the component's user.
+_LOW_PORT_RIGHTS = {
+    "runAsUser": 0,
+    "runAsGroup": 0,
+    "runAsNonRoot": False,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "SETUID"]},
+}
+
+#: What only a pod that is bound to its node already has, or that follows from another field.
+_NOT_IN_A_TEMPLATE = ("nodeName", "priority", "preemptionPolicy", "schedulerName")
+#: What the DaemonSet controller, the scheduler and admission always add to its pods.
+_ALWAYS_ADDED = ("nodeName", "tolerations", "affinity", "priority", "preemptionPolicy")
+_SERVICE_ACCOUNT = ("serviceAccount", "serviceAccountName", "imagePullSecrets")
+_LOOPBACK = ("127.0.0.1", "::1")
+_API_ACCESS = "kube-api-access-"
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """A control-plane node: ``host_ip`` is its pods' status.hostIP, ``advertise_address`` what its
+    kube-apiserver advertises (None where that can't be told), ``arch`` its kubernetes.io/arch;
+    ``role`` is the value of its control-plane label, which kubeadm leaves empty."""
+
+    name: str
+    host_ip: str
+    advertise_address: str | None
+    arch: str
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class AgentFacts:
+    """Where a pod finds the node agent: the Secret that carries it, the program for the CPU
+    ``arch``, and our directory on the node (``node_directory``, an absolute path)."""
+
+    arch: str
+    secret: str
+    node_directory: str
+
+    @property
+    def program(self) -> str:
+        return f"{AGENT_MOUNT}/{programs.file_name(self.arch)}"
+
+
+def build(
+    component: Component, static_pod: dict, *, nodes: Sequence[NodeFacts], agent: AgentFacts
+) -> dict:
+    """The DaemonSet (apps/v1) that runs ``component`` as ``static_pod`` did, on all of ``nodes``.
+
+    Valid as it is for ``kubectl apply -f -``; the same input gives the same output. It needs
+    Kubernetes 1.22 (maxSurge). Raises SelfhostError where one DaemonSet can't say it: nodes that
+    differ in CPU or in what is each one's own, a pod off the host's network, a command that hides
+    its flags.
+    """
+    static_pod = staticpod.from_mirror_pod(static_pod)
+    require_fit(component, static_pod)
+    _refuse_what_cannot_be(component, static_pod, nodes, agent)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {
+            "name": component.daemonset,
+            "namespace": NAMESPACE,
+            "labels": {
+                "k8s-app": component.daemonset,
+                "app.kubernetes.io/managed-by": FIELD_MANAGER,
+            },
+        },
+        "spec": {
+            # Not component and tier: with those it would adopt nothing, yet match mirror pods.
+            "selector": {"matchLabels": {"k8s-app": component.daemonset}},
+            "minReadySeconds": MIN_READY_SECONDS,
+            "updateStrategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+            },
+            "template": _template(component, static_pod, nodes, agent),
+        },
+    }
+
+
+def require_fit(component: Component, static_pod: dict) -> None:
+    """Raise SelfhostError if no DaemonSet can run ``component`` as ``static_pod`` does, on any node."""
+    if not static_pod["spec"].get("hostNetwork"):
+        raise SelfhostError(
+            f"The static pod {component} is not on its node's network (hostNetwork).",
+            "Only a control plane as kubeadm sets it up can be pivoted.",
+        )
+    component_flags.require_program(staticpod.component_container(static_pod))
+    if staticpod.secure_port(static_pod, component) == 0:
+        raise SelfhostError(
+            f"{component} serves nothing (--secure-port=0), so nobody could tell whether a new "
+            "instance of it works.",
+            "Take that flag out of its manifest.",
+        )
+
+
+def is_each_nodes_own(component: Component, static_pod: dict, node: NodeFacts) -> bool:
+    """Whether the static pod of ``node`` can share no DaemonSet, for it says an address of its own
+    that isn't the one which a pod can read from its node."""
+    bound = staticpod.bind_address(static_pod, component)
+    elsewhere = component == APISERVER and not _advertises_host_ip(node)
+    return elsewhere or not (staticpod.is_wildcard(bound) or bound in _LOOPBACK)
+
+
+def is_rolled_out(daemonset: dict) -> bool:
+    """Whether each node's pod is of the revision that the DaemonSet (from the API) has now."""
+    status = daemonset.get("status", {})
+    seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
+    wanted = status.get("desiredNumberScheduled", 0)
+    return seen and status.get("updatedNumberScheduled", 0) == wanted
+
+
+def is_available(daemonset: dict) -> bool:
+    """Whether it is rolled out, and each pod has been Ready for ``minReadySeconds``: what ``kubectl
+    rollout status`` waits for."""
+    status = daemonset.get("status", {})
+    wanted = status.get("desiredNumberScheduled", 0)
+    return is_rolled_out(daemonset) and status.get("numberAvailable", 0) >= wanted
+
+
+def admission_changes(template: dict, pod: dict) -> list[str]:
+    """What admission made different in a DaemonSet's ``pod`` from its ``template``, in words.
+
+    Left out is what belongs there: defaults, what the DaemonSet controller and the scheduler add
+    (tolerations, node affinity, the node's name), priority, the service account; and a pull policy
+    that AlwaysPullImages has made Always (see ``pulls``). A token that is mounted though the template
+    asks for none is told: the API server could not start without one.
+    """
+    wanted, actual = (_as_it_runs(one) for one in (template, pod))
+    for field in _ALWAYS_ADDED + _SERVICE_ACCOUNT:
+        wanted.pop(field, None)
+        actual.pop(field, None)
+    if wanted.get("automountServiceAccountToken", True):
+        _take_off_token(actual)
+    found = compare({"spec": wanted}, {"spec": actual})
+    return [str(one) for one in found if not _is_a_pull(one)]
+
+
+def pulls(template: dict, pod: dict) -> list[str]:
+    """Return the images that admission makes a ``pod`` of ``template`` pull at each start."""
+    wanted, actual = (_as_it_runs(one) for one in (template, pod))
+    found = [one.path for one in compare({"spec": wanted}, {"spec": actual}) if _is_a_pull(one)]
+    by_path = {
+        f"spec.{kind}[{container['name']}].imagePullPolicy": str(container["image"])
+        for kind in ("initContainers", "containers")
+        for container in actual.get(kind) or []
+    }
+    return list(dict.fromkeys(by_path[path] for path in found))
+
+
+def _is_a_pull(one: Difference) -> bool:
+    return one.path.endswith("].imagePullPolicy") and one.b == "Always"
+
+
+def _as_it_runs(pod: dict) -> dict:
+    """A pod's spec with its defaults, and its security profiles as fields."""
+    whole = deepcopy({"metadata": pod.get("metadata") or {}, "spec": pod["spec"]})
+    profiles.as_fields(whole)
+    spec: dict = with_defaults(whole)["spec"]
+    return spec
+
+
+def _template(
+    component: Component, static_pod: dict, nodes: Sequence[NodeFacts], agent: AgentFacts
+) -> dict:
+    pod = deepcopy(static_pod)
+    metadata, spec = pod.get("metadata", {}), pod["spec"]
+    container = staticpod.component_container(pod)
+    port = staticpod.secure_port(static_pod, component)
+    bound = staticpod.bind_address(static_pod, component)
+    _number_named_ports(spec)
+    if component == APISERVER:
+        _probe_itself(container, port, bound)
+        _advertise_node_address(container, nodes)
+    if beside.one_at_a_time(component, static_pod):
+        component_flags.without_flag(container, "permit-port-sharing")
+    else:
+        component_flags.with_flag(container, "permit-port-sharing", "true")
+    _tell_soon(container)
+    _place_like_a_static_pod(component, spec, agent, role=nodes[0].role)
+    _wait_for_port(component, spec, container, agent=agent, port=port, bound=bound)
+    annotations = _annotations(component, static_pod, nodes)
+    labels = {**metadata.get("labels", {}), **component.labels, "k8s-app": component.daemonset}
+    return {
+        "metadata": {"labels": labels, **({"annotations": annotations} if annotations else {})},
+        "spec": spec,
+    }
+
+
+def _annotations(
+    component: Component, static_pod: dict, nodes: Sequence[NodeFacts]
+) -> dict[str, str]:
+    """The static pod's own; kubeadm's of the address only while there is but one node's to tell."""
+    annotations = dict(static_pod.get("metadata", {}).get("annotations", {}))
+    annotations.pop(ADVERTISE_ADDRESS_ANNOTATION, None)
+    endpoint = staticpod.advertise_endpoint(static_pod) if component == APISERVER else None
+    if endpoint and len(nodes) == 1:
+        annotations[ADVERTISE_ADDRESS_ANNOTATION] = endpoint
+    return annotations
+
+
+def _number_named_ports(spec: dict) -> None:
+    """Takes the containers' ports away, and gives the probes that name one its number."""
+    for container in containers(spec):
+        numbers = {
+            port["name"]: port["containerPort"]
+            for port in container.pop("ports", [])
+            if "name" in port
+        }
+        for _, handler in actions(container):
+            for action in ("httpGet", "tcpSocket"):
+                target = handler.get(action, {})
+                if target.get("port") in numbers:
+                    target["port"] = numbers[target["port"]]
+
+
+def _probe_itself(container: dict, port: int, bound: str) -> None:
+    """Has the apiserver probed over loopback, or where it listens if that is one address.
+
+    kubeadm writes the advertise address of the node where the manifest was made, which is wrong on
+    every other; and a hand-over steers that address alone to the new instance. A static pod that is
+    left of a revert is probed at one of ours, too: the new instance takes the other.
+    """
+    if "$(" in bound:
+        return  # the kubelet puts no variables into a probe
+    taken = {handler.get("httpGet", {}).get("host") for _, handler in actions(container)}
+    free = next(one for one in PROBE_ADDRESSES if one not in taken)
+    host = free if staticpod.is_wildcard(bound) else bound
+    for _, handler in actions(container):
+        target = handler.get("httpGet", {})
+        if target.get("port") in (port, str(port)):
+            target["host"] = host
+
+
+def _tell_soon(container: dict) -> None:
+    """Has the kubelet see at once that the component is up, and say why if it isn't.
+
+    kubeadm's startup probe asks first after 10 s and then every 10 s; until it passes there is no
+    readiness, and a hand-over waits for that. The component has as long to start as before. Its
+    last words are in the pod's status: a hand-over that failed can tell them.
+    """
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    probe = container.get("startupProbe")
+    if probe is None:
+        return
+    period, failures = probe.get("periodSeconds", 10), probe.get("failureThreshold", 3)
+    probe["failureThreshold"] = probe.pop("initialDelaySeconds", 0) + period * failures
+    probe["periodSeconds"] = 1
+
+
+def _advertise_node_address(container: dict, nodes: Sequence[NodeFacts]) -> None:
+    given = component_flags.of_container(container).get("advertise-address")
+    if given is None or "$(" in given or not all(_advertises_host_ip(node) for node in nodes):
+        return
+    source = {"fieldRef": {"fieldPath": "status.hostIP"}}
+    variables = container.setdefault("env", [])
+    taken = {variable["name"]: variable.get("valueFrom") for variable in variables}
+    name = HOST_IP if taken.get(HOST_IP, source) == source else f"SELFHOST_{HOST_IP}"
+    if name not in taken:
+        variables.append({"name": name, "valueFrom": source})
+    component_flags.with_flag(container, "advertise-address", f"$({name})")
+
+
+def _advertises_host_ip(node: NodeFacts) -> bool:
+    return node.advertise_address is not None and same_address(node.advertise_address, node.host_ip)
+
+
+def _place_like_a_static_pod(
+    component: Component, spec: dict, agent: AgentFacts, *, role: str
+) -> None:
+    for field in _NOT_IN_A_TEMPLATE:
+        spec.pop(field, None)
+    spec.setdefault("priorityClassName", "system-node-critical")
+    spec["automountServiceAccountToken"] = False
+    spec["tolerations"] = [{"operator": "Exists"}]
+    spec["nodeSelector"] = {
+        **spec.get("nodeSelector", {}),
+        CONTROL_PLANE_LABEL: role,
+        NODE_LABEL: component.group or SHARED_BY_ALL,
+        "kubernetes.io/arch": agent.arch,
+    }
+
+
+def _wait_for_port(
+    component: Component,
+    spec: dict,
+    container: dict,
+    *,
+    agent: AgentFacts,
+    port: int,
+    bound: str,
+) -> None:
+    """Puts the container that waits for the port before the component, after all others.
+
+    It runs the agent in the component's own image (nothing to pull) and with its very rights, for
+    two processes share a port only under the same user. If that user isn't root and the port is
+    below 1024, it tries that user's sockets as root (see ``_LOW_PORT_RIGHTS``). While the hold
+    file is on the node it waits, whatever the port: so a static pod that was put back is not raced
+    for its port.
+    """
+    command = [agent.program, WAIT_CONTAINER, "--port", str(port)]
+    if not staticpod.is_wildcard(bound):
+        command += ["--address", bound]
+    command += ["--hold", f"{NODE_MOUNT}/{component.name}/hold"]
+    rights = deepcopy(container.get("securityContext"))
+    user = _user(spec, container)
+    if port < _FIRST_UNPRIVILEGED_PORT and user:
+        command += ["--user", str(user)]
+        rights = deepcopy(_LOW_PORT_RIGHTS)
+    waiter = {
+        "name": WAIT_CONTAINER,
+        "image": container["image"],
+        "imagePullPolicy": container.get("imagePullPolicy"),
+        "command": command,
+        "env": deepcopy(container.get("env")) if "$(" in bound else None,
+        "resources": _waiters_resources(spec, container),
+        "securityContext": rights,
+        "volumeMounts": [
+            {"name": AGENT_VOLUME, "mountPath": AGENT_MOUNT, "readOnly": True},
+            {"name": NODE_VOLUME, "mountPath": NODE_MOUNT, "readOnly": True},
+        ],
+    }
+    spec["initContainers"] = [*spec.get("initContainers", []), tidy(waiter)]
+    spec["volumes"] = [
+        *spec.get("volumes", []),
+        programs.volume(agent.secret),
+        {
+            "name": NODE_VOLUME,
+            "hostPath": {"path": agent.node_directory, "type": "DirectoryOrCreate"},
+        },
+    ]
+
+
+def _waiters_resources(spec: dict, container: dict) -> dict:
+    """What keeps the pod's quality of service as it is: every container counts for it.
+
+    A Guaranteed one has the component's own amounts: init containers run before the others, so the
+    pod requests no more for it.
+    """
+    quality = resources.quality_of_service(spec)
+    if quality == resources.BEST_EFFORT or spec.get("resources"):
+        return {}
+    if quality == resources.GUARANTEED:
+        return deepcopy(container.get("resources") or {})
+    return {"requests": {"cpu": "10m", "memory": "5Mi"}}
+
+
+def _user(spec: dict, container: dict) -> int:
+    """Return the user that the pod gives the component; 0 for root, or if only the image says it."""
+    for context in (container.get("securityContext"), spec.get("securityContext")):
+        user = (context or {}).get("runAsUser")
+        if user is not None:
+            return int(user)
+    return 0
+
+
+def _take_off_token(spec: dict) -> None:
+    for container in containers(spec):
+        mounts = container.get("volumeMounts", [])
+        kept = [one for one in mounts if not one["name"].startswith(_API_ACCESS)]
+        container["volumeMounts"] = kept
+    volumes = spec.get("volumes", [])
+    spec["volumes"] = [one for one in volumes if not one["name"].startswith(_API_ACCESS)]
+
+
+def _refuse_what_cannot_be(
+    component: Component, static_pod: dict, nodes: Sequence[NodeFacts], agent: AgentFacts
+) -> None:
+    for node in nodes:
+        if node.arch != agent.arch:
+            raise SelfhostError(
+                f"Node {node.name} has a CPU of another kind ({node.arch}) than the node agent "
+                f"that was chosen ({agent.arch})."
+            )
+    if len(nodes) > 1:
+        _refuse_per_node_addresses(component, static_pod, nodes)
+
+
+def _refuse_per_node_addresses(
+    component: Component, static_pod: dict, nodes: Sequence[NodeFacts]
+) -> None:
+    bound = staticpod.bind_address(static_pod, component)
+    if not staticpod.is_wildcard(bound) and bound not in _LOOPBACK:
+        raise SelfhostError(
+            f"{component} listens on one address ({bound}), which several nodes can't share."
+        )
+    for node in nodes if component == APISERVER else ():
+        if not _advertises_host_ip(node):
+            raise SelfhostError(
+                f"The kube-apiserver of node {node.name} advertises "
+                f"{node.advertise_address or 'an address that its pod does not tell'}, not the "
+                f"node's own ({node.host_ip}), so one DaemonSet can't serve several nodes."
+            )

@@ -1,0 +1,286 @@
+"""From a component's DaemonSet back to a static pod's manifest: of what runs now.
+
+The inverse of ``daemonset.build``: an image or a flag that was changed since is kept, and what the
+DaemonSet needed is taken off again. What it could not keep (ports, a probe's host, for how long the
+start may take) comes from the manifest as it was before the pivot, where that is known, else it is
+written as kubeadm would.
+
+``--permit-port-sharing=true`` stays: with it the static pod can start beside the DaemonSet's, and
+that is what makes the way back seamless; not where two must never run (``beside``). ``kubeadm
+upgrade`` writes manifests of its own, without.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+
+from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.controlplane.daemonset.change import ROLLED_OUT_ANNOTATION
+from kubectl_selfhost.controlplane.daemonset.daemonset import (
+    NODE_VOLUME,
+    PROBE_ADDRESSES,
+    WAIT_CONTAINER,
+)
+from kubectl_selfhost.controlplane.pod import flags as component_flags
+from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.pod.defaults import (
+    PRIORITIES,
+    actions,
+    containers,
+    without_defaults,
+)
+from kubectl_selfhost.controlplane.program import AGENT_VOLUME
+from kubectl_selfhost.controlplane.side_by_side import beside
+from kubectl_selfhost.controlplane.values.addresses import same_address
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import (
+    ADVERTISE_ADDRESS_ANNOTATION,
+    CONTROL_PLANE_LABEL,
+    FIELD_MANAGER,
+    NAMESPACE,
+    NODE_LABEL,
+)
+
+#: kubeadm's startup probe first asks after so many seconds, and then every so many.
+_KUBEADM_DELAY = _KUBEADM_PERIOD = 10
+_OUR_SELECTOR = (
+    CONTROL_PLANE_LABEL,
+    NODE_LABEL,
+    "kubernetes.io/arch",
+    "node-role.kubernetes.io/master",  # kubeadm's own pivot
+)
+#: What kubeadm's own pivot set, so that the pods found the cluster's DNS.
+_KUBEADM_DNS = "ClusterFirstWithHostNet"
+#: Annotations of a template that tell of its roll-outs.
+_OF_ROLL_OUTS = (ROLLED_OUT_ANNOTATION, "kubectl.kubernetes.io/restartedAt")
+#: What the DaemonSet needed, or could not have; it is as before, or isn't there.
+_AS_BEFORE = (
+    "automountServiceAccountToken",
+    "preemptionPolicy",
+    "priority",
+    "schedulerName",
+    "tolerations",
+)
+_FROM_THE_API = (
+    "configMap",
+    "secret",
+    "configMapRef",
+    "secretRef",
+    "configMapKeyRef",
+    "secretKeyRef",
+)
+_STARTUP = ("initialDelaySeconds", "periodSeconds", "failureThreshold")
+_VARIABLE = re.compile(r"\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
+
+
+def from_daemonset(
+    component: Component,
+    daemonset: dict,
+    backup: dict | None = None,
+    *,
+    address: str = "",
+    probe_host: str = "",
+) -> dict:
+    """The static pod's manifest that runs ``component`` as ``daemonset`` does now.
+
+    ``backup`` is the manifest as it was before the pivot, None where it is lost. ``address`` is what
+    the node's apiserver advertises. ``probe_host`` is where an apiserver is probed from now on;
+    empty: where it was before the pivot. Raises SelfhostError for what no static pod can have.
+    """
+    template = deepcopy(daemonset["spec"]["template"])
+    before = None if backup is None else staticpod.from_mirror_pod(backup)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(component, template.get("metadata") or {}, before),
+        "spec": template["spec"],
+    }
+    spec = pod["spec"]
+    _take_off_ours(spec)
+    _refuse_what_only_the_api_has(component, spec)
+    if before is None and not is_ours(daemonset) and spec.get("dnsPolicy") == _KUBEADM_DNS:
+        del spec["dnsPolicy"]
+    _place_as_before(spec, before)
+    container = staticpod.component_container(pod)
+    if component == APISERVER:
+        _advertise(container, _main_before(before), address)
+        _probe(container, before, pod, address=address, probe_host=probe_host)
+    _tell_kubeadm(component, pod, before)
+    if beside.one_at_a_time(component, daemonset["spec"]["template"]):
+        component_flags.without_flag(container, "permit-port-sharing")
+    else:
+        component_flags.with_flag(container, "permit-port-sharing", "true")
+    _start_as_before(container, _main_before(before) if before else None)
+    for one, former in _pairs(spec, before):
+        _name_ports(one, former)
+    return without_defaults(pod)
+
+
+def is_ours(daemonset: dict) -> bool:
+    """Whether kubectl selfhost made the DaemonSet; kubeadm did the same, until 1.20."""
+    labels = daemonset["metadata"].get("labels") or {}
+    return labels.get("app.kubernetes.io/managed-by") == FIELD_MANAGER
+
+
+def other_probe_address(daemonset: dict) -> str:
+    """An address at which the DaemonSet doesn't have its apiserver probed."""
+    container = staticpod.component_container(daemonset["spec"]["template"])
+    hosts = {handler.get("httpGet", {}).get("host") for _, handler in actions(container)}
+    return next(one for one in PROBE_ADDRESSES if one not in hosts)
+
+
+def _metadata(component: Component, template: dict, before: dict | None) -> dict:
+    """The template's, without what the DaemonSet needed: its labels are those of before."""
+    known = component.labels if before is None else before["metadata"].get("labels", {})
+    ours = {"k8s-app", *component.labels}
+    labels = {k: v for k, v in (template.get("labels") or {}).items() if k not in ours}
+    annotations = {
+        key: value
+        for key, value in (template.get("annotations") or {}).items()
+        if key not in _OF_ROLL_OUTS
+    }
+    return {
+        "name": component.name,
+        "namespace": NAMESPACE,
+        "labels": {**labels, **{key: known[key] for key in sorted(ours & set(known))}},
+        "annotations": annotations,
+    }
+
+
+def _take_off_ours(spec: dict) -> None:
+    waiters = spec.get("initContainers") or []
+    spec["initContainers"] = [one for one in waiters if one["name"] != WAIT_CONTAINER]
+    volumes = spec.get("volumes") or []
+    spec["volumes"] = [one for one in volumes if one["name"] not in (AGENT_VOLUME, NODE_VOLUME)]
+    for field in ("serviceAccount", "serviceAccountName"):
+        spec.pop(field, None)
+
+
+def _refuse_what_only_the_api_has(component: Component, spec: dict) -> None:
+    """The kubelet runs a static pod without the API: it can't fetch anything for it."""
+    text = json.dumps(spec)
+    for field in _FROM_THE_API:
+        if f'"{field}":' in text:  # a field's name, and no value: a volume may be called so
+            raise SelfhostError(
+                f"The DaemonSet of {component} refers to a Secret or a ConfigMap ({field}), which "
+                "no static pod may.",
+                "Write its content into a file on the node and mount that instead (hostPath).",
+            )
+
+
+def _place_as_before(spec: dict, before: dict | None) -> None:
+    former = (before or {}).get("spec", {})
+    for field in _AS_BEFORE:
+        spec.pop(field, None)
+        if field in former:
+            spec[field] = former[field]
+    selector = spec.pop("nodeSelector", None) or {}
+    known = former.get("nodeSelector", {})
+    spec["nodeSelector"] = {
+        **{key: value for key, value in selector.items() if key not in _OUR_SELECTOR},
+        **{key: value for key, value in known.items() if key in _OUR_SELECTOR},
+    }
+    if before is None:
+        # The kubelet doesn't look up a static pod's class.
+        spec["priority"] = PRIORITIES.get(spec.get("priorityClassName", ""))
+    elif "priorityClassName" not in former:
+        spec.pop("priorityClassName", None)
+
+
+def _main_before(before: dict | None) -> dict:
+    return staticpod.component_container(before) if before else {}
+
+
+def _pairs(spec: dict, before: dict | None) -> Iterator[tuple[dict, dict]]:
+    """Each container, and what it was before."""
+    known = {one["name"]: one for one in containers((before or {}).get("spec", {}))}
+    for one in containers(spec):
+        yield one, known.get(one["name"], {})
+
+
+def _name_ports(container: dict, former: dict) -> None:
+    """Gives a container its ports again, and the probes that named one its name."""
+    if not former.get("ports"):
+        return
+    container.setdefault("ports", deepcopy(former["ports"]))
+    numbers = {port["name"]: port["containerPort"] for port in former["ports"] if "name" in port}
+    known = dict(actions(former))
+    for name, handler in actions(container):
+        for action in ("httpGet", "tcpSocket"):
+            was = known.get(name, {}).get(action, {}).get("port")
+            if action in handler and handler[action].get("port") == numbers.get(was, ""):
+                handler[action]["port"] = was
+
+
+def _probe(
+    container: dict, before: dict | None, pod: dict, *, address: str, probe_host: str
+) -> None:
+    known = dict(actions(_main_before(before)))
+    port = staticpod.secure_port(pod, APISERVER)
+    bound = staticpod.bind_address(pod, APISERVER)
+    for name, handler in actions(container):
+        target = handler.get("httpGet", {})
+        ours = target.get("host") in PROBE_ADDRESSES
+        if probe_host and (ours or target.get("port") in (port, str(port))):
+            target["host"] = probe_host
+        elif before is not None and (ours or target.get("host") == bound):
+            target["host"] = known.get(name, {}).get("httpGet", {}).get("host")
+        elif ours:
+            target["host"] = address
+
+
+def _start_as_before(container: dict, former: dict | None) -> None:
+    """Undoes what had the kubelet see soon whether the component is up.
+
+    What was changed since is kept: the component has as long to start as it has now.
+    """
+    known = former or {}
+    if container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+        container["terminationMessagePolicy"] = known.get("terminationMessagePolicy")
+    probe = container.get("startupProbe")
+    if probe is None or probe.get("periodSeconds", 10) != 1 or probe.get("initialDelaySeconds"):
+        return
+    seconds = probe.get("failureThreshold", 3)
+    was = known.get("startupProbe", {})
+    period, failures = was.get("periodSeconds", 10), was.get("failureThreshold", 3)
+    if was and was.get("initialDelaySeconds", 0) + period * failures == seconds:
+        probe.update({key: was.get(key) for key in _STARTUP})
+    elif former is None and seconds > _KUBEADM_DELAY + _KUBEADM_PERIOD:
+        failures = -(-(seconds - _KUBEADM_DELAY) // _KUBEADM_PERIOD)
+        probe.update(zip(_STARTUP, (_KUBEADM_DELAY, _KUBEADM_PERIOD, failures), strict=True))
+
+
+def _tell_kubeadm(component: Component, pod: dict, before: dict | None) -> None:
+    """Has kubeadm's annotation of the address, which a DaemonSet of several nodes can't say, where it
+    was before; where that is lost, as kubeadm would write it."""
+    annotations = pod["metadata"]["annotations"]
+    if before is not None:
+        known = before.get("metadata", {}).get("annotations", {})
+        endpoint = known.get(ADVERTISE_ADDRESS_ANNOTATION)
+        if endpoint is None:
+            annotations.pop(ADVERTISE_ADDRESS_ANNOTATION, None)
+    else:
+        endpoint = staticpod.advertise_endpoint(pod) if component == APISERVER else None
+    if endpoint is not None:
+        annotations.setdefault(ADVERTISE_ADDRESS_ANNOTATION, endpoint)
+
+
+def _advertise(container: dict, former: dict, address: str) -> None:
+    """Writes the node's address where the DaemonSet reads it from the node."""
+    given = component_flags.of_container(container).get("advertise-address", "")
+    was = component_flags.of_container(former).get("advertise-address", "") if former else ""
+    named = _VARIABLE.fullmatch(given)
+    variables = container.get("env") or []
+    source = {one["name"]: one.get("valueFrom") or {} for one in variables}
+    if named is None or was == given or not address:
+        return
+    if source.get(named[1], {}).get("fieldRef", {}).get("fieldPath") != "status.hostIP":
+        return
+    spelled = was if was and same_address(was, address) else address
+    component_flags.with_flag(container, "advertise-address", spelled)
+    kept = {one["name"] for one in former.get("env") or []}
+    if named[1] not in kept and f"$({named[1]})" not in json.dumps(container):
+        container["env"] = [one for one in variables if one["name"] != named[1]]

@@ -1,0 +1,1 @@
+"""What a pod says, and whether two pods mean the same."""

@@ -1,0 +1,1 @@
+"""Values as Kubernetes writes them: addresses, durations, quantities, host names."""

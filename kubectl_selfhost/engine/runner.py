@@ -1,0 +1,160 @@
+"""Runs a plan, and leaves a working control plane behind whatever happens on the way.
+
+A step that fails, or a person's Ctrl-C, ends the run: the steps so far on its node are undone in
+reverse order, as far as nothing uses what they made; nodes that were done before stay done. A step
+is never undone by memory but by what is there, so the same code cleans up after a run that was
+killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from kubectl_selfhost.engine.lease import LeaseLost
+from kubectl_selfhost.engine.step import Plan, Step, nothing
+from kubectl_selfhost.errors import SelfhostError
+
+
+class Observer(Protocol):
+    """Who is told of a run while it happens. Times are in seconds."""
+
+    def run_started(self, plan_title: str, steps: int) -> None: ...
+    def step_started(self, number: int, name: str, title: str) -> None: ...
+    def step_waiting(self, why: str) -> None: ...
+    def step_done(self, seconds: float, outcome: str) -> None: ...
+    def step_failed(self, seconds: float, message: str) -> None: ...
+    def note(self, text: str) -> None: ...
+    def warning(self, text: str) -> None: ...
+
+
+class Recorder(Protocol):
+    """Who writes down what was done (the journal)."""
+
+    def step_began(self, name: str) -> None: ...
+    def step_ended(self, name: str, outcome: str, message: str = "") -> None: ...
+
+
+class Stopped(SelfhostError):
+    """The person pressed Ctrl-C (or the process was told to end)."""
+
+
+def run(
+    plan: Plan,
+    *,
+    observer: Observer,
+    recorder: Recorder,
+    before_each: Callable[[], None] = nothing,
+) -> None:
+    """Do the steps of ``plan`` that are not done yet, in order; ``before_each`` may raise to stop.
+
+    Raises the SelfhostError that ended the run, or Stopped, after the undoing; the error's hint
+    says what could not be undone. A bug in a step ends the run in the same way, as a SelfhostError.
+    A run that has lost its Lease undoes nothing: what its steps made is another run's by then.
+    """
+    observer.run_started(plan.title, len(plan.steps))
+    for number, step in enumerate(plan.steps, 1):
+        began = time.monotonic()
+        try:  # Ctrl-C may come at any moment: no part of a step is outside
+            observer.step_started(number, step.name, step.title)
+            before_each()
+            outcome = _do(step, recorder)
+            observer.step_done(time.monotonic() - began, outcome)
+        except BaseException as failure:
+            error = _as_error(failure, step)
+            same_node = [one for one in plan.steps[:number] if one.node == step.node]
+            left = _end(same_node, error, observer, recorder, time.monotonic() - began)
+            if left:
+                error.hint = " ".join([error.hint, *left]).strip()
+            if error is failure:
+                raise
+            raise error from failure
+
+
+def _do(step: Step, recorder: Recorder) -> str:
+    if step.done():
+        return "already done"
+    recorder.step_began(step.name)
+    step.do()
+    recorder.step_ended(step.name, "done")
+    return "done"
+
+
+def _as_error(failure: BaseException, step: Step) -> SelfhostError:
+    if isinstance(failure, SelfhostError):
+        return failure
+    if isinstance(failure, KeyboardInterrupt):
+        return Stopped(f"Stopped by you at the step {step.name}.")
+    return SelfhostError(
+        f"The step {step.name} failed in a way that was not foreseen ({_named(failure)})."
+    )
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _end(
+    begun: list[Step],
+    error: SelfhostError,
+    observer: Observer,
+    recorder: Recorder,
+    seconds: float,
+) -> list[str]:
+    """Undo the steps that were ``begun``, of which the last one has failed with ``error``.
+
+    Returns a sentence for each that could not be undone. Neither a second Ctrl-C nor whatever goes
+    wrong here hides ``error``, which ended the run.
+    """
+    failed = begun[-1].name
+    left: list[str] = []
+    try:
+        _tell(observer.step_failed, seconds, error.message)
+        if isinstance(error, LeaseLost):
+            return []
+        while begun:
+            left += _undo(begun, observer)
+    except KeyboardInterrupt:
+        _tell(observer.warning, _STOPPED_AGAIN)
+        if begun:
+            left.append(f"{begun[-1].name} and the steps before it were not undone.")
+    # The journal explains a run; it must never hide the reason for which the run ended.
+    with suppress(Exception, KeyboardInterrupt):
+        recorder.step_ended(failed, "failed", error.message)
+    return left
+
+
+_STOPPED_AGAIN = (
+    "stopped a second time: the rest is left as it is; a node whose component was being switched "
+    "puts its static pod back by itself"
+)
+
+
+def _tell(teller: Callable[..., None], *words: object) -> None:
+    """Tell a person something; a terminal that is gone keeps nothing from being undone."""
+    with suppress(Exception):
+        teller(*words)
+
+
+def _undo(begun: list[Step], observer: Observer) -> list[str]:
+    """Undo the last one of the steps, and take it off the list.
+
+    What goes wrong with it, of whatever kind, keeps no other from being undone; unless the Lease is
+    lost by now: then nothing may be touched any more.
+    """
+    name = begun[-1].name
+    left = []
+    try:
+        begun[-1].undo()
+    except LeaseLost as lost:
+        _tell(observer.warning, f"nothing more is undone: {lost.message}")
+        begun.clear()
+        return [f"{name} and the steps before it were not undone: {lost.message}"]
+    except Exception as error:
+        why = error.message if isinstance(error, SelfhostError) else _named(error)
+        _tell(observer.warning, f"could not undo {name}: {why}")
+        left.append(f"What {name} made is left in place: {why}")
+    begun.pop()
+    return left

@@ -1,0 +1,128 @@
+"""Carries a plan out: it is written down, the API is looked at meanwhile, and what ends it is told."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.engine.journal import Journal
+from kubectl_selfhost.engine.lease import LeaseLost
+from kubectl_selfhost.engine.runner import Observer, Stopped, run
+from kubectl_selfhost.engine.step import Plan
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import PROBE
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.probe.prober import Prober
+    from kubectl_selfhost.probe.sightings import ProbeReport
+
+
+def carry_out(
+    cluster: Cluster,
+    plan: Plan,
+    journal: Journal,
+    *,
+    verb: str,
+    again: str = "",
+    timeout: float,
+    observer: Observer,
+    still_ours: Callable[[], None],
+) -> ProbeReport:
+    """Runs the plan of ``verb`` while the API is probed, and writes the journal.
+
+    ``again`` is the verb to run after a failure, where it is another one. ``timeout`` is for how
+    many seconds the API may be away, ``still_ours`` is asked before each step and raises when
+    another run has taken over. Raises the SelfhostError that ended the run, after everything was
+    undone that could be.
+    """
+    from kubectl_selfhost.probe import prober as probers
+
+    journal.open(verb=verb, by=identity())
+    with (
+        cluster.waiting(timeout, on_outage=observer.note),
+        # Only one run goes on at a time: what one that was killed has left is the next one's.
+        probers.Prober(cluster, kinds=probers.WHILE_RUNNING, name=f"{PROBE}-run") as prober,
+    ):
+        try:
+            recorder = _Marking(journal, prober, plan)
+            run(plan, observer=observer, recorder=recorder, before_each=still_ours)
+        except LeaseLost:
+            raise  # the journal is another run's by now
+        except SelfhostError as error:
+            outcome = "stopped" if isinstance(error, Stopped) else "failed"
+            _close(journal, outcome, error.message, prober)
+            error.hint = error.hint or _hint(outcome, again or verb)
+            raise
+        except BaseException as error:  # a run that ended is never left open
+            _close(journal, "failed", type(error).__name__, prober)
+            raise
+        probe = prober.report()
+    journal.close("done", probe=probe.facts())
+    return probe
+
+
+class _Marking:
+    """The journal, with the prober told of each hand-over: what clients saw before, while and after
+    it can be told apart then."""
+
+    def __init__(self, journal: Journal, prober: Prober, plan: Plan) -> None:
+        self._journal = journal
+        self._prober = prober
+        changing = [step.name for step in plan.steps if step.name.startswith(_CHANGING_HANDS)]
+        self._next = dict(zip(changing, [*changing[1:], ""], strict=False))
+        self._label = ""
+
+    def step_began(self, name: str) -> None:
+        if name.startswith(_CHANGING_HANDS):
+            self._mark(_subject(name))
+        self._journal.step_began(name)
+
+    def step_ended(self, name: str, outcome: str, message: str = "") -> None:
+        self._journal.step_ended(name, outcome, message)
+        if name not in self._next:
+            return
+        following = self._next[name]
+        if not following:
+            self._mark("after")
+        elif _subject(following) != _subject(name):
+            self._mark("in between")
+
+    def _mark(self, label: str) -> None:
+        if label != self._label:
+            self._label = label
+            self._prober.mark(label)
+
+
+def _subject(step: str) -> str:
+    """What changes hands: the component where there is one node; where there are several, the node."""
+    return step.rpartition("/")[2]
+
+
+#: How the names of the steps begin in which a component changes hands.
+_CHANGING_HANDS = ("hand-over/", "roll-out/")
+
+
+def identity() -> str:
+    """Who runs this, for the Lease and the journal: user and host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _hint(outcome: str, verb: str) -> str:
+    again = f"un `kubectl selfhost {verb}` again"
+    return "Unused changes were rolled back: `kubectl selfhost status` shows what is there. " + (
+        f"To go on, r{again}." if outcome == "stopped" else f"Fix the cause, then r{again}."
+    )
+
+
+def _close(journal: Journal, outcome: str, message: str, prober: Prober) -> None:
+    # The journal explains a run; it must never hide the reason for which the run ended.
+    with suppress(Exception, KeyboardInterrupt):
+        journal.close(outcome, message=message, probe=prober.report().facts())

@@ -1,0 +1,240 @@
+"""What a hand-over waits for: each condition is true, says why not yet, or ends the hand-over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance, instances_of
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover.leadership import Leadership
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node.agent import NodeAgent
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+#: A restart or two can be a port that wasn't free for a moment; more is a component that can't run.
+RESTARTS_THAT_FAIL = 2
+#: How the DaemonSet controller tells the pods of one revision from those of another.
+REVISION_LABEL = "controller-revision-hash"
+
+#: What a new instance is called in messages, by its kind.
+NEW = {DAEMONSET: "self-hosted", STATIC: "static"}
+
+AGAIN = "Mend the cause, then run the same command again."
+
+
+class HandOverFailed(SelfhostError):
+    """The new instance did not come to serve, or the switch was taken back."""
+
+
+class Conditions:
+    """Of ``component`` on the agent's node. All raise Waiting with the reason for "not yet", and
+    HandOverFailed where waiting is of no use."""
+
+    def __init__(self, cluster: Cluster, agent: NodeAgent, component: Component) -> None:
+        self._cluster = cluster
+        self._agent = agent
+        self._component = component
+        self._node = agent.target.node
+        #: The UID of a DaemonSet's pod that is the old instance; empty where that is a static pod.
+        self.old_pod = ""
+        #: The kind of the new instance.
+        self.new_kind = DAEMONSET
+        self._restarts: dict[str, int] = {}
+
+    def instances(self) -> list[Instance]:
+        """The component's instances on this node, as the API shows them."""
+        return instances_on(self._cluster, self._component, self._node)
+
+    def new_instances(self) -> list[Instance]:
+        """The instances of the new one's kind that are not the old one."""
+        return [i for i in self.instances() if i.kind == self.new_kind and i.uid != self.old_pod]
+
+    def delete_pods(self, uids: Collection[str]) -> None:
+        """Delete the component's pods on this node that have these UIDs."""
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        for instance in self.instances():
+            if instance.uid in uids:
+                self._cluster.delete(PODS, instance.pod, NAMESPACE, uid=instance.uid)
+
+    def revision_of(self, uid: str) -> str:
+        """Return the DaemonSet's revision of the pod with this UID; empty where there is none."""
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        labels = f"k8s-app={self._component.daemonset}"
+        for pod in self._cluster.list(PODS, NAMESPACE, labels=labels):
+            if pod["metadata"].get("uid") == uid:
+                return str(pod["metadata"]["labels"].get(REVISION_LABEL, ""))
+        return ""
+
+    def alone(self) -> bool:
+        """Whether the DaemonSet's instance serves, and there is no other one; never raises."""
+        found = self.instances()
+        return bool(found) and all(i.kind == DAEMONSET for i in found) and _ready(found)
+
+    def is_ready_beside(self, *, steered: bool) -> bool:
+        """The new instance is Ready while the old one serves; ``steered``: the agent sees to it
+        that it is its own readiness."""
+        state = self._agent.status() if steered else {}
+        if state.get("steward") == "none":
+            raise HandOverFailed(
+                f"The agent on node {self._node} stopped steering the connections of "
+                f"{self._component}: {state['steward_reason'] or 'it gives no reason'}.",
+                AGAIN,
+            )
+        return self.is_ready()
+
+    def serves(self) -> bool:
+        """The new instance is Ready, and the old one has let go of the port."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        state = self._switch()
+        self.is_ready()
+        if state["old_listens"]:
+            raise Waiting(f"the old {self._component} has not let go of the port yet")
+        return self._component != APISERVER or self.answers()
+
+    def answers(self) -> bool:
+        """The API server that gets new connections is ready."""
+        self._cluster.transport.forget()  # a kept connection is the old instance's
+        return api_is_ready(self._cluster)
+
+    def is_ready(self) -> bool:
+        """The new instance is Ready."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        found = self.new_instances()
+        for instance in found:
+            restarts = self._new_restarts(instance)
+            if restarts >= RESTARTS_THAT_FAIL and not instance.ready:
+                raise HandOverFailed(
+                    f"The {NEW[self.new_kind]} {self._component} on node {self._node} can't run "
+                    f"({restarts} restarts): "
+                    f"{instance.last_exit or instance.reason or instance.phase}.",
+                    AGAIN,
+                )
+        if not _ready(found):
+            phases = ", ".join(_words(i) for i in found) or "no pod"
+            raise Waiting(f"{NEW[self.new_kind]} {self._component}: {phases}")
+        return True
+
+    def _new_restarts(self, instance: Instance) -> int:
+        """The kubelet counts on where the same static pod was there before."""
+        if instance.kind == STATIC and instance.phase == "Pending":
+            return 0  # a mirror pod that is new itself: the kubelet hasn't told its restarts yet
+        before = instance.restarts if instance.kind == STATIC else 0
+        return instance.restarts - self._restarts.setdefault(instance.uid, before)
+
+    def old_process_gone(self) -> bool:
+        """No process of the old instance is left that could hold the lease."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        if self._switch()["static_servers"]:
+            raise Waiting(f"the old {self._component} is ending")
+        return True
+
+    def old_pod_ends(self) -> bool:
+        """The old instance's pod is gone, or on its way."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        if not self.old_pod_is_gone():
+            raise Waiting(f"the former {self._component} is not told to end yet")
+        return True
+
+    def old_pod_is_gone(self) -> bool:
+        """The old instance's pod isn't there any more, or is on its way out; never raises."""
+        return all(i.uid != self.old_pod or i.terminating for i in self.instances())
+
+    def old_serves_alone(self) -> bool:
+        """The old instance is Ready, or a successor like it, and the static one is gone."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        if any(i.kind == STATIC for i in self.instances()):
+            raise Waiting(f"the static {self._component} is ending")
+        return self.old_serves()
+
+    def old_serves(self) -> bool:
+        """The old instance is Ready, or a successor like it, and no new one is beside it."""
+        return _is_one([i for i in self.instances() if i.kind == DAEMONSET])
+
+    def one_serves(self) -> bool:
+        """One DaemonSet's instance is Ready, and every other one is on its way out."""
+        return _is_one([i for i in self.instances() if i.kind == DAEMONSET and not i.terminating])
+
+    def static_serves(self) -> bool:
+        """The static instance is Ready."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        found = [i for i in self.instances() if i.kind == STATIC]
+        if not _ready(found):
+            phases = ", ".join(_words(i) for i in found) or "not started yet"
+            raise Waiting(f"static {self._component}: {phases}")
+        return True
+
+    def leads(self, leadership: Leadership) -> bool:
+        """The new instance holds the lease."""
+        from kubectl_selfhost.cluster.waits import Waiting
+
+        self._switch()
+        if not leadership.is_new():
+            raise Waiting(f"the {NEW[self.new_kind]} {self._component} doesn't lead yet")
+        return True
+
+    def _switch(self) -> dict:
+        """The agent's state; raises where it has put the static instance back."""
+        state = self._agent.status()
+        if state["state"] == "put-back":
+            raise HandOverFailed(
+                f"The agent on node {self._node} put the static {self._component} back: "
+                f"{state['reason']}.",
+                AGAIN,
+            )
+        if state["state"] == "taken-away":
+            raise HandOverFailed(
+                f"The agent on node {self._node} took the manifest of {self._component} away again: "
+                f"{state['reason']}.",
+                AGAIN,
+            )
+        return state
+
+
+def api_is_ready(cluster: Cluster) -> bool:
+    """Return True when /readyz says so; raise Waiting with the checks that fail, in a few words."""
+    from kubectl_selfhost.cluster.errors import ApiError
+    from kubectl_selfhost.cluster.waits import Waiting
+
+    try:
+        cluster.with_patience(0.0).raw("GET", "/readyz")
+    except ApiError as error:
+        raise Waiting(f"the API server is not ready: {error.detail or error.message}") from error
+    return True
+
+
+def instances_on(cluster: Cluster, component: Component, node: str) -> list[Instance]:
+    """The instances of ``component`` on ``node``: one request."""
+    from kubectl_selfhost.cluster.kinds import PODS
+
+    # Not by kubeadm's labels: the pods of its own pivot (until 1.20) had none of them.
+    return instances_of(cluster.list(PODS, NAMESPACE, fields=f"spec.nodeName={node}"), component)
+
+
+def _ready(instances: list[Instance]) -> bool:
+    return any(instance.ready for instance in instances)
+
+
+def _is_one(found: list[Instance]) -> bool:
+    """True for one instance that is Ready; raises Waiting with all that there are."""
+    from kubectl_selfhost.cluster.waits import Waiting
+
+    if len(found) != 1 or not _ready(found):
+        phases = ", ".join(f"{i.pod} {_words(i)}" for i in found) or "no pod"
+        raise Waiting(phases)
+    return True
+
+
+def _words(instance: Instance) -> str:
+    return f"{instance.phase} ({instance.reason})" if instance.reason else instance.phase

@@ -1,0 +1,183 @@
+"""The hand-over of a revert: from a DaemonSet's pod to a static pod.
+
+The static pod's manifest is put into the kubelet's directory, and starts beside the DaemonSet's pod.
+The agent on the node takes it away again by itself unless it is told in time that the static pod
+serves; only after that the DaemonSet is deleted. So whatever becomes of this run, one of them
+serves.
+
+Where there is a leader, the old process is killed, not its pod: the kubelet starts it again, as a
+standby, so that somebody leads even if the new one can't.
+
+Where two must not run side by side (``beside``), the DaemonSet's pod is deleted for the static one;
+another one that the DaemonSet controller makes meanwhile waits at the hold file.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kubectl_selfhost.controlplane.component import APISERVER
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
+from kubectl_selfhost.handover.conditions import AGAIN, HandOverFailed
+from kubectl_selfhost.handover.handover import HandOver, Subject
+from kubectl_selfhost.handover.leadership import Leadership
+from kubectl_selfhost.handover.revision_to_revision import stand_in
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.node.agent import AgentError, AgentGone
+from kubectl_selfhost.node.orders import Placement
+
+
+@dataclass(frozen=True)
+class Hosted(Subject):
+    """The DaemonSet's pod that is to go, and the static pod's manifest: its file's name, its text."""
+
+    file: str
+    content: bytes
+
+
+class ToStaticPod(HandOver[Hosted]):
+    """DaemonSet to static pod."""
+
+    old_kind = "self-hosted"
+    new_kind = "static"
+    _begun = False
+    _revision = ""
+
+    def done(self) -> bool:
+        """Whether there is no DaemonSet any more, or no pod of it here where other nodes have some."""
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        if self._hosts and all(i.kind == STATIC for i in self._conditions.instances()):
+            return True
+        return self._cluster.find(DAEMONSETS, self.component.daemonset, NAMESPACE) is None
+
+    def do(self, subject: Hosted) -> None:
+        self._conditions.old_pod = subject.old_uid
+        self._conditions.new_kind = STATIC
+        self._begun = True
+        self._revision = self._conditions.revision_of(subject.old_uid)
+        super().do(subject)
+
+    def remove(self) -> None:
+        """Takes the DaemonSet away beside a static pod that serves already (a lone node's)."""
+        began = time.monotonic()
+        with self._cluster.waiting(self._limit):
+            self._wait(self._conditions.static_serves, f"the static {self.component} to serve")
+            self._delete_daemonset()
+        self.seconds = time.monotonic() - began
+
+    def stands(self) -> bool:
+        """Whether the static pod's manifest is in the kubelet's directory already."""
+        files = {file.name: file.content for file in self._agent.manifests()}
+        return bool(manifestfile.files_of(files, self.component))
+
+    def undo(self) -> None:
+        """Takes the static pod away unless it was confirmed; waits until the old one serves."""
+        if self.seconds is None and self._begun:
+            with self._cluster.waiting(self._timeout):
+                self._take_back()
+
+    def take_back(self) -> None:
+        """Does the same for a run that was killed."""
+        self._begun = self._shared = True
+        self.undo()
+
+    def _take_back(self) -> None:
+        with suppress(AgentGone):  # an agent that ends takes away what wasn't confirmed
+            self._agent.resume(self.component.name)
+            state = self._agent.status()
+            if state["component"] == self.component.name:
+                if state["state"] == "confirmed" and self.stands():
+                    return
+                if state["state"] == "placed":
+                    reason = "the run that placed it was ended"
+                    self._agent.put_back(self.component.name, reason)
+            self._agent.release(self.component.name)
+            if not self._hosted_here():
+                self._stand_in()
+        # The steward keeps clients away from the static one until the kubelet has stopped it.
+        self._wait(
+            self._conditions.old_serves_alone,
+            f"the self-hosted {self.component} to serve alone",
+            self._timeout,
+        )
+        with suppress(AgentGone):
+            if self._shared:
+                self._agent.unshare(self.component.name, ())
+
+    def _hosted_here(self) -> bool:
+        return any(i.kind == DAEMONSET and not i.terminating for i in self._conditions.instances())
+
+    def _stand_in(self) -> None:
+        """Make the DaemonSet's pod that was deleted for the static one, bound to its node.
+
+        It takes a controller-manager to make one, and a scheduler to bind it.
+        """
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
+
+        daemonset = self._cluster.find(DAEMONSETS, self.component.daemonset, NAMESPACE)
+        if daemonset is not None:
+            self._cluster.create(PODS, stand_in(daemonset, self.node, self._revision))
+
+    def _let_new_start(self, subject: Hosted) -> None:
+        self._agent.place(
+            Placement(
+                component=self.component.name,
+                file=subject.file,
+                content=subject.content,
+                port=subject.port,
+                # It must outlast the wait for its readiness, and for the lease.
+                limit=int(3 * self._limit) or 1,
+            )
+        )
+
+    def _stop_old(self, subject: Hosted) -> None:
+        if not self._shares:
+            self._agent.hold(self.component.name)
+            self._let_new_start(subject)
+            self._conditions.delete_pods([subject.old_uid])
+        if self.component != APISERVER:
+            self._agent.kill(subject.old_uid)
+
+    def _wait_until_old_is_gone(self) -> None:
+        """It was seen to be; what runs by now is a standby that the kubelet has started."""
+
+    def _finish(self, leadership: Leadership | None, *, began: float) -> None:
+        self._wait(self._conditions.is_ready, f"the static {self.component} to serve")
+        if leadership is not None:
+            self._wait(
+                lambda: self._conditions.leads(leadership),
+                f"the static {self.component} to become the leader",
+            )
+        self._settle()
+        self.seconds = time.monotonic() - began
+        self._delete_daemonset()
+
+    def _settle(self) -> None:
+        try:
+            self._agent.confirm(self.component.name)
+        except AgentError as error:
+            raise HandOverFailed(
+                f"The agent on node {self.node} took the static {self.component} away just as it "
+                f"served: {error.message}",
+                AGAIN,
+            ) from error
+
+    def _delete_daemonset(self) -> None:
+        """The DaemonSet first, so that its pod isn't made again; both whoever leads just now.
+
+        Where other nodes need it, it stays, and its pod here until the node's label goes.
+        """
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
+
+        if self._hosts:
+            return
+        old = [i for i in self._conditions.instances() if i.kind == DAEMONSET]
+        self._cluster.delete(
+            DAEMONSETS, self.component.daemonset, NAMESPACE, propagation="Background"
+        )
+        for instance in old:
+            self._cluster.delete(PODS, instance.pod, NAMESPACE, uid=instance.uid)

@@ -1,0 +1,265 @@
+"""A hand-over: on one node, one component goes from instance A to instance B.
+
+Everything we do to a control plane is made of these. A stops only for a B that is up or waiting,
+and A is taken back unless B is seen to serve. How the port changes hands is the hand-over's *way*
+(see ``ways``). Where the port is shared, B starts beside A and is Ready before A is stopped; what B
+must not do before A is gone (lead) it does at once after.
+
+What A and B are, and so how B is let start and A is stopped, is the subclasses' business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.side_by_side import pace
+from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
+from kubectl_selfhost.handover.conditions import Conditions
+from kubectl_selfhost.handover.leadership import Leadership
+from kubectl_selfhost.handover.ways import WAITING, Choice
+from kubectl_selfhost.node.agent import AgentError, NodeAgent
+from kubectl_selfhost.node.orders import ShareOrder
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+#: The limit of each wait, in seconds. An apiserver starts in 1.3 s on an idle 2-core machine; a small
+#: ARM board takes much longer, and a limit that is too short turns a slow start into a failure.
+SWITCH_LIMIT = 120
+#: The agent's code where nothing listens on the port that is to be shared (failure.h).
+_SILENT = "silent"
+#: Seconds that a new apiserver has to get ready where its probes can't tell.
+UNTOLD = 10.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The instance that is to go: its port, and its pod's UID as the kubelet knows it.
+
+    ``retry_period`` is for how many seconds at least a process that doesn't lead waits before it
+    tries to again; 0 where there is no leader election. ``probe_address`` is where the new instance
+    is probed. ``doubt``: why an apiserver's Ready condition can be another one's
+    (``readiness.doubt``).
+    """
+
+    port: int
+    old_uid: str
+    retry_period: float
+    probe_address: str
+    doubt: str = field(default="", kw_only=True)
+
+
+S = TypeVar("S", bound=Subject)
+H = TypeVar("H", bound="HandOver[Any]")
+
+
+class HandOver(Generic[S]):
+    """One component on one node."""
+
+    #: What the instance that is to go is called in messages.
+    old_kind = "old"
+    #: What the new one is called.
+    new_kind = "self-hosted"
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        agent: NodeAgent,
+        component: Component,
+        *,
+        choice: Choice,
+        timeout: float,
+        tell: Callable[[str], None],
+        hosts: Hosts = ONLY_HOST,
+        slack: float = 0.0,
+    ) -> None:
+        """``slack`` is what the component's own flags add to a switch (``pace.slack``).
+        ``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for;
+        ``hosts`` tells the node's host from the others', where the leader may be on another."""
+        self._cluster = cluster
+        self._agent = agent
+        self.component = component
+        self.choice = choice
+        self._conditions = Conditions(cluster, agent, component)
+        self._timeout = timeout
+        self._tell = tell
+        self._hosts = hosts
+        self._slack = slack
+        self._shared = False
+        self._leadership: Leadership | None = None
+        self._began_at = 0.0
+        self.seconds: float | None = None
+
+    def again(self: H) -> H:
+        """Another one of the same component on the same node, which hasn't begun."""
+        return type(self)(
+            self._cluster,
+            self._agent,
+            self.component,
+            choice=self.choice,
+            timeout=self._timeout,
+            tell=self._tell,
+            hosts=self._hosts,
+            slack=self._slack,
+        )
+
+    @property
+    def node(self) -> str:
+        return self._agent.target.node
+
+    def done(self) -> bool:
+        """Whether the new instance serves alone."""
+        return self._conditions.alone()
+
+    def do(self, subject: S) -> None:
+        """Switches, and waits until the new instance serves as itself.
+
+        Raises HandOverFailed with the reason; whoever runs it then calls ``undo``.
+        """
+        if self._shares:
+            # First: an old instance that is just restarting is another holder of the lease.
+            with self._cluster.waiting(self._limit):
+                self._share(subject)
+        leadership = None
+        if subject.retry_period:  # while the new one can't hold the lease yet
+            leadership = Leadership(self._cluster, self.component, hosts=self._hosts)
+            if not leadership.is_here():
+                leadership = None  # nobody is to lead but who does
+        with self._cluster.waiting(self._limit):
+            if self._shares:
+                self._start_beside(subject)
+            if self._shares and leadership is not None:
+                self._make_ready_to_lead(subject.retry_period)
+            self._leadership, self._began_at = leadership, time.monotonic()
+            self._stop_old(subject)
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """The old instance was told to end: wait until the new one serves as itself. May be called
+        again where that was interrupted."""
+        if self._leadership is not None:
+            self._wait_until_old_is_gone()
+            self._leadership.release()
+            self._agent.resume(self.component.name)
+        self._finish(self._leadership, began=self._began_at)
+
+    def undo(self) -> None:
+        """Takes the component back unless its new instance serves; waits until the old one does."""
+        raise NotImplementedError
+
+    def _let_new_start(self, subject: S) -> None:
+        """The new instance starts beside the old one."""
+        raise NotImplementedError
+
+    def _stop_old(self, subject: S) -> None:
+        """The old instance is told to end; the new one is up, or waits for the port."""
+        raise NotImplementedError
+
+    def _wait_until_old_is_gone(self) -> None:
+        """No process of the old instance is left that could think it led."""
+        self._wait(
+            self._conditions.old_process_gone, f"the {self.old_kind} {self.component} to end"
+        )
+
+    def _settle(self) -> None:
+        """The new instance serves: there is no way back from here."""
+
+    @property
+    def _shares(self) -> bool:
+        return self.choice.way != WAITING
+
+    def _start_beside(self, subject: S) -> None:
+        """The new instance starts, shares the port, and gets Ready; clients don't notice."""
+        name = self.component.name
+        steered = self.choice.is_steered
+        self._let_new_start(subject)
+        self._wait(
+            lambda: self._conditions.is_ready_beside(steered=steered),
+            f"the {self.new_kind} {name} to get ready beside the {self.old_kind} one",
+        )
+        if subject.doubt:
+            self._let_it_get_ready()
+        if steered:
+            self._agent.steer(name)
+            # From here on every new connection reaches the new instance.
+            self._wait(self._conditions.answers, f"the {self.new_kind} {name} to answer /readyz")
+
+    def _let_it_get_ready(self) -> None:
+        """Wait where nothing tells that the new instance is ready: it is up after 1 to 3 s."""
+        end = time.monotonic() + UNTOLD
+
+        def still_runs() -> bool | None:
+            self._conditions.is_ready()
+            return True if time.monotonic() >= end else None
+
+        self._wait(still_runs, f"the {self.new_kind} {self.component} to get ready")
+
+    def _share(self, subject: S) -> None:
+        self._shared = True
+        order = ShareOrder(
+            component=self.component.name,
+            port=subject.port,
+            pod_uid=subject.old_uid,
+            instance_uids=self._new_uids(),
+            way=self.choice.way,
+            probe_address=subject.probe_address,
+        )
+
+        def shares() -> bool:
+            try:
+                self._agent.share(order)
+            except AgentError as error:
+                # Without an API for 10 s (another component's gap on a slow machine) a leader loses its
+                # lease and exits; its kubelet starts it again.
+                if error.code == _SILENT:
+                    raise Waiting(f"the {self.old_kind} {self.component} is starting") from error
+                raise
+            return True
+
+        self._wait(shares, f"the {self.old_kind} {self.component} to listen")
+
+    def _make_ready_to_lead(self, retry_period: float) -> None:
+        """Has the new instance's next try to lead come at the very moment when it may.
+
+        It tries every RetryPeriod to 2.2 times that (client-go's leaderelection.go, JitterFactor
+        1.2). A process that was stopped for that long tries as soon as it goes on. The old one leads
+        meanwhile.
+        """
+        self._tell(f"the {self.new_kind} {self.component} prepares to lead")
+        self._agent.pause(self.component.name, self._new_uids())
+        time.sleep(min(pace.PAUSE * retry_period, pace.LONGEST_PAUSE))
+
+    def _finish(self, leadership: Leadership | None, *, began: float) -> None:
+        self._wait(self._conditions.serves, f"the {self.new_kind} {self.component} to serve")
+        if leadership is not None:
+            self._wait(
+                lambda: self._conditions.leads(leadership),
+                f"the {self.new_kind} {self.component} to become the leader",
+            )
+        self._settle()
+        self.seconds = time.monotonic() - began
+
+    def _new_uids(self) -> tuple[str, ...]:
+        return tuple(i.node_uid for i in self._conditions.new_instances())
+
+    @property
+    def _limit(self) -> float:
+        return min(self._timeout, SWITCH_LIMIT) + self._slack
+
+    def _wait(self, check: Callable[[], bool | None], what: str, limit: float = 0.0) -> None:
+        wait_until(check, what=what, timeout=limit or self._limit, tell=self._tell)
+
+
+def seconds_each(handovers: Iterable[Iterable[HandOver[Any]]]) -> dict[tuple[str, str], float]:
+    """How many seconds each switch of this run took, by component and node."""
+    return {
+        (one.component.name, one.node): one.seconds
+        for on_node in handovers
+        for one in on_node
+        if one.seconds is not None
+    }

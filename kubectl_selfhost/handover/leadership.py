@@ -1,0 +1,98 @@
+"""Who leads: the lease of a component, before, while and after it changes hands.
+
+The controller-manager doesn't give its lease back when it is told to end: its successor would wait
+until it has run out (15 s). Once the old process is known to be gone, and only then, its name is
+taken off the lease, and the successor leads at its next try.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.cluster.errors import Conflict
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.leader import leader_of
+from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+class Leadership:
+    """The lease of ``component``, compared with what it was when this was made.
+
+    Make it while only the old instance can hold the lease, or one on another node: ``hosts`` tells
+    the old one's host from the others (nothing: there is no other node).
+    """
+
+    def __init__(self, cluster: Cluster, component: Component, *, hosts: Hosts = ONLY_HOST) -> None:
+        self._cluster = cluster
+        self._hosts = hosts
+        self._name = str(component.lease)
+        self._namespace = component.lease_namespace
+        self._before = self._spec(self._read())
+
+    def is_here(self) -> bool:
+        """Whether it was the old instance that led; a leader calls itself <host name>_<uuid>."""
+        return not self._hosts or self._hosts.runs(self._before.get("holderIdentity") or "")
+
+    def release(self) -> bool:
+        """Takes the old holder's name off the lease; False where somebody else holds it by now.
+
+        The caller knows that the old holder's process is gone.
+        """
+        from kubectl_selfhost.cluster.kinds import LEASES
+
+        lease = self._read()
+        holder = self._spec(lease).get("holderIdentity")
+        if lease is None or not holder or holder != self._before.get("holderIdentity"):
+            return False
+        if lease["spec"].get("strategy"):
+            # Coordinated leader election: the API server itself sets the holder. It might choose the
+            # one that has just ended, which counts as alive for 5 s after it was last asked.
+            return False
+        lease["spec"] = {**lease["spec"], "holderIdentity": ""}
+        try:
+            self._cluster.replace(LEASES, lease)
+        except Conflict:  # the old one's last renewal, or the new one was faster
+            return False
+        return True
+
+    def is_new(self) -> bool:
+        """Whether a process that lives holds the lease, and it isn't the one from before.
+
+        A holder that renews it lives. That it is another one as well is asked for because the old
+        one's last renewal may be seen late.
+        """
+        now = self._spec(self._read())
+        holder = now.get("holderIdentity")
+        return (
+            bool(holder)
+            and holder != self._before.get("holderIdentity")
+            and now.get("renewTime") != self._before.get("renewTime")
+        )
+
+    def forget_holder(self) -> None:
+        """Whoever held it before is not known any more: any renewal from now on is the new one's.
+
+        For a switch that another run began.
+        """
+        self._before = {"renewTime": self._before.get("renewTime")}
+
+    def _read(self) -> dict | None:
+        from kubectl_selfhost.cluster.kinds import LEASES
+
+        return self._cluster.find(LEASES, self._name, self._namespace)
+
+    @staticmethod
+    def _spec(lease: dict | None) -> dict:
+        return (lease or {}).get("spec") or {}
+
+
+def is_held(cluster: Cluster, component: Component) -> bool:
+    """Whether somebody renews the lease of ``component`` now, judged by the newest renewal of any
+    lease there: our clock may differ from the cluster's."""
+    from kubectl_selfhost.cluster.kinds import LEASES
+
+    leader = leader_of(component, cluster.list(LEASES, component.lease_namespace))
+    return leader is not None and leader.current

@@ -1,0 +1,157 @@
+"""A component's roll-out on all its nodes: one change of the DaemonSet, one hand-over on each node.
+
+Which node is next is the DaemonSet controller's choice (maxSurge 1, and it goes through its nodes in
+no order), so clients are kept away from new instances on every node before the DaemonSet changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.daemonset import change
+from kubectl_selfhost.controlplane.daemonset.daemonset import is_rolled_out
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions, Revision, put_back
+from kubectl_selfhost.handover.ways import SHARED, Choice
+from kubectl_selfhost.names import NAMESPACE
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+class AcrossNodes:
+    """The roll-out of one component; ``handovers`` are one for each node."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        handovers: Sequence[BetweenRevisions],
+        *,
+        timeout: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for."""
+        self._cluster = cluster
+        self._handovers = handovers
+        self._timeout = timeout
+        self._tell = tell
+        self._subjects: Mapping[str, Revision] = {}
+
+    @property
+    def component(self) -> str:
+        return self._handovers[0].component.name
+
+    def do(self, subjects: Mapping[str, Revision]) -> None:
+        """Changes the DaemonSet as the ``subjects`` say, by node, and hands over on each.
+
+        Raises HandOverFailed with the reason; whoever runs it then calls ``undo``.
+        """
+        self._subjects = subjects
+        for handover in self._handovers:
+            handover.expect(subjects[handover.node])
+        self._change(next(iter(subjects.values())))
+        self._hand_over(self._handovers, subjects)
+
+    def _change(self, subject: Revision) -> None:
+        """Change the DaemonSet, unless somebody else has changed it since the plan was made.
+
+        Its controller writes its status now and then, so its resourceVersion may be another one.
+        """
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        name = subject.before["metadata"]["name"]
+        current = self._cluster.get(DAEMONSETS, name, NAMESPACE)
+        if current["spec"] != subject.before["spec"]:
+            raise SelfhostError(
+                f"DaemonSet {name} was changed by somebody else since the plan was made.",
+                "Look at the change, then run `kubectl selfhost rollout` again.",
+            )
+        self._cluster.replace(DAEMONSETS, {**current, "spec": subject.after["spec"]})
+
+    def undo(self) -> None:
+        """Has the DaemonSet say again what it said, unless the new instances serve everywhere."""
+        if not self._subjects or all(one.seconds is not None for one in self._handovers):
+            return
+        begun = [one for one in self._handovers if one.seconds is None]
+        back: dict[str, Revision] = {}
+        ways_back = []
+        for done in self._handovers:
+            serving = done.serving() if done not in begun else ""
+            if serving:
+                back[done.node] = self._reversed(done.node, serving)
+                ways_back.append(done.again())
+        for handover in begun:
+            handover.resume()
+        for handover in ways_back:
+            self._expect(handover, back[handover.node])
+        put_back(self._cluster, next(iter(self._subjects.values())).before)
+        for handover in begun:
+            handover.stay()
+        self._hand_over(ways_back, back)
+        # A new instance that wasn't Ready just now has no way back of its own: the DaemonSet
+        # controller replaces it when it comes to it.
+        for handover in self._handovers:
+            handover.wait_until_one_serves()
+        self._wait_until_rolled_out()
+
+    def _wait_until_rolled_out(self) -> None:
+        """Who runs another command then isn't told that the DaemonSet is being rolled out."""
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+        from kubectl_selfhost.cluster.waits import Waiting, wait_until
+
+        name = self._handovers[0].component.daemonset
+
+        def check() -> bool:
+            if not is_rolled_out(self._cluster.get(DAEMONSETS, name, NAMESPACE)):
+                raise Waiting(f"the pods of DaemonSet {name} are not all as they were yet")
+            return True
+
+        with self._cluster.waiting(self._timeout):
+            wait_until(
+                check,
+                what=f"DaemonSet {name} to be as it was",
+                timeout=self._timeout,
+                tell=self._tell,
+            )
+
+    def _expect(self, handover: BetweenRevisions, subject: Revision) -> None:
+        """Nothing must keep the DaemonSet from saying again what it said: without a steward, clients
+        may meet an apiserver a moment too early, and that is all."""
+        try:
+            handover.expect(subject)
+        except SelfhostError as error:
+            self._tell(f"{handover.component} on {handover.node} isn't steered: {error.message}")
+            handover.choice = Choice(SHARED)
+
+    def _reversed(self, node: str, serving: str) -> Revision:
+        """What goes back on a node where the new instance serves, in the pod of that UID."""
+        subject = self._subjects[node]
+        return replace(
+            subject,
+            old_uid=serving,
+            probe_address=change.probe_address(subject.before) or subject.probe_address,
+            before=subject.after,
+            after=subject.before,
+        )
+
+    def _hand_over(
+        self, handovers: Sequence[BetweenRevisions], subjects: Mapping[str, Revision]
+    ) -> None:
+        left = list(handovers)
+        while left:
+            handover = self._next(left)
+            handover.do(subjects[handover.node])
+            left.remove(handover)
+
+    def _next(self, left: Sequence[BetweenRevisions]) -> BetweenRevisions:
+        """The one on whose node a new pod has come."""
+        from kubectl_selfhost.cluster.waits import wait_until
+
+        return wait_until(
+            lambda: next((one for one in left if one.has_come()), None),
+            what=f"a new pod of {self.component} to be made",
+            timeout=self._timeout,
+            tell=self._tell,
+        )

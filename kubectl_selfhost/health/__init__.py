@@ -1,0 +1,1 @@
+"""What `status` sees of a control plane, and what it calls healthy."""

@@ -1,0 +1,111 @@
+"""What is well now and soon may not be, and what could not be read: the warnings of the status page.
+
+Each notice that a command helps with says which: the verdict's next commands are made of these, so
+that a warning and the page's last line can't contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kubectl_selfhost.health.certificates import Expiry
+from kubectl_selfhost.health.state import ControlPlane, NodeState
+from kubectl_selfhost.names import JOURNAL, NAMESPACE
+
+ROLLOUT = "kubectl selfhost rollout"
+SYNC = "kubectl selfhost sync"
+
+#: A certificate that ends sooner than this is warned of.
+EXPIRY_WARNING = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A warning: ``text`` says it, ``commands`` are what helps, in their order (none: nothing to run).
+
+    ``told``: the page says it elsewhere (its line on reboots), so it is no line of its own.
+    """
+
+    text: str
+    commands: tuple[str, ...] = ()
+    told: bool = False
+
+
+def notices(
+    seen: ControlPlane,
+    *,
+    certificates: Sequence[Expiry],
+    taken: datetime,
+    unread: Mapping[str, str],
+) -> list[Notice]:
+    """Return all notices. While a run goes on, what the run itself renews is left out."""
+    found = [_of_certificate(one, seen, taken) for one in ending(certificates, taken)]
+    if seen.run_going_on is None:
+        found += [one for node in seen.nodes for one in _of_recovery(node)]
+        found += _of_programs(seen)
+    if seen.running:
+        found += [
+            Notice(f"Node {node.name} has the control-plane label, and no static pods: skipped.")
+            for node in seen.nodes
+            if node.empty
+        ]
+    if seen.journal_damaged:
+        where = f"ConfigMap {JOURNAL} in {NAMESPACE}"
+        found.append(Notice(f"The journal can't be understood ({where}); the next run renews it."))
+    return found + [Notice(f"Not read: {what}: {why}") for what, why in unread.items()]
+
+
+def commands(found: Iterable[Notice]) -> list[str]:
+    """Return what the notices ask to run, each command once."""
+    return list(dict.fromkeys(command for one in found for command in one.commands))
+
+
+def ending(certificates: Iterable[Expiry], now: datetime) -> list[Expiry]:
+    """Return the certificates that end soon, or have ended."""
+    return [one for one in certificates if one.not_after - now < EXPIRY_WARNING]
+
+
+def _of_certificate(one: Expiry, seen: ControlPlane, now: datetime) -> Notice:
+    left = one.not_after - now
+    when = "it has expired" if left <= timedelta(0) else f"it expires in {_in_words(left)}"
+    text = f"The certificate of {one.what}: {when}"
+    if not one.renew:
+        return Notice(f"{text}.")
+    renew = f"kubeadm certs renew {one.renew}"
+    hosted = any(node.pivoted for node in seen.nodes)
+    then = "; then `kubectl selfhost rollout` makes the pods read it" if hosted else ""
+    return Notice(f"{text}; on its node: `{renew}`{then}.", (renew, *([ROLLOUT] if hosted else [])))
+
+
+def _in_words(left: timedelta) -> str:
+    hours = int(left.total_seconds() // 3600)
+    return f"{left.days}d" if left.days else f"{hours}h" if hours else "less than an hour"
+
+
+def _of_recovery(node: NodeState) -> list[Notice]:
+    found = [
+        Notice(
+            f"The recovery copy of {component} on {node.name} is not what its DaemonSet says: "
+            f"`{SYNC}` renews it.",
+            (SYNC,),
+        )
+        for component in node.outdated
+    ]
+    if node.pivoted and (not node.guardian or node.guardian_differs):
+        found.append(Notice(f"`{SYNC}` installs the guardian on {node.name}.", (SYNC,), told=True))
+    return found
+
+
+def _of_programs(seen: ControlPlane) -> list[Notice]:
+    return [
+        Notice(
+            f"The pods of {', '.join(one.daemonsets)} start the node agent's program from the "
+            f"{one.reference}, which whoever may write ConfigMaps in {NAMESPACE} can replace: "
+            f"`{ROLLOUT}` gives them this build's program, in a Secret.",
+            (ROLLOUT,),
+        )
+        for one in seen.programs
+        if one.former
+    ]

@@ -1,0 +1,203 @@
+"""Looks at the whole control plane at once, for the status page.
+
+A page that shows most of it is worth more than an error: what can't be read (a permission that is
+missing, say) is said beside the rest. Only when nothing of it can be read, that is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.instance import instances_of
+from kubectl_selfhost.controlplane.program import Carrier
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.health import certificates
+from kubectl_selfhost.health.certificates import Expiry
+from kubectl_selfhost.health.state import led, observe
+from kubectl_selfhost.health.verdict import Survey
+from kubectl_selfhost.names import (
+    ADDRESS_SLICE,
+    AGENT_LABELS,
+    CONTROL_PLANE_LABEL,
+    JOURNAL,
+    NAMESPACE,
+)
+from kubectl_selfhost.node import binaries, program
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+_AT_ONCE = 8
+PROGRAMS = "the node agent's program"
+_ESSENTIAL = ("nodes", "pods", "our pods", "daemonsets", "leases")
+_ABOUT_PODS = ("pods", "our pods", "agents")
+_LEASE = "lease"
+
+
+def survey(cluster: Cluster) -> Survey:
+    """Reads what there is to see, in parallel; changes nothing.
+
+    Raises the SelfhostError (Unreachable, Unauthorized, ...) if neither nodes nor pods could be
+    read.
+    """
+    got, failed = _ask(_questions(cluster))
+    if not got.get("nodes") and "pods" not in got:
+        raise failed["pods"]
+    more, failed_more = _ask(_more_questions(cluster, got))
+    failed |= failed_more
+    pods = [*_pods(got), *_pods(more)]
+    return Survey(
+        context=cluster.context,
+        server=cluster.server,
+        control_plane=observe(
+            nodes=got.get("nodes", []),
+            pods=_once(pods),
+            daemonsets=got.get("daemonsets", []),
+            leases=[*got.get("leases", []), *_leases(more)],
+            configmaps=[one for one in [got.get("journal")] if one],
+            endpointslices=[one for one in [got.get("our EndpointSlice")] if one],
+            programs=more.get(PROGRAMS, []),
+            own_programs=_own_programs(got.get("nodes", [])),
+        ),
+        version=got.get("version", ""),
+        taken=datetime.now(timezone.utc),
+        certificates=_certificates(got, mine=cluster.transport.login.certificate),
+        unread={name: error.message for name, error in failed.items()},
+        essential=_ESSENTIAL,
+    )
+
+
+def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
+    """What to ask, by what it is about. Large clusters have thousands of pods in kube-system, so
+    these are asked for by label; the API can't be asked for one label or another.
+    """
+    from kubectl_selfhost.cluster.certificate import served_certificate
+    from kubectl_selfhost.cluster.kinds import (
+        CONFIGMAPS,
+        DAEMONSETS,
+        ENDPOINTSLICES,
+        LEASES,
+        NODES,
+        PODS,
+    )
+
+    ours = f"k8s-app in ({','.join(c.daemonset for c in COMPONENTS)})"
+    agents = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
+    return {
+        "pods": lambda: cluster.list(PODS, NAMESPACE, labels="tier=control-plane"),
+        "nodes": lambda: cluster.list(NODES, labels=CONTROL_PLANE_LABEL),
+        "our pods": lambda: cluster.list(PODS, NAMESPACE, labels=ours),
+        "agents": lambda: cluster.list(PODS, NAMESPACE, labels=agents),
+        "daemonsets": lambda: cluster.list(DAEMONSETS, NAMESPACE),
+        "leases": lambda: cluster.list(LEASES, NAMESPACE),
+        "journal": lambda: cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE),
+        "our EndpointSlice": lambda: cluster.find(ENDPOINTSLICES, ADDRESS_SLICE, "default"),
+        "version": lambda: json.loads(cluster.raw("GET", "/version")[1])["gitVersion"],
+        "authority": lambda: cluster.find(CONFIGMAPS, "kube-root-ca.crt", NAMESPACE),
+        "certificate": lambda: served_certificate(cluster),
+    }
+
+
+def _programs(cluster: Cluster, answers: Mapping[str, Any]) -> list[Carrier]:
+    """Compare the programs that DaemonSets start from, and what bears the names of this build's.
+
+    Before there is a DaemonSet of ours nothing is asked: whoever looks at a cluster of static pods
+    need not be allowed to read Secrets.
+    """
+    by_name = {one["metadata"]["name"]: one for one in answers.get("daemonsets", [])}
+    ours = [by_name[own.daemonset] for c in COMPONENTS for own in c.groups_in(by_name)]
+    if not ours or "nodes" not in answers:
+        return []
+    return program.carriers(cluster, ours, _own_programs(answers["nodes"]))
+
+
+def _own_programs(nodes: Iterable[dict]) -> set[str]:
+    """Return the names of the Secrets with this build's programs for the CPUs of the nodes."""
+    arches = {one["status"].get("nodeInfo", {}).get("architecture") for one in nodes}
+    return {binaries.secret_name(arch) for arch in arches & set(binaries.ARCHITECTURES)}
+
+
+def _more_questions(cluster: Cluster, got: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+    """What the first answers leave open: pods that bear no label of kubeadm's, on nodes where a
+    component has none that does; and a lease in another namespace."""
+    from kubectl_selfhost.cluster.kinds import LEASES, PODS
+
+    pods = _once(_pods(got))
+    questions: dict[str, Callable[[], Any]] = {
+        f"pods on {name}": partial(cluster.list, PODS, NAMESPACE, fields=f"spec.nodeName={name}")
+        for name in _unexplained(got.get("nodes", []), pods)
+    }
+    questions[PROGRAMS] = partial(_programs, cluster, got)
+    for component in led(pods):
+        if component.lease and component.lease_namespace != NAMESPACE:
+            where = component.lease_namespace
+            questions[f"{_LEASE} {component.lease} in {where}"] = partial(
+                cluster.find, LEASES, component.lease, where
+            )
+    return questions
+
+
+def _unexplained(nodes: list[dict], pods: list[dict]) -> list[str]:
+    """The nodes on which some component has no pod among ``pods``."""
+    names = [node["metadata"]["name"] for node in nodes]
+    seen = {
+        (instance.node, component)
+        for component in COMPONENTS
+        for instance in instances_of(pods, component)
+    }
+    return [
+        name for name in names if any((name, component) not in seen for component in COMPONENTS)
+    ]
+
+
+def _pods(answers: dict[str, Any]) -> list[dict]:
+    """The pods in all answers about pods."""
+    about = [name for name in answers if name in _ABOUT_PODS or name.startswith("pods on ")]
+    return [pod for name in about for pod in answers[name]]
+
+
+def _leases(answers: dict[str, Any]) -> list[dict]:
+    return [one for name, one in answers.items() if name.startswith(f"{_LEASE} ") and one]
+
+
+def _ask(
+    questions: dict[str, Callable[[], Any]],
+) -> tuple[dict[str, Any], dict[str, SelfhostError]]:
+    """The answers to ``questions``, asked side by side, and the errors instead of one."""
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        asked = {name: pool.submit(_answer, question) for name, question in questions.items()}
+        answers = {name: future.result() for name, future in asked.items()}
+    failed = {n: a for n, a in answers.items() if isinstance(a, SelfhostError)}
+    return {n: a for n, a in answers.items() if n not in failed}, failed
+
+
+def _answer(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except SelfhostError as error:
+        return error
+    except (ValueError, KeyError, TypeError) as error:
+        return SelfhostError(f"what the API server answered makes no sense ({error})")
+
+
+def _once(pods: list[dict]) -> list[dict]:
+    """Each pod once, though several questions may have found it."""
+    return list({pod["metadata"]["uid"]: pod for pod in pods}.values())
+
+
+def _certificates(got: dict[str, Any], *, mine: bytes) -> list[Expiry]:
+    """Of what can be seen from here; the files on the nodes can't."""
+    authority = ((got.get("authority") or {}).get("data") or {}).get("ca.crt", "")
+    seen = [
+        ("API server", got.get("certificate"), "apiserver"),
+        ("cluster CA", certificates.first_in_pem(authority.encode()), ""),
+        ("your client", certificates.first_in_pem(mine), ""),
+    ]
+    ends = [(what, certificates.not_after(der), renew) for what, der, renew in seen if der]
+    return [Expiry(what, end, renew) for what, end, renew in ends if end is not None]

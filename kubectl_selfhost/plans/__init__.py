@@ -1,0 +1,1 @@
+"""What is done to a control plane, in which order: a folder a verb."""

@@ -1,0 +1,1 @@
+"""The pivot: its checks, its plan and its steps."""

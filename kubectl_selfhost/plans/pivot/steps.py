@@ -1,0 +1,373 @@
+"""The pivot's steps: each method makes one, with its reason, its check and its undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset.change import probe_address
+from kubectl_selfhost.controlplane.daemonset.daemonset import PROBE_ADDRESSES
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, instances_of
+from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.side_by_side import pace
+from kubectl_selfhost.engine.journal import Journal, now
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover import ways
+from kubectl_selfhost.handover.conditions import instances_on
+from kubectl_selfhost.handover.static_to_daemonset import FromStaticPod, StaticPod
+from kubectl_selfhost.handover.ways import Choice
+from kubectl_selfhost.names import (
+    CONFIG_HASH_ANNOTATION,
+    CONTROL_PLANE_LABEL,
+    NAMESPACE,
+    NODE_LABEL,
+    SHARED_BY_ALL,
+)
+from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.node.agent import AgentGone
+from kubectl_selfhost.node.orders import ManifestFile
+from kubectl_selfhost.plans.shared import former_pods
+from kubectl_selfhost.plans.shared.standby import wait_until_standing_by
+from kubectl_selfhost.plans.shared.steps import CommonSteps
+from kubectl_selfhost.reboot import on_node
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.plans.pivot.node import NodePivot
+
+
+class PivotSteps(CommonSteps):
+    """Makes the pivot's steps on one node; each method is one step."""
+
+    def __init__(self, pivot: NodePivot, observer: Observer, journal: Journal) -> None:
+        super().__init__(
+            pivot.cluster,
+            pivot.agent,
+            address=pivot.advertise_address(),
+            timeout=pivot.options.timeout,
+            observer=observer,
+            hosts=pivot.hosts,
+        )
+        self._pivot = pivot
+        self._journal = journal
+
+    def inspect(self) -> Step:
+        return Step(
+            name=f"node-agent/{self._node}",
+            title=f"Start the node agent on {self._node}, find the manifests, check its disk",
+            why="what can't be moved or kept must be known before anything is",
+            done=lambda: all(handover.done() for handover in self._pivot.handovers),
+            do=self._start_agent,
+            undo=self.stop_agent,
+        )
+
+    def label(self) -> Step:
+        from kubectl_selfhost.cluster.kinds import NODES
+
+        def set_label(value: str | None) -> None:
+            labels = {NODE_LABEL: value}
+            current = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
+            if value is not None and CONTROL_PLANE_LABEL not in current:
+                # A Node object that was made anew has lost the role's label, too.
+                labels[CONTROL_PLANE_LABEL] = self._pivot.role
+            self._cluster.patch(NODES, self._node, {"metadata": {"labels": labels}})
+
+        value = self._pivot.group or SHARED_BY_ALL
+
+        def is_labelled() -> bool:
+            labels = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
+            return labels.get(NODE_LABEL) == value and CONTROL_PLANE_LABEL in labels
+
+        return Step(
+            name=f"label/{self._node}",
+            title=f"Label node {self._node} with {NODE_LABEL}={value}",
+            why="only pivoted nodes run the DaemonSets: one that joins later brings static pods",
+            done=is_labelled,
+            do=lambda: set_label(value),
+            undo=self._unless_it_serves_here(lambda: set_label(None)),
+        )
+
+    def recovery(self) -> Step:
+        def install() -> None:
+            daemonsets = self._pivot.recoverable()
+            on_node.store_copies(
+                self._agent,
+                daemonsets,
+                facts=self._pivot.facts(),
+                journal=self._journal,
+                observer=self._observer,
+            )
+            on_node.install_guardian(self._agent, daemonsets, facts=self._pivot.facts())
+
+        return Step(
+            name=f"guardian/{self._node}",
+            title=f"Install the guardian on {self._node}, and recovery copies of the components",
+            why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
+            # Before the DaemonSets: a power cut at any later moment finds it there, and what undoes
+            # this step finds them gone.
+            done=lambda: all(handover.done() for handover in self._pivot.handovers),
+            do=install,
+            undo=self._unless_it_serves_here(self._agent.clear_recovery),
+        )
+
+    def daemonset(self, component: Component) -> Step:
+        return Step(
+            name=self.named("daemonset", component),
+            title=f"Create DaemonSet {component.daemonset}",
+            why="its pod waits beside the static one until it gets the port",
+            # Applied each time: it is what repairs a DaemonSet that was changed since. Not where it
+            # serves on another node: what that one runs is not ours to change here.
+            done=lambda: self._pivot.whole.in_use(component),
+            # As it is then: by then the manifests on the node were read.
+            do=lambda: self._apply(component, self._pivot.whole.daemonset(component)),
+            undo=lambda: self._delete_daemonset(component),
+        )
+
+    def standby(self) -> Step:
+        def wait() -> None:
+            for component in self._pivot.to_switch:
+                wait_until_standing_by(
+                    self._cluster,
+                    component,
+                    self._node,
+                    allow_changes=self._pivot.options.allow_admission_changes,
+                    timeout=self._timeout,
+                    tell=self._tell,
+                )
+            self._agent.require_same_program("the DaemonSets' pods")
+
+        return Step(
+            name=f"standby/{self._node}",
+            title=f"Wait until every new pod stands by{self._there}",
+            why="no pod need be made or scheduled while a component changes hands",
+            done=lambda: False,
+            do=wait,
+        )
+
+    def returned(self) -> Step:
+        def ready() -> bool:
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            for component in self._pivot.to_return:
+                found = instances_on(self._cluster, component, self._node)
+                if not any(i.kind == DAEMONSET and i.ready for i in found):
+                    raise Waiting(f"the self-hosted {component} is not Ready yet")
+            return True
+
+        return Step(
+            name=f"returned/{self._node}",
+            title=f"Wait until the DaemonSets' pods serve on {self._node} again",
+            why="recovery copies stand in for them, and go by themselves",
+            done=lambda: False,
+            do=lambda: self.wait(ready, "the DaemonSets' pods to serve again"),
+        )
+
+    def handover(self, component: Component, choice: Choice) -> FromStaticPod:
+        return FromStaticPod(
+            self._cluster,
+            self._agent,
+            component,
+            choice=choice,
+            timeout=self._timeout,
+            tell=self._tell,
+            hosts=self._hosts,
+            slack=pace.slack(component, self._pivot.static_pod(component)),
+        )
+
+    def switch(self, handover: FromStaticPod) -> Step:
+        component = handover.component
+
+        def note() -> None:
+            self._journal.component(
+                self._node,
+                component.name,
+                switched_at=now(),
+                seconds=round(handover.seconds or 0.0, 2),
+                daemonset=component.daemonset,
+            )
+
+        def do() -> None:
+            handover.do(self._subject(component))
+            note()
+
+        def undo() -> None:
+            done = handover.seconds is not None
+            handover.undo()
+            if handover.seconds is not None and not done:
+                note()  # the new instance served already, so the hand-over was finished
+
+        return Step(
+            name=self.named("hand-over", component),
+            title=f"Hand {component} over from the static pod to the DaemonSet{self._there}",
+            why="its manifest is moved away; the agent puts it back unless told in time",
+            done=handover.done,
+            do=do,
+            undo=undo,
+            unavailable=ways.unavailable(
+                component, handover.choice.way, self._pivot.static_pod(component)
+            ),
+        )
+
+    def static_ended(self) -> Step:
+        def left() -> list[str]:
+            return [
+                component.name
+                for component in self._pivot.to_switch
+                for instance in instances_on(self._cluster, component, self._node)
+                if instance.kind == STATIC
+            ]
+
+        def ended() -> bool:
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            for component in left():
+                raise Waiting(f"the static {component} lets its last requests finish")
+            return True
+
+        return Step(
+            name=f"static-pods/{self._node}",
+            title="Wait until the static pods have let their last requests finish",
+            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            done=lambda: not left(),
+            do=lambda: self.wait(ended, "the static pods to end", slack=self._pivot.grace_period()),
+        )
+
+    def _start_agent(self) -> None:
+        if not self._agent.runs():
+            self._agent.start(timeout=self._timeout, tell=self._tell)
+        checked = self.check_node()
+        if not checked.get("same_filesystem", True):
+            self._observer.note(
+                f"{self._pivot.target.directory} is not on the manifests' file system: "
+                "manifests are copied and then removed, instead of renamed"
+            )
+        if checked.get("selinux_enforces") and self._pivot.options.reboot_recovery:
+            self._observer.warning(
+                f"SELinux is enforcing on {self._node}: the guardian runs there with the type spc_t, "
+                "which no test of this version has covered. Restart one such node, and see that its "
+                "control plane comes back, before you rely on it"
+            )
+        files = self._agent.manifests()
+        for component in self._pivot.to_switch:
+            if self._pivot.situation.mirror_pod(component, self._node) is not None:
+                self._agent.hold(component.name)
+                self._note_manifest(component, self._manifest(files, component))
+        for handover in self._pivot.handovers:
+            self._look_at_way(handover)
+
+    def _look_at_way(self, handover: FromStaticPod) -> None:
+        """Takes the best way that the node itself allows, where it's worse than what was planned."""
+        component = handover.component
+        mirror = self._pivot.situation.mirror_pod(component, self._node)
+        if handover.choice.way == ways.WAITING or mirror is None:
+            return
+        seen = self._agent.can_share(
+            staticpod.secure_port(mirror, component),
+            mirror["metadata"]["annotations"][CONFIG_HASH_ANNOTATION],
+            [
+                instance.uid
+                for instance in instances_on(self._cluster, component, self._node)
+                if instance.kind == DAEMONSET
+            ],
+        )
+        possible = ways.Choice(seen.way, seen.why)
+        if ways.worse(possible, handover.choice):
+            handover.choice = ways.choose(component, possible, self._pivot.options.handover)
+            self._observer.note(f"{component} changes hands in this way: {handover.choice}")
+
+    def _note_manifest(self, component: Component, file: ManifestFile) -> None:
+        made = self._pivot.read(component, manifestfile.document(file.content or b""))
+        if made:
+            self._observer.note(
+                f"{file.name} on {self._node} is what runs; admission made something else of its "
+                f"mirror pod: {'; '.join(map(str, made[:3]))}"
+            )
+        self._journal.component(
+            self._node,
+            component.name,
+            file=f"{self._pivot.target.static_pod_path}/{file.name}",
+            mode=file.mode,
+            sha256=file.sha256,
+            manifest=(file.content or b"").decode(errors="replace"),
+            backup=f"{self._pivot.target.directory}/{component}/{file.name}",
+        )
+
+    def _manifest(self, files: list[ManifestFile], component: Component) -> ManifestFile:
+        name = manifestfile.find(
+            {file.name: file.content for file in files if not file.link},
+            component,
+            links={file.name: file.link for file in files if file.link},
+            where=f"{self._pivot.target.static_pod_path} on node {self._node}",
+        )
+        return next(file for file in files if file.name == name)
+
+    def _subject(self, component: Component) -> StaticPod:
+        file = self._manifest(self._agent.manifests(), component)
+        mirror = self._pivot.situation.mirror_pod(component, self._node)
+        if mirror is None:
+            raise SelfhostError(f"The static pod of {component} is gone from node {self._node}.")
+        return StaticPod(
+            file=file.name,
+            sha256=file.sha256,
+            port=staticpod.secure_port(mirror, component),
+            old_uid=mirror["metadata"]["annotations"][CONFIG_HASH_ANNOTATION],
+            retry_period=staticpod.retry_period(mirror, component),
+            probe_address=probe_address(self._pivot.whole.daemonset(component))
+            or PROBE_ADDRESSES[0],
+        )
+
+    def _apply(self, component: Component, manifest: dict) -> None:
+        applied = self._cluster.apply(manifest)
+        self.wait(
+            lambda: former_pods.are_gone(self._cluster, applied, self._node),
+            f"the pods of an earlier {component.daemonset} to end",
+        )
+
+    def _delete_daemonset(self, component: Component) -> None:
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        instances = instances_on(self._cluster, component, self._node)
+        serves = any(i.kind == DAEMONSET and i.ready for i in instances)
+        static = any(i.kind == STATIC and i.ready for i in instances)
+        # A static pod that was switched is called Ready until it has let its last request finish:
+        # only one whose manifest is in its place stays. Where in doubt, the DaemonSet stays.
+        in_place = self._is_in_place(component)
+        if not static or in_place is False or (in_place is None and serves):
+            return
+        if self._runs_elsewhere(component):
+            return
+        self._cluster.delete(DAEMONSETS, component.daemonset, NAMESPACE)
+
+    def _runs_elsewhere(self, component: Component) -> bool:
+        """Whether the component's DaemonSet has a pod on another node."""
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        pods = self._cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
+        return any(
+            instance.kind == DAEMONSET and instance.node != self._node
+            for instance in instances_of(pods, component)
+        )
+
+    def _unless_it_serves_here(self, undo: Callable[[], None]) -> Callable[[], None]:
+        """``undo``, but only where no DaemonSet's instance serves on this node."""
+
+        def run() -> None:
+            for component in COMPONENTS:
+                found = instances_on(self._cluster, component, self._node)
+                hosted = any(i.kind == DAEMONSET for i in found)
+                static = any(i.kind == STATIC and i.ready for i in found)
+                if hosted and not (static and self._is_in_place(component)):
+                    return
+            undo()
+
+        return run
+
+    def _is_in_place(self, component: Component) -> bool | None:
+        """Whether the component's manifest is in the kubelet's directory; None: nobody can look."""
+        try:
+            files = self._agent.manifests()
+        except AgentGone:
+            return None
+        return bool(manifestfile.files_of({f.name: f.content for f in files}, component))

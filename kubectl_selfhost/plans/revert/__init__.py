@@ -1,0 +1,1 @@
+"""The revert: its plan and its steps."""

@@ -1,0 +1,193 @@
+"""What a revert does on one node: its components go from the DaemonSets' pods to static pods.
+
+Component by component, and a DaemonSet's pod goes only when its static pod serves. What the pivot has
+made there goes last: the node's label, the directory on the node, the agent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import revert
+from kubectl_selfhost.controlplane.instance import STATIC
+from kubectl_selfhost.controlplane.pod import difference, staticpod
+from kubectl_selfhost.controlplane.side_by_side import pace, readiness
+from kubectl_selfhost.engine.journal import Journal
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover import ways
+from kubectl_selfhost.handover.daemonset_to_static import Hosted, ToStaticPod
+from kubectl_selfhost.handover.ways import AUTO, WAITING, Choice
+from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.plans.revert.steps import RevertSteps
+from kubectl_selfhost.plans.shared.node_part import HostedPart
+from kubectl_selfhost.plans.shared.situation import Kubelet
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.plans.revert.plan import Revert
+
+
+class NodeRevert(HostedPart):
+    """The part of ``whole`` that is on ``node``.
+
+    ``backups`` are the manifests as they were before the pivot, by what the journal has; what is on
+    the node itself takes their place as soon as it was read.
+    """
+
+    def __init__(
+        self,
+        whole: Revert,
+        node: str,
+        kubelet: Kubelet,
+        *,
+        backups: dict[Component, dict],
+    ) -> None:
+        super().__init__(whole.cluster, whole.situation, node, kubelet)
+        self.all = whole
+        self.options = whole.options
+        self.backups = backups
+        self.to_revert = tuple(self._hosted_here(self.options.components))
+        #: Also one that an earlier run has made static, and didn't come to give its file back.
+        self.to_exchange = self.options.components if self.options.from_backup else ()
+        self._forget_nonsense()
+        self.handovers: list[ToStaticPod] = []
+
+    def _forget_nonsense(self) -> None:
+        """Leave out backups that no manifest can be made with: a stranger may have written them."""
+        for component in self.to_revert:
+            if component in self.backups:
+                try:
+                    self.differences(component)
+                except Exception:  # whatever a wrong type leads to
+                    del self.backups[component]
+
+    @property
+    def whole(self) -> bool:
+        """Whether no component stays self-hosted here, so that nothing of ours is needed any more."""
+        return set(self._hosted_here(COMPONENTS)) <= set(self.to_revert)
+
+    def _hosted_here(self, components: Iterable[Component]) -> list[Component]:
+        """Those that have a DaemonSet, as this node's group has them."""
+        own = [self.own(component) for component in components]
+        return [c for c in own if c.daemonset in self.situation.daemonsets]
+
+    def is_static(self, component: Component) -> bool:
+        """Whether a static pod of the component is there already (half a pivot, half a revert)."""
+        return any(i.kind == STATIC for i in self.situation.instances(component, self.node))
+
+    def manifest(self, component: Component) -> dict:
+        """The static pod's manifest that the component gets."""
+        return revert.from_daemonset(
+            component,
+            self._daemonset(component),
+            self.backups.get(component),
+            address=self.advertise_address(),
+            probe_host=self.probe_host(component),
+        )
+
+    def manifests(self) -> list[dict]:
+        """The manifests of all components that change hands."""
+        return [self.manifest(c) for c in self.to_revert if not self.is_static(c)]
+
+    def probe_host(self, component: Component) -> str:
+        """Where the static apiserver is probed; empty: where it was before the pivot."""
+        template = self._daemonset(component)["spec"]["template"]
+        if component != APISERVER or not staticpod.is_wildcard(
+            staticpod.bind_address(template, component)
+        ):
+            return ""
+        return revert.other_probe_address(self._daemonset(component))
+
+    def differences(self, component: Component) -> str:
+        """What will be different from the manifest before the pivot, in words."""
+        backup = self.backups.get(component)
+        if backup is None:
+            return "no manifest of before the pivot is known; it is made of the DaemonSet"
+        found = [str(one) for one in difference.meaning(backup, self.manifest(component))]
+        return "; ".join(found) or "as before the pivot"
+
+    def choices(self) -> dict[Component, Choice]:
+        """The way in which each component will change hands, as far as that is known from afar."""
+        wanted = self.options.handover
+        found = {c: self.choose(c, AUTO) for c in self.to_revert if not self.is_static(c)}
+        beside = [c.name for c, choice in found.items() if choice.way != WAITING]
+        if wanted == WAITING and beside:
+            raise SelfhostError(
+                f"On the way back {', '.join(beside)} does not wait for its port: the DaemonSet's pod "
+                "serves until the static one does.",
+                "Leave --handover out: --handover=auto chooses what is possible.",
+            )
+        return {c: ways.choose(c, choice, wanted) for c, choice in found.items()}
+
+    def unavailable(self, component: Component, choice: Choice) -> str:
+        """Return what clients miss while the component changes hands in that way."""
+        pod = self._running(component)
+        return ways.unavailable(component, choice.way, pod) if pod else ""
+
+    def slack(self, component: Component) -> float:
+        """Return what the component's own flags add to a switch, in seconds."""
+        pod = self._running(component)
+        return pace.slack(component, pod) if pod else 0.0
+
+    def grace_period(self) -> float:
+        """Return for how many seconds the pods may go on after they were told to end."""
+        found = [self._running(component) for component in self.to_revert]
+        return max((pace.grace_period(pod) for pod in found if pod), default=0.0)
+
+    def subject(self, component: Component, *, file: str) -> Hosted:
+        """What the hand-over needs to know of the component; ``file`` is its manifest's name."""
+        pod = self.pod(component)
+        return Hosted(
+            port=staticpod.secure_port(pod, component),
+            old_uid=self.instance(component).uid,
+            retry_period=staticpod.retry_period(pod, component),
+            doubt=readiness.doubt(pod) if component == APISERVER else "",
+            probe_address=self.probe_host(component) or "127.0.0.1",
+            file=file,
+            content=manifestfile.content(self.manifest(component)),
+        )
+
+    def port(self, component: Component) -> int:
+        """The port on which the component serves."""
+        pod = self._running(component)
+        return staticpod.secure_port(pod, component) if pod else component.default_port
+
+    def _running(self, component: Component) -> dict | None:
+        """The pod that runs the component, as its DaemonSet or its static pod's mirror says it."""
+        found = self.situation.daemonsets.get(self.own(component).daemonset)
+        pod = found["spec"]["template"] if found else None
+        return pod or self.situation.mirror_pod(component, self.node)
+
+    def _daemonset(self, component: Component) -> dict:
+        return self.situation.daemonsets[self.own(component).daemonset]
+
+    def steps(self, *, observer: Observer, journal: Journal) -> list[Step]:
+        """The steps that turn this node's control plane into a static one again."""
+        steps = RevertSteps(self, observer, journal)
+        choices = self.choices()
+        self.handovers = [steps.handover(c, choices.get(c)) for c in self.to_revert]
+        bridge = APISERVER in {*self.to_revert, *self.to_exchange}
+        guarded = self.situation.has_guardian(self.node)
+        several = self.all.several
+        return [
+            steps.program(),
+            steps.inspect(),
+            *([steps.recovery_off()] if guarded else []),
+            *([steps.keep_address()] if bridge else []),
+            *[steps.switch(handover) for handover in self.handovers],
+            # The label is what keeps the DaemonSets' pods here, where others need the DaemonSets.
+            *([steps.unlabel()] if several else []),
+            *([steps.pods_ended()] if self.to_revert else []),
+            *[steps.exchange(component) for component in self.to_exchange],
+            *([steps.release_address()] if bridge else []),
+            # Also where a run that was killed has switched the guardian off already.
+            *([steps.recovery_gone()] if self.whole else []),
+            *([steps.recovery_on()] if guarded and not self.whole else []),
+            *([steps.unlabel()] if self.whole and not several else []),
+            *([steps.tidy()] if self.whole else []),
+            steps.end_agent(),
+            *([steps.settled(self.etcd_members)] if several else []),
+        ]

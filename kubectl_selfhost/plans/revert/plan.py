@@ -1,0 +1,206 @@
+"""The revert's plan: DaemonSets back to static pods, on one node after the other.
+
+Where there are several nodes, a DaemonSet stays until the last one of its nodes is static again: the
+label that a node loses takes its pods away there. A lone node's DaemonSets go one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.engine.journal import Journal
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Plan, Step
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover import ways
+from kubectl_selfhost.handover.ways import Choice
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import program
+from kubectl_selfhost.plans.revert.node import NodeRevert
+from kubectl_selfhost.plans.shared import nodes
+from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
+from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
+from kubectl_selfhost.plans.shared.steps import discard
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+_SHARING = (
+    "--permit-port-sharing=true stays in the manifests: with it the static pods start beside the "
+    "DaemonSets' pods. `kubeadm upgrade` writes its own manifests, without."
+)
+_PROBED = (
+    "kube-apiserver stays probed at {host}, on its node: that is how it is told from the one beside "
+    "it. `kubeadm upgrade` writes the node's address again."
+)
+_EXACT = (
+    "At the end the files are those of before the pivot, byte for byte; what was changed since (an "
+    "image, a flag) is not in them. That takes another start of each component."
+)
+_ONE_AT_A_TIME = (
+    "Two of {components} must not run side by side: the DaemonSet's pod is deleted when the static "
+    "pod's manifest is in place. If the static pod does not come to serve, a pod of the DaemonSet takes "
+    "its place; if this machine is cut off meanwhile, run the same command again."
+)
+_FALLS_BACK = (
+    "A DaemonSet goes only when its static pod serves. If that doesn't come to serve, the node takes "
+    "its manifest away again by itself, and the DaemonSet goes on."
+)
+
+
+@dataclass(frozen=True)
+class RevertOptions:
+    """What a person may choose. ``nodes`` are the names of those that are meant (none: all).
+    ``timeout`` is the limit of each wait, in seconds; ``from_backup``: the files as they were before
+    the pivot, byte for byte."""
+
+    components: tuple[Component, ...] = COMPONENTS
+    nodes: tuple[str, ...] = ()
+    timeout: float = 300.0
+    handover: str = ways.AUTO
+    keep_backups: bool = False
+    from_backup: bool = False
+
+
+class Revert:
+    """A revert, from a situation that was read before; ``kubelets`` are the nodes' kubelets by
+    node, in the order in which the nodes are done.
+
+    ``backups`` are the manifests as they were before the pivot, by node, as the journal has them.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        situation: Situation,
+        *,
+        kubelets: Mapping[str, Kubelet],
+        options: RevertOptions,
+        backups: Mapping[str, dict[Component, dict]],
+    ) -> None:
+        self.cluster = cluster
+        self.situation = situation
+        self.options = options
+        self.several = nodes.are_several(situation)
+        if self.several and options.components != COMPONENTS:
+            raise SelfhostError(
+                "With several control-plane nodes, only whole nodes go back to static pods.",
+                "Leave --component out, or name the nodes that are meant with --node.",
+            )
+        self.nodes = [
+            NodeRevert(self, node, kubelet, backups=backups.get(node, {}))
+            for node, kubelet in kubelets.items()
+        ]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is self-hosted afterwards, so that nothing of ours is needed any more."""
+        meant = {one.node for one in self.nodes}
+        left = [n for n in hosted_nodes(self.situation) if n not in meant]
+        return not left and all(one.whole for one in self.nodes)
+
+    def manifests(self) -> list[dict]:
+        """The static pods' manifests, of all nodes."""
+        return [manifest for one in self.nodes for manifest in one.manifests()]
+
+    def plan(self, *, observer: Observer, journal: Journal) -> Plan:
+        """The steps that turn the situation into a static control plane again."""
+        steps = [
+            replace(step, node=one.node)
+            for one in self.nodes
+            for step in one.steps(observer=observer, journal=journal)
+        ]
+        by_node = {one.node: one.choices() for one in self.nodes}
+        return Plan(
+            title=f"Revert {in_words(self.nodes)} to static pods",
+            steps=[*steps, *self._last_steps(observer)],
+            facts={
+                **as_fact(self.nodes, with_cpu=True),
+                "Kubernetes": self.situation.git_version,
+                "Manifests": self.nodes[0].target.static_pod_path,
+                **ways.told(by_node),
+            },
+            know=self._know(by_node),
+        )
+
+    def _last_steps(self, observer: Observer) -> list[Step]:
+        """What goes when no node needs it any more."""
+        found = [self._remove_daemonset(c) for c in self._idle()] if self.several else []
+        return [*found, *([self._remove_programs(observer)] if self.whole else [])]
+
+    def _idle(self) -> list[Component]:
+        """The components, by group, whose DaemonSets no node has a pod of afterwards."""
+        meant = {one.node for one in self.nodes}
+        left = [n for n in hosted_nodes(self.situation) if n not in meant]
+        return [
+            own
+            for component in COMPONENTS
+            for own in component.groups_in(self.situation.daemonsets)
+            if not any(self.situation.group(n) == own.group for n in left)
+        ]
+
+    def _remove_daemonset(self, component: Component) -> Step:
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        name = component.daemonset
+        return Step(
+            name="/".join(filter(None, ("remove-daemonset", component.name, component.group))),
+            title=f"Delete DaemonSet {name}",
+            why="static pods serve on its nodes, and none of them has its label any more",
+            done=lambda: self.cluster.find(DAEMONSETS, name, NAMESPACE) is None,
+            do=lambda: discard(self.cluster.delete(DAEMONSETS, name, NAMESPACE)),
+        )
+
+    def _remove_programs(self, observer: Observer) -> Step:
+        def remove() -> None:
+            program.remove_unused(self.cluster)
+            for left in program.foreign(self.cluster):
+                observer.warning(f"{left.message} {left.hint}")
+
+        return Step(
+            name="remove-program",
+            title="Delete the node agent's program (Secrets and ConfigMaps of every build)",
+            why="no pod of ours is left that would run it",
+            done=lambda: not program.unused(self.cluster),
+            do=remove,
+        )
+
+    def _know(self, by_node: Mapping[str, Mapping[Component, Choice]]) -> list[str]:
+        if not any(by_node.values()):
+            return []
+        if self.options.from_backup:
+            return [_EXACT, _FALLS_BACK]
+        first = next(one for one in self.nodes if by_node[one.node])
+        choices = by_node[first.node]
+        host = first.probe_host(APISERVER) if APISERVER in choices else ""
+        return [
+            *[self._differences(component) for component in choices],
+            *([_SHARING] if any(c.way != ways.WAITING for c in choices.values()) else []),
+            *self._one_at_a_time(choices),
+            *([_PROBED.format(host=host)] if host else []),
+            _FALLS_BACK,
+        ]
+
+    @staticmethod
+    def _one_at_a_time(choices: Mapping[Component, Choice]) -> list[str]:
+        alone = [c.name for c, choice in choices.items() if choice.way == ways.WAITING]
+        return [_ONE_AT_A_TIME.format(components=" and ".join(alone))] if alone else []
+
+    def _differences(self, component: Component) -> str:
+        """What will be different from before the pivot, in words."""
+        by_node = {one.node: one.differences(component) for one in self.nodes}
+        if len(set(by_node.values())) == 1:
+            return f"{component}: {next(iter(by_node.values()))}"
+        return f"{component}: " + "; ".join(f"on {node}: {said}" for node, said in by_node.items())
+
+
+def hosted_nodes(situation: Situation) -> list[str]:
+    """The nodes that have something of ours: our label, or a DaemonSet's pod."""
+    return [
+        name
+        for name in situation.node_names
+        if situation.is_labelled(name) or situation.has_guardian(name) or situation.hosts(name)
+    ]

@@ -1,0 +1,280 @@
+"""The revert's steps: each method makes one, with its reason, its check and its undo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.instance import DAEMONSET
+from kubectl_selfhost.engine.journal import Journal, now
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover import ways
+from kubectl_selfhost.handover.conditions import instances_on
+from kubectl_selfhost.handover.daemonset_to_static import ToStaticPod
+from kubectl_selfhost.handover.static_to_backup import ToFormerFile
+from kubectl_selfhost.handover.ways import SHARED, Choice
+from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
+from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.node.orders import KeptFile
+from kubectl_selfhost.plans.shared.steps import CommonSteps, discard
+from kubectl_selfhost.reboot import on_node
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.plans.revert.node import NodeRevert
+
+
+class RevertSteps(CommonSteps):
+    """Makes the revert's steps on one node; each method is one step."""
+
+    def __init__(self, revert: NodeRevert, observer: Observer, journal: Journal) -> None:
+        super().__init__(
+            revert.cluster,
+            revert.agent,
+            address=revert.advertise_address(),
+            timeout=revert.options.timeout,
+            observer=observer,
+            hosts=revert.hosts,
+        )
+        self._revert = revert
+        self._journal = journal
+        self._kept: dict[Component, KeptFile] = {}
+
+    def inspect(self) -> Step:
+        return Step(
+            name=f"node-agent/{self._node}",
+            title=f"Start the node agent on {self._node}, read the manifests that are kept there",
+            why="it places the manifests, and takes them away again unless told in time",
+            done=lambda: False,
+            do=self._start_agent,
+            undo=self.stop_agent,
+        )
+
+    def recovery_off(self) -> Step:
+        return Step(
+            name=f"guardian-off/{self._node}",
+            title=f"Switch the guardian on {self._node} off",
+            why="a copy of a component that is handed over would be in its way",
+            done=lambda: False,
+            do=self._agent.disable_guardian,
+            undo=self._guard_what_is_left,
+        )
+
+    def recovery_on(self) -> Step:
+        return Step(
+            name=f"guardian-on/{self._node}",
+            title=f"Switch the guardian on {self._node} on again",
+            why="what stays self-hosted needs it after a reboot",
+            done=lambda: False,
+            do=self._guard_what_is_left,
+        )
+
+    def recovery_gone(self) -> Step:
+        return Step(
+            name=f"recovery-gone/{self._node}",
+            title=f"Remove the guardian and the recovery copies from {self._node}",
+            why="static pods come back after a reboot by themselves",
+            done=lambda: False,
+            do=self._agent.clear_recovery,
+        )
+
+    def handover(self, component: Component, choice: Choice | None) -> ToStaticPod:
+        return ToStaticPod(
+            self._cluster,
+            self._agent,
+            component,
+            choice=choice or Choice(SHARED),
+            timeout=self._timeout,
+            tell=self._tell,
+            hosts=self._hosts,
+            slack=self._revert.slack(component),
+        )
+
+    def switch(self, handover: ToStaticPod) -> Step:
+        component = handover.component
+        static = self._revert.is_static(component)
+
+        def do() -> None:
+            if handover.stands():
+                handover.remove()
+            else:
+                kept = self._kept.get(component)
+                file = kept.name if kept else f"{component}.yaml"
+                handover.do(self._revert.subject(component, file=file))
+            # It is no back-up any more: what is on the node is what runs.
+            self._journal.component(self._node, component.name, switched_at=None, reverted_at=now())
+
+        return Step(
+            name=self.named("hand-over", component),
+            title=self._title(component),
+            why=(
+                "the DaemonSet's pod stays until the node's label goes"
+                if self._hosts
+                else "the DaemonSet is deleted when the static pod serves, and not before"
+            ),
+            done=handover.done,
+            do=do,
+            undo=handover.undo,
+            unavailable="" if static else self._revert.unavailable(component, handover.choice),
+        )
+
+    def _title(self, component: Component) -> str:
+        if not self._revert.is_static(component):
+            return f"Hand {component} over from the DaemonSet to a static pod{self._there}"
+        if self._hosts:
+            return f"See that the static {component} serves{self._there}: it is there already"
+        return f"Delete DaemonSet {component.daemonset}: {component} is static already"
+
+    def exchange(self, component: Component) -> Step:
+        handover = ToFormerFile(
+            self._cluster,
+            self._agent,
+            self._revert.own(component),
+            kept=lambda: self._kept[component],
+            timeout=self._timeout,
+            tell=self._tell,
+            slack=self._revert.slack(component),
+        )
+        port = self._revert.port(component)
+        return Step(
+            name=self.named("exchange", component),
+            title=f"Put the manifest of {component} back as it was before the pivot{self._there}",
+            why="asked for with --from-backup; the agent takes it away again unless told in time",
+            done=lambda: component not in self._kept or handover.done(),
+            do=lambda: handover.do(port),
+            undo=handover.undo,
+            unavailable=self._revert.unavailable(component, Choice(ways.WAITING)),
+        )
+
+    def pods_ended(self) -> Step:
+        def left() -> list[str]:
+            return [
+                instance.pod
+                for component in self._revert.to_revert
+                for instance in instances_on(self._cluster, component, self._node)
+                if instance.kind == DAEMONSET
+            ]
+
+        def ended() -> bool:
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            for pod in left():
+                raise Waiting(f"{pod} lets its last requests finish")
+            return True
+
+        return Step(
+            name=f"former-pods/{self._node}",
+            title="Wait until the DaemonSets' pods have let their last requests finish",
+            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            done=lambda: not left(),
+            do=lambda: self.wait(
+                ended, "the DaemonSets' pods to end", slack=self._revert.grace_period()
+            ),
+        )
+
+    def unlabel(self) -> Step:
+        from kubectl_selfhost.cluster.kinds import NODES
+
+        def labels() -> dict:
+            return self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
+
+        return Step(
+            name=f"unlabel/{self._node}",
+            title=f"Take the label {NODE_LABEL} off node {self._node}",
+            why=(
+                "their pods on this node go with it, and static ones serve"
+                if self._hosts
+                else "no DaemonSet of ours is left that would look for it"
+            ),
+            done=lambda: NODE_LABEL not in labels(),
+            do=lambda: discard(
+                self._cluster.patch(NODES, self._node, {"metadata": {"labels": {NODE_LABEL: None}}})
+            ),
+        )
+
+    def tidy(self) -> Step:
+        directory, keep = self._revert.target.directory, self._revert.options.keep_backups
+
+        def tidy() -> None:
+            if not self._agent.tidy(keep_backups=keep) and not keep:
+                self._observer.warning(
+                    f"{directory} on {self._node} holds files that aren't ours; they stay"
+                )
+
+        return Step(
+            name=f"tidy/{self._node}",
+            title=(
+                f"Take everything but the kept manifests out of {directory}"
+                if keep
+                else f"Remove {directory} from {self._node}"
+            ),
+            why="the static pods' manifests are where kubeadm has them",
+            done=lambda: False,
+            do=tidy,
+        )
+
+    def _guard_what_is_left(self) -> None:
+        from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+        left = {
+            component: daemonset
+            for component in map(self._revert.own, COMPONENTS)
+            if (daemonset := self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE))
+        }
+        on_node.install_guardian(self._agent, left, facts=self._revert.facts())
+
+    def _start_agent(self) -> None:
+        if not self._agent.runs():
+            self._agent.start(timeout=self._timeout, tell=self._tell)
+        self.check_node()
+        kept = self._agent.kept()
+        for component in {*self._revert.to_revert, *self._revert.to_exchange}:
+            self._take_backup(component, [k for k in kept if k.component == component.name])
+        for handover in self._revert.handovers:
+            if not self._revert.is_static(handover.component):
+                self._look_at_way(handover)
+
+    def _take_backup(self, component: Component, kept: list[KeptFile]) -> None:
+        """Renders the manifest with what is kept on the node: that is where the truth is."""
+        contents = {file.name: file.content for file in kept}
+        names = [
+            n for n in manifestfile.files_of(contents, component) if not manifestfile.is_older(n)
+        ]
+        if len(names) != 1:
+            self._observer.note(
+                f"{component}: no manifest of before the pivot is kept on {self._node}"
+                if not names
+                else f"{component}: {', '.join(names)} are kept on {self._node}, so none is used"
+            )
+            # What the journal says was good for the plan; what is done is what the node says.
+            self._revert.backups.pop(component, None)
+            if self._revert.options.from_backup and component in self._revert.to_revert:
+                raise SelfhostError(
+                    f"The manifest of {component} as it was is not to be found on {self._node}.",
+                    "Without --from-backup it is made of the DaemonSet.",
+                )
+            return
+        self._kept[component] = next(file for file in kept if file.name == names[0])
+        if component not in self._revert.to_revert or self._revert.is_static(component):
+            return
+        before = self._revert.manifest(component)
+        self._revert.backups[component] = manifestfile.document(contents[names[0]] or b"")
+        if self._revert.manifest(component) != before:
+            self._observer.note(f"{component}: {self._revert.differences(component)}")
+
+    def _look_at_way(self, handover: ToStaticPod) -> None:
+        """Takes the best way that the node itself allows, where it's worse than what was planned."""
+        component = handover.component
+        subject = self._revert.subject(component, file="")
+        seen = self._agent.can_share(subject.port, subject.old_uid, ())
+        possible = Choice(seen.way, seen.why)
+        if not ways.worse(possible, handover.choice):
+            return
+        if possible.way == ways.WAITING:
+            raise SelfhostError(
+                f"The port of {component} can't be shared on node {self._node}: {seen.why}.",
+                "Fix that, or go back by hand as docs/failures.md says.",
+            )
+        handover.choice = ways.choose(component, possible, self._revert.options.handover)
+        self._observer.note(f"{component} changes hands in this way: {handover.choice}")

@@ -1,0 +1,1 @@
+"""The roll-out: its plan and its steps."""

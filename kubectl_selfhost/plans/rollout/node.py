@@ -1,0 +1,61 @@
+"""What a roll-out needs to know of one node: what runs there now, and how its ports change hands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.controlplane.daemonset import change as changes
+from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.side_by_side import beside, readiness
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover.revision_to_revision import Revision
+from kubectl_selfhost.handover.ways import Choice
+from kubectl_selfhost.plans.shared.node_part import HostedPart
+from kubectl_selfhost.plans.shared.situation import Kubelet
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.plans.rollout.plan import Rollout
+
+
+class NodeRollout(HostedPart):
+    """The part of ``whole`` that is on ``node``."""
+
+    def __init__(self, whole: Rollout, node: str, kubelet: Kubelet) -> None:
+        super().__init__(whole.cluster, whole.situation, node, kubelet)
+        self.whole = whole
+
+    def choices(self) -> dict[Component, Choice]:
+        """The way in which each component will change hands, as far as that is known from afar."""
+        options = self.whole.options
+        if APISERVER in options.components:
+            self._require_own_readiness()
+        return {c: self.choose(c, options.handover) for c in options.components}
+
+    def _require_own_readiness(self) -> None:
+        """Refuse an apiserver of which a new pod can count as Ready, and isn't.
+
+        The DaemonSet controller takes the old pod away for it. A lone node has nobody then who would
+        bring the old one back.
+        """
+        pod = self.pod(APISERVER)
+        why = "; ".join(beside.conflicts(APISERVER, pod)) or readiness.doubt(pod)
+        if why:
+            raise SelfhostError(
+                f"{APISERVER} can't be rolled out safely: {why}.",
+                "Run `kubectl selfhost revert`, change the manifest on the node, then run `kubectl "
+                "selfhost pivot`: the node itself falls back there if the new one fails.",
+            )
+
+    def subject(self, component: Component) -> Revision:
+        """What the hand-over needs to know of the component."""
+        pod = self.pod(component)
+        after = self.whole.after(component)
+        return Revision(
+            port=staticpod.secure_port(pod, component),
+            old_uid=self.instance(component).uid,
+            retry_period=staticpod.retry_period(pod, component),
+            probe_address=changes.probe_address(after) or "127.0.0.1",
+            before=self.whole.before(component),
+            after=after,
+        )

@@ -1,0 +1,252 @@
+"""The plan of a roll-out: each self-hosted component goes from one revision to the next.
+
+A DaemonSet is the whole control plane's: all its nodes are rolled out, one after the other, in the
+order that the DaemonSet controller chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import program as programs
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import change as changes
+from kubectl_selfhost.controlplane.daemonset.change import Change
+from kubectl_selfhost.controlplane.daemonset.daemonset import is_available
+from kubectl_selfhost.controlplane.pod import difference
+from kubectl_selfhost.controlplane.side_by_side import pace
+from kubectl_selfhost.engine.journal import Journal, now
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Plan, Step
+from kubectl_selfhost.handover import ways
+from kubectl_selfhost.handover.conditions import instances_on
+from kubectl_selfhost.handover.revision_on_all_nodes import AcrossNodes
+from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions
+from kubectl_selfhost.handover.ways import Choice
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import binaries
+from kubectl_selfhost.plans.rollout.node import NodeRollout
+from kubectl_selfhost.plans.rollout.steps import RolloutSteps
+from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
+from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+_ONE_AFTER_THE_OTHER = (
+    "A DaemonSet is for all nodes: each component is rolled out on one after the other, in the order "
+    "that the DaemonSet controller chooses. If one fails, all go back."
+)
+_NEVER_COSTS = (
+    "If a new pod does not get Ready, the old one keeps serving, and the DaemonSet says again what it "
+    "said."
+)
+_ONE_AT_A_TIME = (
+    "Two of {components} must not run side by side: the old pod is deleted when the new one stands by. "
+    "If the new one does not get Ready, this run (not the node) puts a pod like the old one in its "
+    "place: do not cut it off."
+)
+_GROUPS = (
+    "Nodes that differ have DaemonSets of their own, which are rolled out one after the other: if one "
+    "fails, those before it stay."
+)
+
+
+@dataclass(frozen=True)
+class RolloutOptions:
+    """What a person may choose. ``timeout`` is the limit of each wait, in seconds."""
+
+    components: tuple[Component, ...] = COMPONENTS
+    change: Change = field(default_factory=Change)
+    timeout: float = 300.0
+    handover: str = ways.AUTO
+
+
+class Rollout:
+    """A roll-out, from a situation that was read before; ``kubelets`` are the nodes' kubelets
+    by node."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        situation: Situation,
+        *,
+        kubelets: Mapping[str, Kubelet],
+        options: RolloutOptions,
+    ) -> None:
+        self.cluster = cluster
+        self.situation = situation
+        self.options = options
+        self.nodes = [NodeRollout(self, node, kubelet) for node, kubelet in kubelets.items()]
+        self.stamp = now()
+        self.handovers: list[BetweenRevisions] = []
+
+    def components(self) -> list[Component]:
+        """Those that are meant, for each group of nodes that has a DaemonSet of its own."""
+        return [
+            component.of(group)
+            for component in self.options.components
+            for group in dict.fromkeys(one.group for one in self.nodes)
+        ]
+
+    def before(self, component: Component) -> dict:
+        """The DaemonSet of the component's group as it is."""
+        return self.situation.daemonset(component)
+
+    def after(self, component: Component) -> dict:
+        """Return the DaemonSet after the change, with this build's program."""
+        changed = changes.changed(
+            self.before(component), component, self.options.change, now=self.stamp
+        )
+        arch = next(one.target.arch for one in self.nodes if one.group == component.group)
+        return programs.with_program(changed, binaries.secret_name(arch))
+
+    def manifests(self) -> list[dict]:
+        """Return every DaemonSet as it will be, those of each group of nodes among them."""
+        return [self.after(component) for component in self.components()]
+
+    def differences(self) -> dict[str, list[str]]:
+        """What will be different in the pods of each component, in words; by group where nodes
+        have DaemonSets of their own."""
+        return {
+            f"{component} of {component.group}" if component.group else component.name: [
+                str(one)
+                for one in difference.compare(
+                    {"spec": self.before(component)["spec"]["template"]["spec"]},
+                    {"spec": self.after(component)["spec"]["template"]["spec"]},
+                )
+            ]
+            for component in self.components()
+        }
+
+    def plan(self, *, observer: Observer, journal: Journal) -> Plan:
+        """The steps that bring each component to its next revision."""
+        steps = [RolloutSteps(one, observer, journal) for one in self.nodes]
+        by_node = {one.node: one.choices() for one in self.nodes}
+        made = [
+            [
+                own.handover(self.situation.led(component, one.node), by_node[one.node][component])
+                for own, one in zip(steps, self.nodes, strict=True)
+                if one.group == component.group
+            ]
+            for component in self.components()
+        ]
+        self.handovers = [handover for some in made for handover in some]
+        first, others = steps[0], [one.advertise_address() for one in self.nodes[1:]]
+        bridge = APISERVER in self.options.components
+        return Plan(
+            title=f"Roll out the self-hosted control plane on {in_words(self.nodes)}",
+            steps=[
+                *[own.program() for own in self._first_of_each_kind(steps)],
+                *[own.inspect() for own in steps],
+                *([first.keep_address(*others)] if bridge else []),
+                *[self._roll_out(some, observer, journal) for some in made],
+                self._former_ended(first),
+                *([first.release_address(*others)] if bridge else []),
+                *[
+                    own.recovery()
+                    for own, one in zip(steps, self.nodes, strict=True)
+                    if self.situation.has_guardian(one.node)
+                ],
+                *[own.end_agent() for own in steps],
+            ],
+            facts={**as_fact(self.nodes), **ways.told(by_node)},
+            know=[
+                *[
+                    f"{component}: {'; '.join(said) or 'nothing but new pods'}"
+                    for component, said in self.differences().items()
+                ],
+                *([_ONE_AFTER_THE_OTHER] if others else []),
+                *([_GROUPS] if any(one.group for one in self.nodes) else []),
+                *self._falls_back(by_node),
+            ],
+        )
+
+    @staticmethod
+    def _falls_back(by_node: Mapping[str, Mapping[Component, Choice]]) -> list[str]:
+        """Say what becomes of a new pod that does not get Ready; by the way that each goes."""
+        alone = dict.fromkeys(
+            component.name
+            for choices in by_node.values()
+            for component, choice in choices.items()
+            if choice.way == ways.WAITING
+        )
+        beside = any(c.name not in alone for choices in by_node.values() for c in choices)
+        return [
+            *([_NEVER_COSTS] if beside else []),
+            *([_ONE_AT_A_TIME.format(components=" and ".join(alone))] if alone else []),
+        ]
+
+    def _first_of_each_kind(self, steps: list[RolloutSteps]) -> list[RolloutSteps]:
+        """One for each kind of CPU."""
+        pairs = zip(self.nodes, steps, strict=True)
+        return list({one.agent.target.arch: own for one, own in pairs}.values())
+
+    def _roll_out(
+        self, handovers: list[BetweenRevisions], observer: Observer, journal: Journal
+    ) -> Step:
+        component = handovers[0].component
+        meant = [one for one in self.nodes if one.group == component.group]
+        rolled = AcrossNodes(
+            self.cluster,
+            handovers,
+            timeout=self.options.timeout,
+            tell=observer.step_waiting,
+        )
+
+        def do() -> None:
+            rolled.do({one.node: one.subject(component) for one in meant})
+            for one in meant:
+                one.agent.require_same_program(f"the pods of {component.daemonset}")
+                journal.component(one.node, component.name, rolled_out_at=now())
+
+        return Step(
+            name="/".join(filter(None, ("roll-out", component.name, component.group))),
+            title=f"Roll out DaemonSet {component.daemonset}, and hand {component} over",
+            why=(
+                "the new pod waits for the port of the old one, which is deleted for it"
+                if handovers[0].choice.way == ways.WAITING
+                else "the old pod goes only when the new one serves"
+            ),
+            done=lambda: False,
+            do=do,
+            undo=rolled.undo,
+            unavailable=ways.unavailable(
+                component, handovers[0].choice.way, meant[0].pod(component)
+            ),
+        )
+
+    def _former_ended(self, steps: RolloutSteps) -> Step:
+        def ended() -> bool:
+            from kubectl_selfhost.cluster.kinds import DAEMONSETS
+            from kubectl_selfhost.cluster.waits import Waiting
+
+            for one in self.handovers:
+                if len(instances_on(self.cluster, one.component, one.node)) > 1:
+                    raise Waiting(f"the former {one.component} lets its requests finish")
+            # A change made before would be stuck: the DaemonSet controller looks again once for
+            # both new pods, minReadySeconds after the first (client-go's AddAfter).
+            for component in self.components():
+                if not is_available(self.cluster.get(DAEMONSETS, component.daemonset, NAMESPACE)):
+                    raise Waiting(f"DaemonSet {component.daemonset} doesn't count it as available")
+            return True
+
+        return Step(
+            name=f"former-pods/{self.nodes[0].node}" if len(self.nodes) == 1 else "former-pods",
+            title="Wait until the former pods have let their last requests finish, and the new ones "
+            "count as available",
+            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            done=lambda: False,
+            do=lambda: steps.wait(
+                ended,
+                "the former pods to end, the new ones to be available",
+                slack=max(
+                    pace.grace_period(one.pod(component))
+                    for one in self.nodes
+                    for component in self.options.components
+                ),
+            ),
+        )

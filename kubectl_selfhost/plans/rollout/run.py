@@ -1,0 +1,135 @@
+"""A roll-out from beginning to end: what has to be settled, checked, planned, and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.daemonset.daemonset import is_rolled_out
+from kubectl_selfhost.engine import session
+from kubectl_selfhost.engine.journal import Journal
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Plan
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover.handover import seconds_each
+from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import program
+from kubectl_selfhost.plans.rollout.plan import Rollout, RolloutOptions
+from kubectl_selfhost.plans.shared import nodes, permissions
+from kubectl_selfhost.plans.shared.situation import Situation, require_kubelet, without_copies
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.probe.sightings import ProbeReport
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A roll-out that was looked at and may begin."""
+
+    rollout: Rollout
+    plan: Plan
+    journal: Journal
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """What a finished roll-out did. ``seconds`` is each switch, by component and node."""
+
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+    probe: ProbeReport | None = None
+
+
+def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Prepared:
+    """Looks at the control plane and makes the plan; changes nothing.
+
+    Raises SelfhostError where a roll-out can't begin, with what to do.
+    """
+    from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+    rollout = look(cluster, options, observer=observer)
+    for component in rollout.components():
+        # The API server judges it now, not half-way.
+        cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
+    journal = Journal(cluster, warn=observer.warning)
+    return Prepared(rollout, rollout.plan(observer=observer, journal=journal), journal)
+
+
+def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Rollout:
+    """Return the roll-out of a control plane that stands still, which a recovery copy's is not: wait
+    until there is none. Raise SelfhostError where nobody can roll out."""
+    permissions.require(cluster)
+    situation = without_copies(cluster, timeout=options.timeout, observer=observer)
+    hosted = [name for name in nodes.chosen(situation) if situation.hosts(name)]
+    for component in options.components:
+        if not component.groups_in(situation.daemonsets):
+            _refuse_static(component)
+        for name in hosted:
+            _require_settled(situation, situation.own(component, name))
+    if not hosted:
+        which = ", ".join(map(str, options.components)) or "any component"
+        raise SelfhostError(
+            f"No node runs a self-hosted pod of {which}.",
+            "`kubectl selfhost status` shows where it stands.",
+        )
+    rollout = Rollout(
+        cluster,
+        situation,
+        kubelets={node: require_kubelet(cluster, node) for node in hosted},
+        options=options,
+    )
+    program.refuse_foreign(cluster, (one.target.arch for one in rollout.nodes))
+    return rollout
+
+
+def carry_out(
+    cluster: Cluster,
+    prepared: Prepared,
+    *,
+    observer: Observer,
+    still_ours: Callable[[], None],
+) -> RolloutResult:
+    """Runs the plan; see ``carrying.carry_out``."""
+    rollout = prepared.rollout
+    probe = session.carry_out(
+        cluster,
+        prepared.plan,
+        prepared.journal,
+        verb="rollout",
+        timeout=rollout.options.timeout,
+        observer=observer,
+        still_ours=still_ours,
+    )
+    return RolloutResult(
+        seconds=seconds_each([rollout.handovers]),
+        probe=probe,
+    )
+
+
+def _require_settled(situation: Situation, component: Component) -> None:
+    """Only what stands still is changed."""
+    if component.daemonset not in situation.daemonsets:
+        _refuse_static(component)
+    require_rolled_out(situation.daemonsets[component.daemonset])
+
+
+def _refuse_static(component: Component) -> NoReturn:
+    raise SelfhostError(
+        f"{component} is not self-hosted: there is no DaemonSet {component.daemonset}.",
+        "`kubectl selfhost pivot` makes it so; `kubectl selfhost status` shows where it stands.",
+    )
+
+
+def require_rolled_out(daemonset: dict) -> None:
+    """Raises SelfhostError for a DaemonSet that is being rolled out: it has two instances, and nobody
+    could say which of them is meant."""
+    name = daemonset["metadata"]["name"]
+    if not is_rolled_out(daemonset):
+        raise SelfhostError(
+            f"DaemonSet {name} is being rolled out already, or can't be.",
+            f"Look at `kubectl -n {NAMESPACE} rollout status daemonset/{name}`; "
+            f"`kubectl -n {NAMESPACE} rollout undo daemonset/{name}` takes a change "
+            "back that can't be rolled out.",
+        )

@@ -1,0 +1,103 @@
+"""The roll-out's steps on one node: each method makes one, with its reason, its check and its undo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.side_by_side import pace
+from kubectl_selfhost.engine.journal import Journal
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions
+from kubectl_selfhost.handover.ways import Choice
+from kubectl_selfhost.plans.shared.steps import CommonSteps
+from kubectl_selfhost.reboot import on_node
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.plans.rollout.node import NodeRollout
+
+
+class RolloutSteps(CommonSteps):
+    """Makes the roll-out's steps on one node; each method is one step."""
+
+    def __init__(self, rollout: NodeRollout, observer: Observer, journal: Journal) -> None:
+        super().__init__(
+            rollout.whole.cluster,
+            rollout.agent,
+            address=rollout.advertise_address(),
+            timeout=rollout.whole.options.timeout,
+            observer=observer,
+            hosts=rollout.hosts,
+        )
+        self._rollout = rollout
+        self._journal = journal
+
+    def inspect(self) -> Step:
+        def start() -> None:
+            if not self._agent.runs():
+                self._agent.start(timeout=self._timeout, tell=self._tell)
+            self.check_node()
+
+        return Step(
+            name=f"node-agent/{self._node}",
+            title=f"Start the node agent on {self._node}",
+            why="it steers connections while two instances share a port",
+            done=lambda: False,
+            do=start,
+            undo=self.stop_agent,
+        )
+
+    def handover(self, component: Component, choice: Choice) -> BetweenRevisions:
+        return BetweenRevisions(
+            self._cluster,
+            self._agent,
+            component,
+            choice=choice,
+            timeout=self._timeout,
+            tell=self._tell,
+            hosts=self._hosts,
+            slack=pace.slack(component, self._rollout.pod(component)),
+        )
+
+    def recovery(self) -> Step:
+        whole = self._rollout.whole
+        return Step(
+            name=f"recovery-copies/{self._node}",
+            title=f"Keep what runs now as recovery copies{self._there}",
+            why="a copy is what ran last and was seen to serve; the guardian starts it after a reboot",
+            done=lambda: False,
+            do=lambda: self._store_copies({c: whole.after(c) for c in self._components()}),
+        )
+
+    def guardian(self) -> Step:
+        whole = self._rollout.whole
+
+        def install() -> None:
+            daemonsets = {c: whole.before(c) for c in self._components()}
+            if on_node.uncopied(daemonsets):
+                self._agent.clear_recovery()  # an earlier version may have kept a copy of it
+            self._store_copies(daemonsets)
+            on_node.install_guardian(self._agent, daemonsets, facts=self._rollout.facts())
+
+        return Step(
+            name=f"guardian/{self._node}",
+            title=f"Install the guardian on {self._node}, with recovery copies of what runs now",
+            why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
+            done=lambda: False,
+            do=install,
+        )
+
+    def _components(self) -> list[Component]:
+        """Those that are meant, as this node's group has them."""
+        return [self._rollout.own(c) for c in self._rollout.whole.options.components]
+
+    def _store_copies(self, daemonsets: Mapping[Component, dict]) -> None:
+        on_node.store_copies(
+            self._agent,
+            daemonsets,
+            facts=self._rollout.facts(),
+            journal=self._journal,
+            observer=self._observer,
+        )

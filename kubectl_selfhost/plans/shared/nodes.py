@@ -1,0 +1,122 @@
+"""The control-plane nodes that a run works on: which, in what order, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
+from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.pod import staticpod, truth
+from kubectl_selfhost.controlplane.values import addresses, hosts
+from kubectl_selfhost.controlplane.values.addresses import same_address
+from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import CONTROL_PLANE_LABEL
+from kubectl_selfhost.node.pod import NodeTarget
+from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
+
+
+def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "") -> list[str]:
+    """The nodes to work on, in their order: by name, and the one whose apiserver answers us last.
+
+    ``names`` are those that were asked for (none: every one that runs a control plane), ``server``
+    is the URL that we talk to. A node that bears the role's label and runs no component is left
+    alone. Raises SelfhostError for a name that is no control-plane node.
+    """
+    known = situation.node_names
+    wanted = set(names)
+    for name in sorted(wanted - set(known)):
+        raise SelfhostError(
+            f'"{name}" is not a control-plane node of this cluster.',
+            f"Its control-plane nodes: {', '.join(sorted(known)) or 'none'}.",
+        )
+    running = [name for name in known if runs(situation, name)]
+    # Where nothing runs at all, what is missing is told of every node.
+    found = [name for name in known if name in (wanted or running or known)]
+    return sorted(found, key=lambda name: (_is_at(situation, name, server), name))
+
+
+def runs(situation: Situation, node: str) -> bool:
+    """Whether any component has an instance on ``node``, or a recovery copy stands in for one."""
+    return any(
+        situation.instances(component, node) or situation.stands_in(component, node)
+        for component in COMPONENTS
+    )
+
+
+def left_alone(situation: Situation) -> list[str]:
+    """Nodes that bear the role's label and run no component."""
+    return [name for name in situation.node_names if not runs(situation, name)]
+
+
+def target(situation: Situation, node: str, kubelet: Kubelet) -> NodeTarget:
+    """Where the agent of ``node`` works, and the image that it runs in: the apiserver's own."""
+    pods = _apiservers(situation, node)
+    if not pods:
+        raise SelfhostError(
+            f"No pod of kube-apiserver is to be seen on node {node}.",
+            "Is it a control-plane node of a kubeadm cluster? See `kubectl selfhost status`.",
+        )
+    return NodeTarget(
+        node=node,
+        arch=situation.node(node)["status"]["nodeInfo"]["architecture"],
+        image=truth.image_on_node(pods[0], staticpod.component_container(pods[0])),
+        static_pod_path=kubelet.static_pod_path,
+        pod_logs_dir=kubelet.pod_logs_dir,
+    )
+
+
+def facts(situation: Situation, node: str) -> NodeFacts:
+    """The node, as DaemonSets and recovery copies need to know it."""
+    found = situation.node(node)
+    address = host_ip(situation, node)
+    mirror = situation.mirror_pod(APISERVER, node)
+    advertised = staticpod.advertise_address(mirror) if mirror else None
+    if mirror is None and _apiservers(situation, node):
+        advertised = advertise_address(situation, node)
+    return NodeFacts(
+        name=node,
+        host_ip=address,
+        advertise_address=advertised,
+        arch=found["status"]["nodeInfo"]["architecture"],
+        role=found["metadata"].get("labels", {}).get(CONTROL_PLANE_LABEL, ""),
+    )
+
+
+def advertise_address(situation: Situation, node: str) -> str:
+    """The address of the node's apiserver in the Service ``kubernetes``."""
+    pods = _apiservers(situation, node)
+    told = staticpod.advertise_address(pods[0]) if pods else None
+    return told or host_ip(situation, node)
+
+
+def host_ip(situation: Situation, node: str) -> str:
+    """The node's address that its host-network pods have as ``status.hostIP``."""
+    return addresses.host_ip(situation.node(node), situation.pods)
+
+
+def are_several(situation: Situation) -> bool:
+    """Whether the control plane runs on more than one node."""
+    return sum(runs(situation, name) for name in situation.node_names) > 1
+
+
+def host_names(situation: Situation, node: str) -> Hosts:
+    """What tells the host of ``node`` from the others' in a lease; nothing for a lone node's."""
+    return hosts.among(node, situation.nodes) if are_several(situation) else ONLY_HOST
+
+
+def _apiservers(situation: Situation, node: str) -> list[dict]:
+    return situation.pods_of(APISERVER, node)
+
+
+def _is_at(situation: Situation, node: str, server: str) -> bool:
+    """Whether ``server`` is the node's own address (a load balancer's is nobody's)."""
+    host = urlsplit(server).hostname or ""
+    if not host:
+        return False
+    found = situation.node(node)
+    known = [one["address"] for one in found["status"].get("addresses", [])]
+    if _apiservers(situation, node):
+        known.append(advertise_address(situation, node))
+    return any(host == one or same_address(host, one) for one in known)

@@ -1,0 +1,245 @@
+"""What a run starts from: the objects of the control plane as the API shows them, read once.
+
+A plan is made from this and from nothing else, so that the dry run, the question and the run speak
+of the same cluster.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
+from kubectl_selfhost.controlplane.instance import (
+    DAEMONSET,
+    STATIC,
+    Instance,
+    instances_of,
+    kind_of,
+)
+from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import (
+    CONTROL_PLANE_LABEL,
+    GUARDIAN,
+    MIRROR_ANNOTATION,
+    NAMESPACE,
+    NODE_LABEL,
+    guardian_pod,
+)
+from kubectl_selfhost.reboot import recovery
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+@dataclass(frozen=True)
+class Situation:
+    """API objects (as dicts): control-plane nodes, and the pods and DaemonSets of kube-system.
+
+    ``api_groups`` are the groups that the server serves, ``git_version`` is its version string.
+    """
+
+    nodes: list[dict]
+    pods: list[dict]
+    daemonsets: dict[str, dict]
+    git_version: str
+    api_groups: list[str]
+
+    @property
+    def node_names(self) -> list[str]:
+        """The control-plane nodes' names."""
+        return [node["metadata"]["name"] for node in self.nodes]
+
+    def node(self, name: str) -> dict:
+        return next(node for node in self.nodes if node["metadata"]["name"] == name)
+
+    def instances(self, component: Component, node: str) -> list[Instance]:
+        """The component's instances on a node."""
+        return instances_of(self._pods_on(node), component)
+
+    def mirror_pod(self, component: Component, node: str) -> dict | None:
+        """The mirror pod of the component's static pod on a node, or None."""
+        return next((p for p in self._pods_on(node) if kind_of(p, component) == STATIC), None)
+
+    def is_labelled(self, node: str) -> bool:
+        """Whether the node has our label."""
+        return NODE_LABEL in (self.node(node)["metadata"].get("labels") or {})
+
+    def group(self, node: str) -> str:
+        """The group of nodes (see ``Component.group``) that the node's label says."""
+        return group_of(self.node(node))
+
+    def own(self, component: Component, node: str) -> Component:
+        """The component as the node's group of nodes has it, with the lease by which it leads."""
+        return self.led(component.of(self.group(node)), node)
+
+    def led(self, component: Component, node: str) -> Component:
+        """The component with the lease by which its pod on the node leads."""
+        pods = self.pods_of(component, node)
+        return staticpod.led_as(pods[0], component) if pods else component
+
+    def pods_of(self, component: Component, node: str) -> list[dict]:
+        """The pods that run the component on a node: its instances, then a recovery copy."""
+        here = self._pods_on(node)
+        instances = [pod for pod in here if kind_of(pod, component) is not None]
+        return instances + [pod for pod in here if recovery.recovers(pod) == component.name]
+
+    def daemonset(self, component: Component) -> dict:
+        """The DaemonSet of the component's group as a manifest: what a list has leaves the kind out."""
+        found = self.daemonsets[component.daemonset]
+        return {"apiVersion": "apps/v1", "kind": "DaemonSet", **found}
+
+    def has_guardian(self, node: str) -> bool:
+        """Whether the guardian's static pod is on the node."""
+        return any(p["metadata"]["name"] == guardian_pod(node) for p in self._pods_on(node))
+
+    def stands_in(self, component: Component, node: str) -> bool:
+        """Whether a recovery copy of the component serves on the node for its DaemonSet's pod."""
+        copies = recovery.standing_in(self._pods_on(node))
+        return component.name in copies and bool(component.groups_in(self.daemonsets))
+
+    def groups_before(self, component: Component, node: str) -> set[str]:
+        """Return the groups in which a node that lost its label may have been, by its recovery copy.
+
+        A copy that does not say it (an older one) may be of any group that has a DaemonSet.
+        """
+        said = recovery.groups_of(self._pods_on(node), component, self.daemonsets)
+        return said or {own.group for own in component.groups_in(self.daemonsets)}
+
+    def self_hosted(self, component: Component, node: str) -> bool:
+        """Whether the DaemonSet's instance serves on the node, Ready, without a static one."""
+        found = self.instances(component, node)
+        return (
+            bool(found)
+            and all(i.kind == "daemonset" for i in found)
+            and any(i.ready for i in found)
+        )
+
+    def hosts(self, node: str) -> bool:
+        """Whether a DaemonSet of ours has a pod on the node, in whatever state."""
+        return any(
+            instance.kind == DAEMONSET
+            for component in COMPONENTS
+            for instance in self.instances(component, node)
+        )
+
+    def _pods_on(self, node: str) -> list[dict]:
+        return [
+            pod
+            for pod in self.pods
+            if pod["spec"].get("nodeName") == node and pod["metadata"]["namespace"] == NAMESPACE
+        ]
+
+
+def read_situation(cluster: Cluster) -> Situation:
+    """Reads the control plane's objects, side by side. Raises what the API says (ApiError)."""
+    from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
+
+    with ThreadPoolExecutor(max_workers=5) as pool:
+        nodes = pool.submit(cluster.list, NODES, labels=CONTROL_PLANE_LABEL)
+        pods = pool.submit(cluster.list, PODS, NAMESPACE)
+        daemonsets = pool.submit(cluster.list, DAEMONSETS, NAMESPACE)
+        version = pool.submit(_json, cluster, "/version")
+        groups = pool.submit(_json, cluster, "/apis")
+    return Situation(
+        nodes=[*nodes.result(), *_nodes_without_label(cluster, nodes.result(), pods.result())],
+        pods=pods.result(),
+        daemonsets={d["metadata"]["name"]: d for d in daemonsets.result()},
+        git_version=version.result().get("gitVersion", ""),
+        api_groups=[group["name"] for group in groups.result().get("groups", [])],
+    )
+
+
+def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> Situation:
+    """Return the situation once no recovery copy stands in for a component: after a restart of a node
+    the guardian takes the copies away by itself, in a minute or two. Raise TimedOut."""
+
+    def look() -> Situation:
+        situation = read_situation(cluster)
+        copies = recovery.standing_in(situation.pods)
+        if copies:
+            there = ", ".join(sorted(recovery.nodes_with_copies(situation.pods)))
+            raise Waiting(
+                f"after a restart of node {there} a recovery copy of {', '.join(copies)} serves; "
+                "waiting until the DaemonSet's pod serves"
+            )
+        return situation
+
+    return wait_until(
+        look,
+        what="the guardian to take the recovery copies away",
+        timeout=timeout,
+        every=1.0,
+        tell=observer.step_waiting,
+    )
+
+
+def _nodes_without_label(cluster: Cluster, nodes: list[dict], pods: list[dict]) -> list[dict]:
+    """Nodes that are guarded and have lost their labels: the Node object was deleted, and the kubelet
+    has registered it anew."""
+    from kubectl_selfhost.cluster.kinds import NODES
+
+    known = {node["metadata"]["name"] for node in nodes}
+    guarded = {
+        pod["spec"].get("nodeName", "")
+        for pod in pods
+        if pod["metadata"]["name"].startswith(f"{GUARDIAN}-")
+        and MIRROR_ANNOTATION in (pod["metadata"].get("annotations") or {})
+    }
+    found = [cluster.find(NODES, name) for name in sorted(guarded - known)]
+    return [node for node in found if node is not None]
+
+
+@dataclass(frozen=True)
+class Kubelet:
+    """What a node's kubelet is set to: where it reads static pods and writes pods' logs, and whether
+    each pod has a cgroup of its own (cgroupsPerQOS)."""
+
+    static_pod_path: str
+    pod_logs_dir: str = "/var/log/pods"
+    pod_cgroups: bool = True
+
+
+def read_kubelet(cluster: Cluster, node: str) -> Kubelet:
+    """Read how the node's kubelet is set, as its own configz says it.
+
+    What an older kubelet doesn't say is the default (podLogsDir came with Kubernetes 1.29). Raises
+    SelfhostError if the kubelet has no staticPodPath.
+    """
+    answer = _json(cluster, f"/api/v1/nodes/{node}/proxy/configz")
+    said = answer.get("kubeletconfig", {})
+    path = said.get("staticPodPath", "")
+    if not path:
+        raise SelfhostError(
+            f"The kubelet of node {node} has no staticPodPath: it runs no static pods from files.",
+            "kubectl selfhost works with kubeadm's static pods only.",
+        )
+    return Kubelet(
+        static_pod_path=path.rstrip("/"),
+        pod_logs_dir=(said.get("podLogsDir") or Kubelet.pod_logs_dir).rstrip("/"),
+        pod_cgroups=said.get("cgroupsPerQOS") is not False,
+    )
+
+
+def require_kubelet(cluster: Cluster, node: str) -> Kubelet:
+    """Read the same; raises SelfhostError also if pods have no cgroups of their own."""
+    kubelet = read_kubelet(cluster, node)
+    if not kubelet.pod_cgroups:
+        raise SelfhostError(f"{NO_POD_CGROUPS.format(node=node)}: {WHY_CGROUPS}.", SET_CGROUPS)
+    return kubelet
+
+
+#: Of a kubelet with cgroupsPerQOS: false.
+NO_POD_CGROUPS = "the kubelet of node {node} gives pods no cgroups (cgroupsPerQOS: false)"
+WHY_CGROUPS = "nobody could tell whether a process of the old instance is left"
+SET_CGROUPS = "Set cgroupsPerQOS: true in the kubelet's configuration and restart the kubelet."
+
+
+def _json(cluster: Cluster, path: str) -> dict:
+    _, body = cluster.raw("GET", path)
+    return json.loads(body)

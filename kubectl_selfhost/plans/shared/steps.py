@@ -1,0 +1,196 @@
+"""Steps that every plan has which puts an agent on a node: its program, its pod, the address of the
+Service ``kubernetes`` meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.program import is_named
+from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.handover.conditions import api_is_ready, instances_on
+from kubectl_selfhost.names import (
+    ADDRESS_SLICE,
+    GUARDIAN_PROGRAM_ANNOTATION,
+    NAMESPACE,
+    guardian_pod,
+)
+from kubectl_selfhost.node import program
+from kubectl_selfhost.node.agent import NodeAgent
+from kubectl_selfhost.plans.shared import etcd, service_address
+from kubectl_selfhost.reboot.guardian import PROGRAM
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+#: Seconds. An API server that stays puts its address back within 10 s; one that drains beside it, with
+#: open watches, ends after 30 s.
+ADDRESS_LIMIT = 60.0
+
+
+class CommonSteps:
+    """Makes these steps; each method is one step."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        agent: NodeAgent,
+        *,
+        address: str,
+        timeout: float,
+        observer: Observer,
+        hosts: Hosts = ONLY_HOST,
+    ) -> None:
+        """``address`` is the node's in the Service ``kubernetes``, ``timeout`` each wait's limit;
+        ``hosts`` tells its host from the others', where the control plane has several nodes."""
+        self._cluster = cluster
+        self._agent = agent
+        self._node = agent.target.node
+        self._address = address
+        self._timeout = timeout
+        self._observer = observer
+        self._tell = observer.step_waiting
+        self._hosts = hosts
+        #: For the titles of steps that don't name the node anyway.
+        self._there = f" on {self._node}" if hosts else ""
+
+    def program(self) -> Step:
+        arch = self._agent.target.arch
+        return Step(
+            name=self.named("agent-program"),
+            title=f"Store the node agent's program in a Secret of {NAMESPACE} ({arch})",
+            why="it runs in an image that the node has: nothing is pulled",
+            done=lambda: bool(program.uid(self._cluster, arch)),
+            do=lambda: program.store(self._cluster, arch),
+            undo=self.unless_self_hosted(lambda: program.remove(self._cluster, arch)),
+        )
+
+    def check_node(self) -> dict:
+        """Return what the agent's ``check`` says; warn if the guardian's program was replaced.
+
+        The guardian runs a file of the node that only root can write. So this is no protection, but it
+        tells of one who was root there before.
+        """
+        from kubectl_selfhost.cluster.kinds import PODS
+
+        checked = self._agent.check()
+        guardian = self._cluster.find(PODS, guardian_pod(self._node), NAMESPACE)
+        annotations = (guardian or {}).get("metadata", {}).get("annotations") or {}
+        named, digest = annotations.get(GUARDIAN_PROGRAM_ANNOTATION), checked.get("guardian")
+        if named and digest and not is_named(digest, named):
+            directory = self._agent.target.directory
+            self._observer.warning(
+                f"the guardian's program on {self._node} ({directory}/{PROGRAM}) is not the one that "
+                f"its static pod names, {named}: its SHA-256 is {digest}. Somebody who was root on "
+                "the node replaced it. `kubectl selfhost sync` installs this build's"
+            )
+        return checked
+
+    def keep_address(self, *others: str) -> Step:
+        """Keep the address of this node's API server, and ``others`` that change hands meanwhile."""
+        addresses = (self._address, *others)
+        # A plan for several nodes says each step once.
+        which = f"{self._node}'s address" if self._hosts and not others else ", ".join(addresses)
+        return Step(
+            name="keep-addresses" if others else f"keep-address/{self._node}",
+            title=f"Keep {which} in the Service kubernetes, by an EndpointSlice of our own",
+            why="a stopping API server removes the address; its successor adds it up to 10 s later",
+            done=lambda: service_address.is_kept(self._cluster, addresses),
+            do=lambda: discard(service_address.keep(self._cluster, addresses)),
+            undo=self._give_address_back,
+        )
+
+    def release_address(self, *others: str) -> Step:
+        """Delete that EndpointSlice, once the addresses are back."""
+        return Step(
+            name="release-addresses" if others else f"release-address/{self._node}",
+            title="Delete that EndpointSlice, once the API server has put the address back",
+            why="from then on the API server keeps the Service's address by itself",
+            done=lambda: not service_address.is_kept(self._cluster),
+            do=lambda: self._release_address(self._timeout),
+        )
+
+    def _release_address(self, limit: float) -> None:
+        service_address.release_when_back(self._cluster, timeout=limit, tell=self._tell)
+
+    def _give_address_back(self) -> None:
+        """Delete our EndpointSlice as soon as that leaves the Service an address.
+
+        Raise SelfhostError where no API server puts the address back in time: then our EndpointSlice
+        keeps it, and the next run deletes it.
+        """
+        if not service_address.is_kept(self._cluster):
+            return
+        try:
+            self._release_address(min(self._timeout, ADDRESS_LIMIT))
+        except TimedOut as late:
+            raise SelfhostError(
+                f"After {late.seconds:.0f} s {late.why or 'the address is not back'}; EndpointSlice "
+                f"{ADDRESS_SLICE} keeps it, and the next run deletes that."
+            ) from late
+
+    def end_agent(self) -> Step:
+        return Step(
+            name=f"end-agent/{self._node}",
+            title=f"Remove the node agent's pod from {self._node}",
+            why="nothing privileged of ours stays",
+            done=lambda: self._agent.find() is None,
+            do=self.stop_agent,
+        )
+
+    def settled(self, etcd_members: set[str]) -> Step:
+        """The node serves again, as the others do, and so do the ``etcd_members`` that were Ready
+        before the run: only then the next one's turn comes."""
+
+        def check() -> bool:
+            return self._serves() and etcd.require(self._cluster, etcd_members)
+
+        return Step(
+            name=f"settled/{self._node}",
+            title=f"See that {self._node} serves again, and that etcd has all its members",
+            why="one node at a time: what it was able to lose, the others still have",
+            done=lambda: False,
+            do=lambda: self.wait(check, f"{self._node} to serve again"),
+        )
+
+    def _serves(self) -> bool:
+        """Every component has a Ready instance on the node, and the API answers where we call it."""
+        for component in COMPONENTS:
+            found = instances_on(self._cluster, component, self._node)
+            if not any(instance.ready for instance in found):
+                raise Waiting(f"{component} on {self._node} is not Ready")
+        return api_is_ready(self._cluster)
+
+    def named(self, *parts: object) -> str:
+        """A step's name: of its parts, and the node where there are several."""
+        return "/".join(str(part) for part in (*parts, *([self._node] if self._hosts else [])))
+
+    def wait(self, check: Callable[[], bool], what: str, *, slack: float = 0.0) -> None:
+        """Wait for ``check`` as ``wait_until`` does, ``slack`` seconds longer, and tell what for."""
+        wait_until(check, what=what, timeout=self._timeout + slack, tell=self._tell)
+
+    def stop_agent(self) -> None:
+        """Deletes the agent's pod and waits until it is gone."""
+        self._agent.stop(timeout=self._timeout, tell=self._tell)
+
+    def unless_self_hosted(self, undo: Callable[[], None]) -> Callable[[], None]:
+        """``undo``, but only where no DaemonSet of ours is left that needs what it takes away."""
+
+        def run() -> None:
+            from kubectl_selfhost.cluster.kinds import DAEMONSETS
+
+            names = [one["metadata"]["name"] for one in self._cluster.list(DAEMONSETS, NAMESPACE)]
+            if not any(component.groups_in(names) for component in COMPONENTS):
+                undo()
+
+        return run
+
+
+def discard(_: object) -> None:
+    """For a lambda whose result is of no interest."""

@@ -1,0 +1,104 @@
+"""``sync``: the guardian and the recovery copies as they would be after a pivot of what runs now.
+
+For a control plane that was pivoted without a guardian or by an earlier version, whose DaemonSets
+somebody has changed with kubectl, or whose files were lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.controlplane import program as programs
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.engine import session
+from kubectl_selfhost.engine.journal import Journal
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.step import Plan
+from kubectl_selfhost.node import binaries
+from kubectl_selfhost.plans.rollout import run as rolling
+from kubectl_selfhost.plans.rollout.plan import Rollout, RolloutOptions
+from kubectl_selfhost.plans.rollout.steps import RolloutSteps
+from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
+from kubectl_selfhost.plans.shared.situation import read_situation
+from kubectl_selfhost.reboot import on_node
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sync that was looked at and may begin."""
+
+    plan: Plan
+    journal: Journal
+
+
+def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared:
+    """Make the plan for all components that are self-hosted; change nothing.
+
+    ``timeout`` is each wait's limit in seconds. Raise SelfhostError where one of them isn't settled:
+    a copy is of what was seen to serve.
+    """
+    daemonsets = read_situation(cluster).daemonsets
+    options = RolloutOptions(
+        components=tuple(c for c in COMPONENTS if c.groups_in(daemonsets)), timeout=timeout
+    )
+    rollout = rolling.look(cluster, options, observer=observer)
+    journal = Journal(cluster, warn=observer.warning)
+    return Prepared(_plan(rollout, observer, journal), journal)
+
+
+def _plan(rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
+    made = [RolloutSteps(one, observer, journal) for one in rollout.nodes]
+    return Plan(
+        title=f"Renew the guardian and the recovery copies on {in_words(rollout.nodes)}",
+        steps=[
+            replace(step, node=one.node)
+            for one, own in zip(rollout.nodes, made, strict=True)
+            for step in (own.program(), own.inspect(), own.guardian(), own.end_agent())
+        ],
+        facts=as_fact(rollout.nodes),
+        know=[
+            "What serves is not touched.",
+            *on_node.tell_uncopied(
+                {component: rollout.before(component) for component in rollout.components()}
+            ),
+            *_other_programs(rollout),
+        ],
+    )
+
+
+def _other_programs(rollout: Rollout) -> list[str]:
+    """Say which DaemonSets keep another build's program: a new one takes new pods."""
+    ours = {binaries.secret_name(one.target.arch) for one in rollout.nodes}
+    named = {c.daemonset: programs.reference(rollout.before(c)) for c in rollout.components()}
+    others = [name for name, found in named.items() if found and found.name not in ours]
+    if not others:
+        return []
+    return [
+        f"{', '.join(others)}: the pods keep the program of another build; `kubectl selfhost "
+        "rollout` gives them this one's."
+    ]
+
+
+def carry_out(
+    cluster: Cluster,
+    prepared: Prepared,
+    *,
+    timeout: float,
+    observer: Observer,
+    still_ours: Callable[[], None],
+) -> None:
+    """Runs the plan; see ``carrying.carry_out``."""
+    session.carry_out(
+        cluster,
+        prepared.plan,
+        prepared.journal,
+        verb="sync",
+        timeout=timeout,
+        observer=observer,
+        still_ours=still_ours,
+    )

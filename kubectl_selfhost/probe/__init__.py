@@ -1,0 +1,1 @@
+"""What clients of the API see, from the requests to the report."""

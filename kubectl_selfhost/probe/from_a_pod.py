@@ -1,0 +1,270 @@
+"""A probe from a pod on the pod network: what clients in the cluster meet at the Service's address.
+
+The pod is an ordinary one: no privilege, no token, nothing of the node. It needs nothing from a
+registry either: the node agent's program in the kube-apiserver's own image, which is on the node.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost import names
+from kubectl_selfhost.controlplane.program import SECRET, Reference, file_name
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NAMESPACE, PROBE_LABELS
+from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node.pod import PROGRAM_FOLDER
+from kubectl_selfhost.node.program import SwappedProgram
+from kubectl_selfhost.probe.sightings import FAILED, FINE, SLOT
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+
+CONTAINER = "reach"
+#: Whoever was killed leaves a pod that ends by itself so many seconds after the probe would have.
+_SPARE_SECONDS = 60
+_FOR_EVER = 86400
+#: The program answers SIGTERM at once, and then stays for 15 s (packaging/agent/reach.c).
+_GRACE_SECONDS = 20
+#: Like distroless' nonroot: any but 0.
+_USER = 65532
+
+
+@dataclass(frozen=True)
+class ReachTarget:
+    """From where and whereto: a node, its CPU, an image it has, the Service's address and port."""
+
+    node: str
+    arch: str
+    image: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class ReachReport:
+    """What the pod saw. Gap and duration in seconds, latencies (p50, p90, p99, max) in milliseconds.
+
+    ``runs`` has the first 200 rows of failures of one kind with no good answer between them: when
+    the first and the last of a row began (seconds since the start), the kind, and how many.
+    """
+
+    seconds: float
+    requests: int
+    failures: Mapping[str, int]
+    longest_gap: float
+    latency: Mapping[str, float] | None = None
+    runs: tuple[tuple[float, float, str, int], ...] = ()
+
+    @property
+    def failed(self) -> int:
+        """Failures of all kinds."""
+        return sum(self.failures.values())
+
+    @property
+    def slots(self) -> list[str]:
+        """The time-line: the worst of every half second, as in a ProbeReport."""
+        slots = [FINE] * math.ceil(self.seconds / SLOT)
+        for first, last, _, _ in self.runs:
+            for number in range(int(first / SLOT), min(int(last / SLOT) + 1, len(slots))):
+                slots[number] = FAILED
+        return slots
+
+
+class Reach:
+    """The pod of one probe, from ``start`` to ``finish``."""
+
+    def __init__(self, cluster: Cluster, target: ReachTarget, *, rate: int, seconds: float) -> None:
+        """``seconds`` is how long the probe is meant to last, 0 until it is stopped."""
+        self._cluster = cluster
+        self._target = target
+        self._rate = rate
+        self._limit = int(seconds) + _SPARE_SECONDS if seconds else _FOR_EVER
+        self.pod = pod_name(target.node)
+        self._program_uid = ""
+
+    def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
+        """Create the pod and wait until it runs; what a killed probe left is replaced.
+
+        Raises SelfhostError when it can't be created, doesn't run within ``timeout`` seconds, or may
+        have been given another program meanwhile.
+        """
+        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
+        from kubectl_selfhost.cluster.waits import wait_until
+
+        self._remove(timeout=timeout, tell=tell)
+        made = self._cluster.create(SECRETS, _program(self._target, self.pod))
+        self._program_uid = made["metadata"]["uid"]
+        self._cluster.create(PODS, manifest(self._target, rate=self._rate, limit=self._limit))
+        wait_until(self._runs, what=f"the pod {self.pod} to run", timeout=timeout, tell=tell)
+
+    def finish(self, *, timeout: float) -> ReachReport:
+        """Has the pod say what it saw. Raises SelfhostError when it doesn't."""
+        from kubectl_selfhost.cluster.kinds import PODS
+        from kubectl_selfhost.cluster.waits import wait_until
+
+        self._cluster.delete(PODS, self.pod, NAMESPACE)  # SIGTERM; its log is there meanwhile
+        return wait_until(self._said, what=f"what the pod {self.pod} saw", timeout=timeout)
+
+    def remove(self) -> None:
+        """Takes everything away that was made; nothing need be there."""
+        self._remove(timeout=0.0, tell=lambda _: None)
+
+    def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
+        from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS, SECRETS
+        from kubectl_selfhost.cluster.waits import wait_until
+
+        self._cluster.delete(SECRETS, self.pod, NAMESPACE)
+        # A killed probe of an earlier build left a ConfigMap.
+        self._cluster.delete(CONFIGMAPS, self.pod, NAMESPACE)
+        # The kubelet kills what is left of it; nobody waits for what it would still say.
+        self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
+        if timeout:
+            wait_until(
+                lambda: self._cluster.find(PODS, self.pod, NAMESPACE) is None or None,
+                what=f"an earlier pod {self.pod} to go",
+                timeout=timeout,
+                tell=tell,
+            )
+
+    def _runs(self) -> bool:
+        from kubectl_selfhost.cluster.kinds import PODS
+        from kubectl_selfhost.cluster.waits import Waiting
+        from kubectl_selfhost.controlplane.instance import phase_and_restarts
+
+        pod = self._cluster.find(PODS, self.pod, NAMESPACE)
+        if pod is None:
+            raise SelfhostError(f"The pod {self.pod} was deleted by somebody.")
+        status = pod.get("status") or {}
+        phase = phase_and_restarts(pod)[0]
+        if status.get("phase") in ("Failed", "Succeeded"):
+            raise SelfhostError(f"The pod {self.pod} has ended before its time ({phase}).")
+        if status.get("phase") != "Running":
+            raise Waiting(f"pod {self.pod}: {phase}")
+        self._require_same_program()
+        return True
+
+    def _require_same_program(self) -> None:
+        """Raise SwappedProgram unless the Secret is the one that was created for this pod."""
+        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
+
+        found = self._cluster.find(SECRETS, self.pod, NAMESPACE)
+        wanted = _program(self._target, self.pod)
+        if (
+            found is not None
+            and found["metadata"]["uid"] == self._program_uid
+            and all(found.get(key) == wanted[key] for key in ("type", "immutable", "data"))
+        ):
+            return
+        self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
+        raise SwappedProgram(
+            Reference(SECRET, self.pod),
+            started=f"the pod {self.pod}",
+            node=self._target.node,
+            wrong="it is another object now",
+            then="The pod was deleted.",
+        )
+
+    def _said(self) -> ReachReport | None:
+        for line in self._cluster.logs(self.pod, CONTAINER, tail=5).splitlines():
+            if line.startswith("{"):
+                return parse(line)
+        return None
+
+
+def pod_name(node: str) -> str:
+    """Return the name of the pod on a node, and of the Secret that carries its program."""
+    return names.pod_name("selfhost-probe", node)
+
+
+def parse(line: str) -> ReachReport:
+    """The report in the program's line of JSON. Raises SelfhostError for anything else."""
+    try:
+        said = json.loads(line)
+        latency = said["latency_us"]
+        return ReachReport(
+            seconds=said["milliseconds"] / 1000,
+            requests=int(said["requests"]),
+            failures={str(kind): int(count) for kind, count in said["failures"].items()},
+            longest_gap=said["longest_gap_ms"] / 1000,
+            latency=latency and {str(name): took / 1000 for name, took in latency.items()},
+            runs=tuple(
+                (first / 1000, last / 1000, str(kind), int(count))
+                for first, last, kind, count in said["runs"]
+            ),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SelfhostError("What the pod of the probe wrote makes no sense.") from None
+
+
+def manifest(target: ReachTarget, *, rate: int, limit: int) -> dict:
+    """The pod's manifest: ``rate`` connections a second, for ``limit`` seconds at most."""
+    name = pod_name(target.node)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "labels": dict(PROBE_LABELS),
+            "annotations": {
+                "kubectl-selfhost/purpose": (
+                    "Looks at the kubernetes Service as clients in the cluster do, for "
+                    "kubectl selfhost probe. Deleting it is safe."
+                )
+            },
+        },
+        "spec": {
+            "nodeName": target.node,
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": _GRACE_SECONDS,
+            "tolerations": [{"operator": "Exists"}],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _USER,
+                "runAsGroup": _USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [_container(target, rate, limit)],
+            "volumes": [{"name": "program", "secret": {"secretName": name, "defaultMode": 0o755}}],
+        },
+    }
+
+
+def _container(target: ReachTarget, rate: int, limit: int) -> dict:
+    program = f"{PROGRAM_FOLDER}/{file_name(target.arch)}"
+    numbers = {"--port": target.port, "--rate": rate, "--duration": limit}
+    return {
+        "name": CONTAINER,
+        "image": target.image,
+        "imagePullPolicy": "Never",
+        "command": [
+            *(program, "reach", "--address", target.address),
+            *(str(word) for pair in numbers.items() for word in pair),
+        ],
+        "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "program", "mountPath": PROGRAM_FOLDER, "readOnly": True}],
+    }
+
+
+def _program(target: ReachTarget, name: str) -> dict:
+    """Return the manifest of a Secret that goes with the probe, whatever a pivot makes meanwhile.
+
+    It is a copy: the agent's own Secret belongs to the DaemonSets and stays. It is a Secret too, and
+    for the same reason, though this pod has no privilege: who may only write ConfigMaps shall not
+    choose what runs on a control-plane node.
+    """
+    carried = binaries.secret(target.arch)
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": dict(PROBE_LABELS)}
+    return {**carried, "metadata": metadata}

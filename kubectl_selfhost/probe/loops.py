@@ -1,0 +1,193 @@
+"""Open loops: what is due at fixed times is asked then, whether what came before is answered or not.
+
+So an API that hangs can't make itself look better by slowing its questioner down.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.cluster.errors import ApiError
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.probe.sightings import CONNECT, NOT_SENT, OK, READ, RETRY_AFTER, WRITE, Sample
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.connection.transport import Answer
+
+#: 404 says just as much as 200: somebody answered, from the store.
+_GOOD = {200, 201, 404}
+#: More unanswered requests than these (250: 50 a second for 5 s) are not sent any more.
+MOST_IN_FLIGHT = 256
+
+_FAILED_CHECK = re.compile(rb"^\[-\]([a-z0-9/-]{1,40}) ", re.MULTILINE)
+_MOST_READ = 16 * 1024
+
+#: Asks one thing within so many seconds. Raises ApiError.
+Ask = Callable[[float], "Answer"]
+
+
+class Recorder:
+    """Takes samples from many threads, and knows at any time what they come to."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.started, self.began = time.time(), time.monotonic()
+        self._samples: list[Sample] = []
+        self._failed = 0
+        self._gap = 0.0
+        self._last_good: dict[str, float] = {}
+
+    def add(self, kind: str, began: float, outcome: str, *, took: float | None = None) -> None:
+        """A probe that was due at ``began`` (monotonic) has ended now, or ``took`` seconds."""
+        seconds = time.monotonic() - began if took is None else took
+        sample = Sample(began - self.began, seconds, outcome, kind)
+        with self.lock:
+            self._samples.append(sample)
+            self._failed += outcome not in (OK, RETRY_AFTER)
+            if outcome == OK and kind in (CONNECT, READ, WRITE):
+                arrived = sample.at + sample.seconds
+                self._gap = max(self._gap, arrived - self._last_good.get(kind, 0.0))
+                self._last_good[kind] = max(arrived, self._last_good.get(kind, 0.0))
+
+    def samples(self) -> list[Sample]:
+        """All of them, by when they were due."""
+        with self.lock:
+            return sorted(self._samples, key=lambda sample: sample.at)
+
+    def glance(self) -> tuple[int, int, float]:
+        """So far: requests, failures, and the longest gap, one that is still open included."""
+        now = time.monotonic() - self.began
+        with self.lock:
+            oldest = min(self._last_good.values(), default=0.0)
+            return len(self._samples), self._failed, max(self._gap, now - oldest)
+
+
+def outcome(answer: Answer) -> str:
+    """What an answer is to a client: "ok", or a kind of failure (see Sample)."""
+    if answer.status in _GOOD:
+        return OK
+    if answer.status in (429, 503) and answer.retry_after is not None:
+        return RETRY_AFTER
+    # /readyz names the checks that have failed: "[-]etcd failed: reason withheld".
+    checks = _FAILED_CHECK.findall(answer.body[:_MOST_READ])
+    return "-".join([f"http-{answer.status}", *(one.decode() for one in checks[:2])])
+
+
+def failure(error: SelfhostError) -> str:
+    """The kind of a failure without an answer."""
+    return (error.reason or "network") if isinstance(error, ApiError) else "credentials"
+
+
+class Loop:
+    """Asks ``rate`` times a second until it is stopped; each answer is awaited ``timeout`` seconds."""
+
+    def __init__(self, kind: str, recorder: Recorder, *, rate: float, timeout: float) -> None:
+        self.kind = kind
+        self._recorder = recorder
+        self._interval = 1.0 / rate
+        self._timeout = timeout
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"probe-{kind}", daemon=True)
+
+    def start(self) -> None:
+        """Begins; the first question is due at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks nothing more."""
+        self._stop.set()
+
+    def join(self) -> None:
+        """Waits for what is under way: it was asked before the end, so it counts."""
+        self._thread.join(self._timeout + 1.0)
+
+    def _run(self) -> None:
+        began, number = time.monotonic(), 0
+        while True:
+            due = began + number * self._interval
+            if self._stop.wait(max(0.0, due - time.monotonic())):
+                return
+            self._turn(due, number)
+            number += 1
+
+    def _turn(self, due: float, number: int) -> None:
+        raise NotImplementedError
+
+
+class Side(Loop):
+    """Each question in a thread of its own, beside those that are not answered yet."""
+
+    def __init__(self, kind: str, ask: Ask, recorder: Recorder, *, rate: float, timeout: float):
+        super().__init__(kind, recorder, rate=rate, timeout=timeout)
+        self._ask = ask
+        self._in_flight = 0
+        self._idle = threading.Condition()
+
+    def join(self) -> None:
+        super().join()
+        with self._idle:
+            self._idle.wait_for(lambda: self._in_flight == 0, timeout=self._timeout + 1.0)
+
+    def _turn(self, due: float, number: int) -> None:  # noqa: ARG002
+        with self._idle:
+            full = self._in_flight >= MOST_IN_FLIGHT
+            self._in_flight += not full
+        if full:
+            self._recorder.add(self.kind, due, NOT_SENT)
+        else:
+            threading.Thread(target=self._probe, daemon=True).start()
+
+    def _probe(self) -> None:
+        began = time.monotonic()
+        try:
+            how = outcome(self._ask(self._timeout))
+        except SelfhostError as error:
+            how = failure(error)
+        self._recorder.add(self.kind, began, how)
+        with self._idle:
+            self._in_flight -= 1
+            self._idle.notify_all()
+
+
+class Kept(Loop):
+    """One question after the other, over a connection that is kept, at most ``rate`` a second.
+
+    A client that waits for an answer asks nothing meanwhile: it is the gap that tells how long that
+    was. (To ask later what fell due meanwhile, on a machine that is too slow for ``rate``, would only
+    pile up questions whose time is over.) ``answered`` is given kind, number and answer of each that
+    was answered well.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        ask: Callable[[int, float], Answer],
+        recorder: Recorder,
+        *,
+        rate: float,
+        timeout: float,
+        answered: Callable[[str, int, Answer], None] | None = None,
+    ) -> None:
+        super().__init__(kind, recorder, rate=rate, timeout=timeout)
+        self._ask = ask
+        self._answered = answered
+
+    def _run(self) -> None:
+        due, number = time.monotonic(), 0
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            self._turn(due, number)
+            due, number = max(due + self._interval, time.monotonic()), number + 1
+
+    def _turn(self, due: float, number: int) -> None:
+        try:
+            answer = self._ask(number, self._timeout)
+            how = outcome(answer)
+        except SelfhostError as error:
+            how = failure(error)
+        self._recorder.add(self.kind, due, how)
+        if how == OK and self._answered is not None:
+            self._answered(self.kind, number, answer)

@@ -1,0 +1,211 @@
+"""Looks at the API as its clients would, all the time, while something is done to it.
+
+Several kinds of probe run side by side, each at times of its own (loops.py), with our own
+credentials:
+
+- connect: a new connection each (TCP, TLS, one GET, closed): it meets whatever listens just then
+- read, write: over a connection that is kept, as programs have it; written is a ConfigMap of ours
+- watch: on that ConfigMap; each write must arrive as an event
+- ready: /readyz, on a new connection each, as load balancers ask it
+- endpoints: whether the ``kubernetes`` Service has an address that is ready
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kubectl_selfhost.cluster.access import Access, denied
+from kubectl_selfhost.cluster.errors import ApiError
+from kubectl_selfhost.cluster.kinds import CONFIGMAPS
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import NAMESPACE, PROBE
+from kubectl_selfhost.probe.loops import Kept, Loop, Recorder, Side
+from kubectl_selfhost.probe.questions import FOR_ALL, STORED, Endpoints, Question
+from kubectl_selfhost.probe.sightings import (
+    CONNECT,
+    ENDPOINTS,
+    READ,
+    READY,
+    WATCH,
+    WRITE,
+    ProbeReport,
+    summarise,
+)
+from kubectl_selfhost.probe.watching import Watching
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.connection.transport import Answer
+
+#: What runs while a control plane changes hands, and what runs when a person asks for a probe.
+WHILE_RUNNING = (CONNECT, READ, WRITE, WATCH, ENDPOINTS)
+EVERY_KIND = (*WHILE_RUNNING, READY)
+
+#: Times a second.
+_RATES = {READ: 10.0, WRITE: 5.0, ENDPOINTS: 5.0}
+_READY_RATE = 1.0
+_TIDY_UP_LIMIT = 20.0
+
+_WRITES = [
+    Access("patch", "", "configmaps", namespace=NAMESPACE),
+    Access("create", "", "configmaps", namespace=NAMESPACE),
+    Access("delete", "", "configmaps", namespace=NAMESPACE),
+]
+#: What a kind needs; without it the kind is left out.
+_NEEDS = {
+    WRITE: _WRITES,
+    WATCH: [*_WRITES, Access("watch", "", "configmaps", namespace=NAMESPACE)],
+    ENDPOINTS: [Access("list", "discovery.k8s.io", "endpointslices", namespace="default")],
+}
+_READ_ACCESS = Access("get", "", "configmaps", namespace=NAMESPACE)
+
+
+class Prober:
+    """Probes from ``__enter__`` to ``__exit__``.
+
+    ``kinds`` are those wanted (a watch needs writes); one that we have no permission for is left
+    out, and the report says so. ``rate``: new connections a second; ``timeout``: seconds for each
+    answer; ``name``: of our ConfigMap, if it shall not be one that nobody else has. ``leftover`` is the
+    name of our ConfigMap if it could not be deleted at the end.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        kinds: Sequence[str] = (CONNECT,),
+        rate: float = 10.0,
+        timeout: float = 5.0,
+        name: str = "",
+    ) -> None:
+        self._cluster = cluster
+        self._kinds = set(kinds)
+        self._rate = rate
+        self._timeout = timeout
+        self._name = name or f"{PROBE}-{secrets.token_hex(4)}"
+        self._marks: list[tuple[float, str]] = []
+        self._loops: list[Loop] = []
+        self._watching: Watching | None = None
+        self._endpoints: Endpoints | None = None
+        self._left_out: dict[str, str] = {}
+        self._path = STORED
+        self._over = 0.0
+        self.leftover = ""
+
+    def __enter__(self) -> Prober:
+        self._cluster.transport.headers()  # an exec plugin that asks a person does so now
+        if self._kinds - {CONNECT}:
+            self._look_at_permissions()
+        self._recorder = Recorder()
+        self._make()
+        if self._watching is not None:
+            self._watching.start()
+        for loop in self._loops:
+            loop.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over = time.monotonic()
+        try:
+            for loop in self._loops:
+                loop.stop()
+            for loop in self._loops:
+                loop.join()
+            if self._watching is not None:
+                self._watching.stop()
+        finally:
+            if WRITE in self._kinds:
+                self._tidy_up()
+
+    def mark(self, name: str) -> None:
+        """From now on, until the next mark, a section ``name`` of the report begins."""
+        self._marks.append((time.monotonic() - self._recorder.began, name))
+
+    def glance(self) -> tuple[int, int, float]:
+        """So far: requests, failures, and the longest gap in seconds; costs nothing."""
+        return self._recorder.glance()
+
+    def report(self) -> ProbeReport:
+        """What was seen so far, or in all once the block has ended."""
+        now = self._over or time.monotonic()
+        return summarise(
+            self._recorder.samples(),
+            started=self._recorder.started,
+            seconds=now - self._recorder.began,
+            marks=list(self._marks),
+            watch=self._watching.report(now) if self._watching else None,
+            endpoints_empty=self._endpoints.seconds(now) if self._endpoints else None,
+            left_out=self._left_out,
+        )
+
+    def _look_at_permissions(self) -> None:
+        """Leaves out what we may not do; an API that doesn't answer is what we are here to see."""
+        needed = {kind: _NEEDS[kind] for kind in self._kinds if kind in _NEEDS}
+        every = list(dict.fromkeys([_READ_ACCESS, *(one for n in needed.values() for one in n)]))
+        try:
+            refused = {one.access for one in denied(self._cluster.with_patience(0.0), every)}
+        except ApiError:
+            return
+        if _READ_ACCESS in refused:
+            self._path = FOR_ALL
+        for kind, accesses in needed.items():
+            missing = [str(one) for one in accesses if one in refused]
+            if missing:
+                self._left_out[kind] = f"you may not {missing[0]}"
+        self._kinds -= set(self._left_out)
+
+    def _make(self) -> None:
+        transport, recorder, limit = self._cluster.transport, self._recorder, self._timeout
+        if CONNECT in self._kinds:
+            self._loops.append(
+                Side(CONNECT, self._connect, recorder, rate=self._rate, timeout=limit)
+            )
+        if READY in self._kinds:
+            # A server that ends says on its kept connections that it isn't ready, before it closes them.
+            self._loops.append(Side(READY, self._ready, recorder, rate=_READY_RATE, timeout=limit))
+        if WATCH in self._kinds:
+            self._watching = Watching(transport.apart(), self._name, recorder)
+        if ENDPOINTS in self._kinds:
+            self._endpoints = Endpoints()
+        for kind, rate in _RATES.items():
+            if kind in self._kinds:
+                self._loops.append(
+                    Kept(
+                        kind,
+                        Question(
+                            transport.apart(),
+                            kind,
+                            path=self._path,
+                            name=self._name,
+                            may_write=self._cluster.may_act,
+                        ),
+                        recorder,
+                        rate=rate,
+                        timeout=limit,
+                        answered=self._answered,
+                    )
+                )
+
+    def _answered(self, kind: str, number: int, answer: Answer) -> None:
+        if kind == WRITE and self._watching is not None:
+            self._watching.written(number)
+        if kind == ENDPOINTS and self._endpoints is not None:
+            self._endpoints.seen(answer)
+
+    def _connect(self, timeout: float) -> Answer:
+        return self._cluster.transport.once("GET", self._path, timeout=timeout, fresh=True)
+
+    def _ready(self, timeout: float) -> Answer:
+        return self._cluster.transport.once("GET", "/readyz", timeout=timeout, fresh=True)
+
+    def _tidy_up(self) -> None:
+        self.leftover = self._name
+        try:
+            self._cluster.may_act()
+            self._cluster.with_patience(_TIDY_UP_LIMIT).delete(CONFIGMAPS, self._name, NAMESPACE)
+            self.leftover = ""
+        except SelfhostError:
+            return

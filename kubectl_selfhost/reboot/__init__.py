@@ -1,0 +1,1 @@
+"""What brings a node's components back after a reboot."""

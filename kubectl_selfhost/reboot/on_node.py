@@ -1,0 +1,107 @@
+"""What is put on a node for the time after a reboot: recovery copies, and the guardian.
+
+The copies are last known good: they are written from what serves (the static pods, before a pivot
+takes them away) and again when a roll-out has proved itself, never from what is only meant to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.side_by_side import beside
+from kubectl_selfhost.controlplane.values.addresses import is_address
+from kubectl_selfhost.engine.journal import Journal
+from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node import manifestfile
+from kubectl_selfhost.node.agent import NodeAgent
+from kubectl_selfhost.node.orders import ManifestFile
+from kubectl_selfhost.reboot import guardian, recovery
+from kubectl_selfhost.reboot.guardian import Guarded
+
+
+def store_copies(
+    agent: NodeAgent,
+    daemonsets: Mapping[Component, dict],
+    *,
+    facts: NodeFacts,
+    journal: Journal,
+    observer: Observer,
+) -> None:
+    """Writes the recovery copies of ``daemonsets``' pods to the agent's node.
+
+    A component that no static pod can run is warned of, and keeps the copy that it has. One that must
+    not run twice gets none (``uncopied``).
+    """
+    alone = uncopied(daemonsets)
+    for component, daemonset in daemonsets.items():
+        if component in alone:
+            journal.component(agent.target.node, component.name, recovery=None)
+            continue
+        try:
+            copy = recovery.copy_of(daemonset, component, facts)
+        except SelfhostError as error:
+            observer.warning(f"{error.message} {error.hint}")
+            continue
+        agent.store_recovery(f"{component}.yaml", _text(copy))
+        journal.component(agent.target.node, component.name, recovery=recovery.digest(copy))
+
+
+def uncopied(daemonsets: Mapping[Component, dict]) -> dict[Component, str]:
+    """Return the components that have no recovery copy, and why.
+
+    A copy runs beside the DaemonSet's pod for a while. The kubelet starts that pod again by itself,
+    once it reaches the API, for which it needs neither a controller-manager nor a scheduler.
+    """
+    found = {c: beside.one_at_a_time(c, d["spec"]["template"]) for c, d in daemonsets.items()}
+    return {component: why for component, why in found.items() if why}
+
+
+def tell_uncopied(daemonsets: Mapping[Component, dict]) -> list[str]:
+    """Return a sentence on each component that has no recovery copy."""
+    return [
+        f"{component} gets no recovery copy: {why}. After a reboot of the node the kubelet starts its "
+        "pod again, once the API is back; not after a graceful shutdown of the node (the kubelet's "
+        "shutdownGracePeriod), which ends pods for good."
+        for component, why in uncopied(daemonsets).items()
+    ]
+
+
+def install_guardian(
+    agent: NodeAgent, daemonsets: Mapping[Component, dict], *, facts: NodeFacts
+) -> None:
+    """Start the guardian on the agent's node, for the components that ``daemonsets`` run."""
+    files = [*agent.manifests(), *agent.kept()]
+    alone = uncopied(daemonsets)
+    guarded = [_guarded(c, d, facts, files) for c, d in daemonsets.items() if c not in alone]
+    agent.store_recovery(guardian.LIST, guardian.guarded_list(guarded))
+    agent.install_guardian(_text(guardian.manifest(agent.target)))
+
+
+def _guarded(
+    component: Component, daemonset: dict, facts: NodeFacts, files: Sequence[ManifestFile]
+) -> Guarded:
+    """The manifest's file name is the one on the node; where none is found there, kubeadm's."""
+    contents = {file.name: file.content for file in files}
+    names = [n for n in manifestfile.files_of(contents, component) if not manifestfile.is_older(n)]
+    # The pod as it is on that node: an address may be the node's, by a variable.
+    pod = {
+        **daemonset["spec"]["template"],
+        "status": {"hostIP": facts.host_ip, "podIP": facts.host_ip},
+    }
+    address = staticpod.bind_address(pod, component)
+    return Guarded(
+        component=component.name,
+        port=staticpod.secure_port(pod, component),
+        file=names[0] if names else f"{component}.yaml",
+        address=address if is_address(address) else "",
+    )
+
+
+def _text(manifest: dict) -> str:
+    import yaml
+
+    return yaml.safe_dump(manifest, sort_keys=False)

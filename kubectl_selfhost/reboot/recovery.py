@@ -1,0 +1,237 @@
+"""The recovery copy of a component: the DaemonSet's pod as a static one, for after a reboot.
+
+A kubelet learns of DaemonSet pods from the API alone; static pods it finds on its disk. So the
+guardian on the node starts this copy when nobody serves, and takes it away when the DaemonSet's own
+instance serves beside it. The two share the port. A static pod may refer to nothing that is in the
+API, and what is known of the node is written out: the kubelet may not know it yet when it starts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset.daemonset import (
+    NODE_VOLUME,
+    PROBE_ADDRESSES,
+    WAIT_CONTAINER,
+    NodeFacts,
+)
+from kubectl_selfhost.controlplane.pod import flags as component_flags
+from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.pod.defaults import actions, containers
+from kubectl_selfhost.controlplane.program import AGENT_VOLUME
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.names import (
+    DAEMONSET_ANNOTATION,
+    FIELD_MANAGER,
+    MIRROR_ANNOTATION,
+    NAMESPACE,
+    RECOVERS_LABEL,
+    RECOVERY,
+)
+
+#: Where the copy of an apiserver is probed: not where the DaemonSet's is that stands beside it.
+PROBE_ADDRESS = "127.0.0.4"
+
+#: Only the scheduler and admission have a use for them, or they name what is in the API.
+_NOT_OF_A_STATIC_POD = (
+    "affinity",
+    "automountServiceAccountToken",
+    "imagePullSecrets",
+    "nodeName",
+    "nodeSelector",
+    "serviceAccount",
+    "serviceAccountName",
+    "tolerations",
+)
+#: Volumes that the kubelet can only have by the API.
+_API_VOLUMES = ("configMap", "csi", "ephemeral", "persistentVolumeClaim", "projected", "secret")
+_API_VARIABLES = ("configMapKeyRef", "secretKeyRef")
+_SUFFIX = "-recovery"
+
+
+def pod_name(component: Component) -> str:
+    """The copy's own name: never that of kubeadm's static pod, nor of its mirror."""
+    return f"{component}{_SUFFIX}"
+
+
+def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
+    """The static pod (v1 Pod) that stands in for ``daemonset``'s pod on ``node``.
+
+    ``daemonset`` may be one that ``daemonset.build`` made, or as the API shows it. Raises
+    SelfhostError where its pods need what no static pod may have (a Secret, say).
+    """
+    template = daemonset["spec"]["template"]
+    spec = staticpod.from_mirror_pod({"metadata": {}, "spec": deepcopy(template["spec"])})["spec"]
+    for field in _NOT_OF_A_STATIC_POD:
+        spec.pop(field, None)
+    _without_ours(spec)
+    _refuse_references(component, spec)
+    for container in containers(spec):
+        container.pop("ports", None)
+        _write_out_fields(container, node)
+    container = staticpod.component_container({"metadata": {}, "spec": spec})
+    component_flags.with_flag(container, "permit-port-sharing", "true")
+    if component == APISERVER:
+        _probe_itself(container)
+    spec["hostNetwork"] = True
+    spec["priorityClassName"] = "system-node-critical"
+    spec["priority"] = 2000001000  # no admission works it out for a static pod
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(component),
+            "namespace": NAMESPACE,
+            # Not kubeadm's "component": nobody shall take it for the component's own static pod.
+            "labels": {
+                "app.kubernetes.io/name": RECOVERY,
+                "app.kubernetes.io/managed-by": FIELD_MANAGER,
+                "tier": "control-plane",
+                RECOVERS_LABEL: component.name,
+            },
+            "annotations": {
+                "kubectl-selfhost/purpose": (
+                    f"Serves after a reboot until the pod of DaemonSet {component.daemonset} does; "
+                    "then it goes by itself."
+                ),
+                DAEMONSET_ANNOTATION: daemonset["metadata"]["name"],
+            },
+        },
+        "spec": spec,
+    }
+
+
+def digest(manifest: dict) -> str:
+    """The SHA-256 of what a manifest says, in whatever order."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def recovers(pod: dict) -> str:
+    """Return the name of the component whose recovery copy ``pod`` is, empty for none.
+
+    The copy's mirror pod is known by its name, too: somebody may copy a label.
+    """
+    metadata = pod["metadata"]
+    name = (metadata.get("labels") or {}).get(RECOVERS_LABEL, "")
+    node = pod["spec"].get("nodeName", "")
+    is_mirror = MIRROR_ANNOTATION in (metadata.get("annotations") or {})
+    known = is_mirror and name in {component.name for component in COMPONENTS}
+    is_copy = known and metadata["name"] == f"{name}{_SUFFIX}-{node.lower()}"
+    return name if is_copy else ""
+
+
+def standing_in(pods: Iterable[dict]) -> tuple[str, ...]:
+    """The names of the components whose copy is among ``pods``."""
+    found = {recovers(pod) for pod in pods}
+    return tuple(c.name for c in COMPONENTS if c.name in found)
+
+
+def groups_of(pods: Iterable[dict], component: Component, daemonsets: Iterable[str]) -> set[str]:
+    """Return the groups of nodes for whose DaemonSet a copy of ``component`` among ``pods`` stands in.
+
+    Only groups that have one of ``daemonsets`` (names) count.
+    """
+    names = {
+        (pod["metadata"].get("annotations") or {}).get(DAEMONSET_ANNOTATION, "")
+        for pod in pods
+        if recovers(pod) == component.name
+    }
+    return {own.group for own in component.groups_in(names & set(daemonsets))}
+
+
+def nodes_with_copies(pods: Iterable[dict]) -> set[str]:
+    """The names of the nodes on which one of ``pods`` is a copy."""
+    return {pod["spec"].get("nodeName", "") for pod in pods if recovers(pod)} - {""}
+
+
+def outdated(
+    daemonsets: Iterable[dict], node: NodeFacts, journal: Mapping[str, Any], *, group: str = ""
+) -> tuple[str, ...]:
+    """The names of the components whose copy on ``node``, of a ``group`` of nodes, is not what their
+    DaemonSet says now.
+
+    The ``journal``, which is read with tolerance, has the digests of the copies.
+    """
+    if not node.host_ip:
+        return ()  # the node could not be seen: what its copies should say can't be told
+    by_name = {one["metadata"]["name"]: one for one in daemonsets}
+    kept = _mapping(_mapping(journal.get("nodes")).get(node.name))
+    found = []
+    for component in (each.of(group) for each in COMPONENTS):
+        known = _mapping(kept.get(component.name)).get("recovery")
+        daemonset = by_name.get(component.daemonset)
+        if known and daemonset and known != _digest_now(daemonset, component, node):
+            found.append(component.name)
+    return tuple(found)
+
+
+def _digest_now(daemonset: dict, component: Component, node: NodeFacts) -> str:
+    try:
+        return digest(copy_of(daemonset, component, node))
+    except SelfhostError:
+        return ""  # no static pod can run it as it is now
+
+
+def _mapping(thing: object) -> dict[str, Any]:
+    return thing if isinstance(thing, dict) else {}
+
+
+def _without_ours(spec: dict) -> None:
+    """Takes off the container that waits for the port, and what it mounts."""
+    waiting = [one for one in spec.get("initContainers", []) if one["name"] != WAIT_CONTAINER]
+    spec.pop("initContainers", None)
+    if waiting:
+        spec["initContainers"] = waiting
+    spec["volumes"] = [
+        one for one in spec.get("volumes", []) if one["name"] not in (AGENT_VOLUME, NODE_VOLUME)
+    ]
+
+
+def _refuse_references(component: Component, spec: dict) -> None:
+    found = [
+        f"volume {volume['name']} ({kind})"
+        for volume in spec.get("volumes", [])
+        for kind in _API_VOLUMES
+        if kind in volume
+    ]
+    for container in containers(spec):
+        if container.get("envFrom"):
+            found.append(f"envFrom of container {container['name']}")
+        found += [
+            f"variable {variable['name']} ({kind})"
+            for variable in container.get("env", [])
+            for kind in _API_VARIABLES
+            if kind in (variable.get("valueFrom") or {})
+        ]
+    if found:
+        raise SelfhostError(
+            f"There can be no recovery copy of {component}: a static pod may not have "
+            f"{', '.join(found)}.",
+            "Put it into a file on the node, or be ready to bring the API back by hand.",
+        )
+
+
+def _write_out_fields(container: dict, node: NodeFacts) -> None:
+    known = {
+        "status.hostIP": node.host_ip,
+        "status.podIP": node.host_ip,  # it is on the node's network
+        "spec.nodeName": node.name,
+    }
+    for variable in container.get("env", []):
+        path = (variable.get("valueFrom") or {}).get("fieldRef", {}).get("fieldPath")
+        if path in known:
+            del variable["valueFrom"]
+            variable["value"] = known[path]
+
+
+def _probe_itself(container: dict) -> None:
+    for _, handler in actions(container):
+        target = handler.get("httpGet", {})
+        if target.get("host") in PROBE_ADDRESSES:
+            target["host"] = PROBE_ADDRESS

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from kubectl_selfhost.health.certificates import first_in_pem, not_after
+
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+
+
+def certificate(directory: Path, *, end: str) -> bytes:
+    """A real certificate (PEM) that ends at ``end`` (YYYYMMDDHHMMSSZ)."""
+    (directory / "index").touch()
+    config = directory / "ca.cnf"
+    config.write_text(
+        f"[ca]\ndefault_ca=x\n[x]\ndatabase={directory}/index\nserial={directory}/serial\n"
+        f"new_certs_dir={directory}\ndefault_md=sha256\npolicy=p\nrand_serial=yes\n"
+        "[p]\ncommonName=supplied\n[req]\ndistinguished_name=dn\n[dn]\n"
+    )
+    key, request, made = directory / "key", directory / "csr", directory / "pem"
+    run = lambda *words: subprocess.run(  # noqa: E731
+        ["openssl", *map(str, words)], check=True, capture_output=True
+    )
+    run("genpkey", "-algorithm", "ed25519", "-out", key)
+    run(
+        "req",
+        "-new",
+        "-key",
+        key,
+        "-subj",
+        "/CN=kube-apiserver",
+        "-config",
+        config,
+        "-out",
+        request,
+    )
+    run(
+        *(
+            "ca",
+            "-batch",
+            "-selfsign",
+            "-notext",
+            "-config",
+            config,
+            "-keyfile",
+            key,
+            "-in",
+            request,
+        ),
+        *("-md", "null", "-startdate", "20200101000000Z", "-enddate", end, "-out", made),
+    )
+    return made.read_bytes()
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("end", "moment"),
+    [
+        ("20271124073458Z", datetime(2027, 11, 24, 7, 34, 58, tzinfo=timezone.utc)),
+        # From 2050 on, a certificate has its time in the form with four digits for the year.
+        ("20600131235959Z", datetime(2060, 1, 31, 23, 59, 59, tzinfo=timezone.utc)),
+    ],
+)
+def test_the_end_of_a_real_certificate_is_read(tmp_path: Path, end: str, moment: datetime):
+    der = first_in_pem(certificate(tmp_path, end=end))
+    assert der is not None
+    assert not_after(der) == moment
+
+
+@needs_openssl
+def test_a_certificate_that_was_cut_off_has_no_end(tmp_path: Path):
+    der = first_in_pem(certificate(tmp_path, end="20271124073458Z"))
+    assert der is not None
+    assert [n for n in range(60) if not_after(der[:n]) is not None] == []
+
+
+@pytest.mark.parametrize("der", [b"", b"\x30", b"\x30\x82", b"\x00" * 200, b"\x30\x03\x30\x01\x02"])
+def test_what_is_no_certificate_has_no_end(der: bytes):
+    assert not_after(der) is None
+
+
+@pytest.mark.parametrize("pem", [b"", b"no PEM", b"-----BEGIN CERTIFICATE-----\nAAA"])
+def test_what_holds_no_certificate_gives_none(pem: bytes):
+    assert first_in_pem(pem) is None
+
+
+def test_of_several_certificates_the_first_counts():
+    one = b"-----BEGIN CERTIFICATE-----\nAQI=\n-----END CERTIFICATE-----\n"
+    two = b"-----BEGIN CERTIFICATE-----\nAwQ=\n-----END CERTIFICATE-----\n"
+    assert first_in_pem(one + two) == b"\x01\x02"
