@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import harmless
 from kubectl_selfhost.cluster.kinds import SELF_SUBJECT_ACCESS_REVIEWS
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 _AT_ONCE = 8
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.connection.failures import as_unreachable
 
 
 def served_certificate(cluster: Cluster) -> bytes | None:
@@ -15,7 +14,6 @@ def served_certificate(cluster: Cluster) -> bytes | None:
 
     Raises Unreachable or Untrusted as any request would.
     """
-    from kubectl_selfhost.cluster.connection.failures import as_unreachable
 
     login = cluster.transport.login
     if login.context is None or login.configuration.proxy:

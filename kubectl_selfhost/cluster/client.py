@@ -8,9 +8,10 @@ its start even 403. Within ``Cluster.waiting`` each call outlasts that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kubectl_selfhost.cluster.connection.calls import Calls, Manifest
+from kubectl_selfhost.cluster.connection.exec import ExecResult
 from kubectl_selfhost.cluster.errors import AlreadyExists, Conflict, NotFound, harmless
 from kubectl_selfhost.cluster.kinds import (
     PODS,
@@ -20,9 +21,6 @@ from kubectl_selfhost.cluster.kinds import (
     kind_of,
 )
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.connection.exec import ExecResult
 
 _PAGE = 500
 

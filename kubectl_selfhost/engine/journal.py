@@ -13,14 +13,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import ApiError
+from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 from kubectl_selfhost.names import AGENT_LABELS, JOURNAL, NAMESPACE
 from kubectl_selfhost.version import __version__
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 KEY = "journal.json"
 
@@ -93,7 +91,6 @@ class Journal:
 
     def remove(self) -> None:
         """Deletes it: there is nothing left that it could explain."""
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 
         self._cluster.delete(CONFIGMAPS, JOURNAL, NAMESPACE)
 
@@ -137,7 +134,6 @@ def read(cluster: Cluster) -> dict:
     ``runs`` is a list of mappings whose ``steps`` are mappings, ``nodes`` the facts of each component
     by node. Whatever is inside these is as somebody wrote it.
     """
-    from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 
     found = cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE)
     content: object = None

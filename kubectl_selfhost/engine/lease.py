@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import (
     AlreadyExists,
     ApiError,
@@ -29,9 +30,6 @@ from kubectl_selfhost.cluster.errors import (
 from kubectl_selfhost.cluster.kinds import LEASES
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import LEASE, NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 DURATION = 15
 #: Seconds without a renewal after which a holder must not act any more; client-go's default.

@@ -6,19 +6,17 @@ import getpass
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.lease import LeaseLost
 from kubectl_selfhost.engine.runner import Observer, Stopped, run
 from kubectl_selfhost.engine.step import Plan
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import PROBE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.probe.prober import Prober
-    from kubectl_selfhost.probe.sightings import ProbeReport
+from kubectl_selfhost.probe import prober as probers
+from kubectl_selfhost.probe.prober import Prober
+from kubectl_selfhost.probe.sightings import ProbeReport
 
 
 def carry_out(
@@ -39,7 +37,6 @@ def carry_out(
     another run has taken over. Raises the SelfhostError that ended the run, after everything was
     undone that could be.
     """
-    from kubectl_selfhost.probe import prober as probers
 
     journal.open(verb=verb, by=identity())
     with (

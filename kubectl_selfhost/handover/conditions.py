@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.errors import ApiError
+from kubectl_selfhost.cluster.kinds import PODS
+from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.leadership import Leadership
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import NodeAgent
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 #: A restart or two can be a port that wasn't free for a moment; more is a component that can't run.
 RESTARTS_THAT_FAIL = 2
@@ -55,7 +55,6 @@ class Conditions:
 
     def delete_pods(self, uids: Collection[str]) -> None:
         """Delete the component's pods on this node that have these UIDs."""
-        from kubectl_selfhost.cluster.kinds import PODS
 
         for instance in self.instances():
             if instance.uid in uids:
@@ -63,7 +62,6 @@ class Conditions:
 
     def revision_of(self, uid: str) -> str:
         """Return the DaemonSet's revision of the pod with this UID; empty where there is none."""
-        from kubectl_selfhost.cluster.kinds import PODS
 
         labels = f"k8s-app={self._component.daemonset}"
         for pod in self._cluster.list(PODS, NAMESPACE, labels=labels):
@@ -90,7 +88,6 @@ class Conditions:
 
     def serves(self) -> bool:
         """The new instance is Ready, and the old one has let go of the port."""
-        from kubectl_selfhost.cluster.waits import Waiting
 
         state = self._switch()
         self.is_ready()
@@ -105,7 +102,6 @@ class Conditions:
 
     def is_ready(self) -> bool:
         """The new instance is Ready."""
-        from kubectl_selfhost.cluster.waits import Waiting
 
         found = self.new_instances()
         for instance in found:
@@ -131,7 +127,6 @@ class Conditions:
 
     def old_process_gone(self) -> bool:
         """No process of the old instance is left that could hold the lease."""
-        from kubectl_selfhost.cluster.waits import Waiting
 
         if self._switch()["static_servers"]:
             raise Waiting(f"the old {self._component} is ending")
@@ -139,7 +134,6 @@ class Conditions:
 
     def old_pod_ends(self) -> bool:
         """The old instance's pod is gone, or on its way."""
-        from kubectl_selfhost.cluster.waits import Waiting
 
         if not self.old_pod_is_gone():
             raise Waiting(f"the former {self._component} is not told to end yet")
@@ -151,7 +145,6 @@ class Conditions:
 
     def old_serves_alone(self) -> bool:
         """The old instance is Ready, or a successor like it, and the static one is gone."""
-        from kubectl_selfhost.cluster.waits import Waiting
 
         if any(i.kind == STATIC for i in self.instances()):
             raise Waiting(f"the static {self._component} is ending")
@@ -167,7 +160,6 @@ class Conditions:
 
     def static_serves(self) -> bool:
         """The static instance is Ready."""
-        from kubectl_selfhost.cluster.waits import Waiting
 
         found = [i for i in self.instances() if i.kind == STATIC]
         if not _ready(found):
@@ -177,7 +169,6 @@ class Conditions:
 
     def leads(self, leadership: Leadership) -> bool:
         """The new instance holds the lease."""
-        from kubectl_selfhost.cluster.waits import Waiting
 
         self._switch()
         if not leadership.is_new():
@@ -204,8 +195,6 @@ class Conditions:
 
 def api_is_ready(cluster: Cluster) -> bool:
     """Return True when /readyz says so; raise Waiting with the checks that fail, in a few words."""
-    from kubectl_selfhost.cluster.errors import ApiError
-    from kubectl_selfhost.cluster.waits import Waiting
 
     try:
         cluster.with_patience(0.0).raw("GET", "/readyz")
@@ -216,7 +205,6 @@ def api_is_ready(cluster: Cluster) -> bool:
 
 def instances_on(cluster: Cluster, component: Component, node: str) -> list[Instance]:
     """The instances of ``component`` on ``node``: one request."""
-    from kubectl_selfhost.cluster.kinds import PODS
 
     # Not by kubeadm's labels: the pods of its own pivot (until 1.20) had none of them.
     return instances_of(cluster.list(PODS, NAMESPACE, fields=f"spec.nodeName={node}"), component)
@@ -228,7 +216,6 @@ def _ready(instances: list[Instance]) -> bool:
 
 def _is_one(found: list[Instance]) -> bool:
     """True for one instance that is Ready; raises Waiting with all that there are."""
-    from kubectl_selfhost.cluster.waits import Waiting
 
     if len(found) != 1 or not _ready(found):
         phases = ", ".join(f"{i.pod} {_words(i)}" for i in found) or "no pod"

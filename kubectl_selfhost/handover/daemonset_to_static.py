@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
 from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.handover.conditions import AGAIN, HandOverFailed
@@ -48,7 +49,6 @@ class ToStaticPod(HandOver[Hosted]):
 
     def done(self) -> bool:
         """Whether there is no DaemonSet any more, or no pod of it here where other nodes have some."""
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
         if self._hosts and all(i.kind == STATIC for i in self._conditions.instances()):
             return True
@@ -116,7 +116,6 @@ class ToStaticPod(HandOver[Hosted]):
 
         It takes a controller-manager to make one, and a scheduler to bind it.
         """
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
 
         daemonset = self._cluster.find(DAEMONSETS, self.component.daemonset, NAMESPACE)
         if daemonset is not None:
@@ -171,7 +170,6 @@ class ToStaticPod(HandOver[Hosted]):
 
         Where other nodes need it, it stays, and its pod here until the node's label goes.
         """
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
 
         if self._hosts:
             return

@@ -13,8 +13,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.side_by_side import pace
@@ -24,9 +25,6 @@ from kubectl_selfhost.handover.leadership import Leadership
 from kubectl_selfhost.handover.ways import WAITING, Choice
 from kubectl_selfhost.node.agent import AgentError, NodeAgent
 from kubectl_selfhost.node.orders import ShareOrder
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 #: The limit of each wait, in seconds. An apiserver starts in 1.3 s on an idle 2-core machine; a small
 #: ARM board takes much longer, and a limit that is too short turns a slow start into a failure.

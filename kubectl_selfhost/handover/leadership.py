@@ -7,15 +7,12 @@ taken off the lease, and the successor leads at its next try.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import Conflict
+from kubectl_selfhost.cluster.kinds import LEASES
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.leader import leader_of
 from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 class Leadership:
@@ -41,7 +38,6 @@ class Leadership:
 
         The caller knows that the old holder's process is gone.
         """
-        from kubectl_selfhost.cluster.kinds import LEASES
 
         lease = self._read()
         holder = self._spec(lease).get("holderIdentity")
@@ -80,7 +76,6 @@ class Leadership:
         self._before = {"renewTime": self._before.get("renewTime")}
 
     def _read(self) -> dict | None:
-        from kubectl_selfhost.cluster.kinds import LEASES
 
         return self._cluster.find(LEASES, self._name, self._namespace)
 
@@ -92,7 +87,6 @@ class Leadership:
 def is_held(cluster: Cluster, component: Component) -> bool:
     """Whether somebody renews the lease of ``component`` now, judged by the newest renewal of any
     lease there: our clock may differ from the cluster's."""
-    from kubectl_selfhost.cluster.kinds import LEASES
 
     leader = leader_of(component, cluster.list(LEASES, component.lease_namespace))
     return leader is not None and leader.current

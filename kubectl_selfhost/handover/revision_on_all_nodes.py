@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import DAEMONSETS
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.daemonset import change
 from kubectl_selfhost.controlplane.daemonset.daemonset import is_rolled_out
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions, Revision, put_back
 from kubectl_selfhost.handover.ways import SHARED, Choice
 from kubectl_selfhost.names import NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 class AcrossNodes:
@@ -59,7 +58,6 @@ class AcrossNodes:
 
         Its controller writes its status now and then, so its resourceVersion may be another one.
         """
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
         name = subject.before["metadata"]["name"]
         current = self._cluster.get(DAEMONSETS, name, NAMESPACE)
@@ -98,8 +96,6 @@ class AcrossNodes:
 
     def _wait_until_rolled_out(self) -> None:
         """Who runs another command then isn't told that the DaemonSet is being rolled out."""
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
-        from kubectl_selfhost.cluster.waits import Waiting, wait_until
 
         name = self._handovers[0].component.daemonset
 
@@ -147,7 +143,6 @@ class AcrossNodes:
 
     def _next(self, left: Sequence[BetweenRevisions]) -> BetweenRevisions:
         """The one on whose node a new pod has come."""
-        from kubectl_selfhost.cluster.waits import wait_until
 
         return wait_until(
             lambda: next((one for one in left if one.has_come()), None),

@@ -19,8 +19,10 @@ import time
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
+from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.daemonset.daemonset import MIN_READY_SECONDS
 from kubectl_selfhost.engine.journal import now
@@ -28,9 +30,6 @@ from kubectl_selfhost.handover.conditions import REVISION_LABEL
 from kubectl_selfhost.handover.handover import HandOver, Subject
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import AgentGone
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 #: Of a DaemonSet: when its controller was last made to look at it again.
 REMINDED_ANNOTATION = "kubectl-selfhost/reminded-at"
@@ -113,7 +112,6 @@ class BetweenRevisions(HandOver[Revision]):
         """
         if self._begun is not None and not self._stood_in:
             self._stood_in = True
-            from kubectl_selfhost.cluster.kinds import PODS
 
             self._cluster.create(PODS, stand_in(self._begun.before, self.node, self._revision))
 
@@ -134,7 +132,6 @@ class BetweenRevisions(HandOver[Revision]):
 
     def _stands_by(self) -> bool:
         """The new pod waits for the port: all that comes before is done."""
-        from kubectl_selfhost.cluster.waits import Waiting
 
         for instance in self._conditions.new_instances():
             if instance.waiting_for_port:
@@ -165,7 +162,6 @@ class BetweenRevisions(HandOver[Revision]):
         that is too early, and by itself it would not look any more (seen with Kubernetes 1.37:
         updatePod of its daemon_controller.go, AddAfter of client-go).
         """
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
         annotations = {REMINDED_ANNOTATION: now()}
         name = self.component.daemonset
@@ -198,7 +194,6 @@ def stand_in(daemonset: dict, node: str, revision: str) -> dict:
 
 def put_back(cluster: Cluster, before: dict) -> None:
     """Has the DaemonSet say again what it said ``before``, whatever became of it since."""
-    from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
     current = cluster.get(DAEMONSETS, before["metadata"]["name"], NAMESPACE)
     current["spec"]["template"] = before["spec"]["template"]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.instance import STATIC, Instance
 from kubectl_selfhost.errors import SelfhostError
@@ -21,9 +22,6 @@ from kubectl_selfhost.handover.leadership import Leadership
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.agent import AgentGone, NodeAgent
 from kubectl_selfhost.node.orders import Exchange, KeptFile, ManifestFile
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 class ToFormerFile:
@@ -116,7 +114,6 @@ class ToFormerFile:
         return next(file for file in files if file.name == name)
 
     def _serves_anew(self, old: Instance) -> bool:
-        from kubectl_selfhost.cluster.waits import Waiting
 
         found = self._conditions.new_instances()
         if any(one.node_uid == old.node_uid for one in found):
@@ -124,6 +121,5 @@ class ToFormerFile:
         return self._conditions.is_ready()
 
     def _wait(self, check: Callable[[], bool], what: str) -> None:
-        from kubectl_selfhost.cluster.waits import wait_until
 
         wait_until(check, what=what, timeout=self._timeout, tell=self._tell)

@@ -11,8 +11,17 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import (
+    CONFIGMAPS,
+    DAEMONSETS,
+    ENDPOINTSLICES,
+    LEASES,
+    NODES,
+    PODS,
+)
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.instance import instances_of
 from kubectl_selfhost.controlplane.program import Carrier
@@ -29,9 +38,6 @@ from kubectl_selfhost.names import (
     NAMESPACE,
 )
 from kubectl_selfhost.node import binaries, program
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 _AT_ONCE = 8
 PROGRAMS = "the node agent's program"
@@ -78,14 +84,6 @@ def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
     these are asked for by label; the API can't be asked for one label or another.
     """
     from kubectl_selfhost.cluster.certificate import served_certificate
-    from kubectl_selfhost.cluster.kinds import (
-        CONFIGMAPS,
-        DAEMONSETS,
-        ENDPOINTSLICES,
-        LEASES,
-        NODES,
-        PODS,
-    )
 
     ours = f"k8s-app in ({','.join(c.daemonset for c in COMPONENTS)})"
     agents = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
@@ -126,7 +124,6 @@ def _own_programs(nodes: Iterable[dict]) -> set[str]:
 def _more_questions(cluster: Cluster, got: dict[str, Any]) -> dict[str, Callable[[], Any]]:
     """What the first answers leave open: pods that bear no label of kubeadm's, on nodes where a
     component has none that does; and a lease in another namespace."""
-    from kubectl_selfhost.cluster.kinds import LEASES, PODS
 
     pods = _once(_pods(got))
     questions: dict[str, Callable[[], Any]] = {

@@ -12,8 +12,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.connection.exec import ExecResult
+from kubectl_selfhost.cluster.errors import ApiError, Unreachable
+from kubectl_selfhost.cluster.kinds import PODS
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.program import SECRET, Reference
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, PROGRAM_UID_ANNOTATION
@@ -21,11 +26,6 @@ from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.orders import Orders
 from kubectl_selfhost.node.pod import NodeTarget
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.cluster.connection.exec import ExecResult
-
 
 #: Seconds in which the kubelet has started a container again: at once the first time, 10 s later the
 #: next one (its back-off).
@@ -65,7 +65,6 @@ class NodeAgent(Orders):
 
     def find(self) -> dict | None:
         """Return the agent's pod, or the one that an earlier build has left; None if neither is there."""
-        from kubectl_selfhost.cluster.kinds import PODS
 
         own = self._own_pod()
         return own if own is not None else self.cluster.find(PODS, self._former_pod, NAMESPACE)
@@ -90,7 +89,6 @@ class NodeAgent(Orders):
         return self.status().get("program") == binaries.digest(self.target.arch)
 
     def _own_pod(self) -> dict | None:
-        from kubectl_selfhost.cluster.kinds import PODS
 
         return self.cluster.find(PODS, self.pod, NAMESPACE)
 
@@ -101,8 +99,6 @@ class NodeAgent(Orders):
         ForeignProgram or SwappedProgram if it is not ours, SelfhostError if the pod can't be created
         or doesn't run within ``timeout`` seconds.
         """
-        from kubectl_selfhost.cluster.kinds import PODS
-        from kubectl_selfhost.cluster.waits import wait_until
 
         if self.find() is not None:
             self.stop(timeout=timeout, tell=tell)
@@ -112,8 +108,6 @@ class NodeAgent(Orders):
 
     def stop(self, *, timeout: float, tell: Callable[[str], None]) -> None:
         """Deletes the pod and waits until it is gone; if armed, it puts its manifest back first."""
-        from kubectl_selfhost.cluster.kinds import PODS
-        from kubectl_selfhost.cluster.waits import Waiting, wait_until
 
         for name in (self.pod, self._former_pod):
             self.cluster.delete(PODS, name, NAMESPACE)
@@ -141,7 +135,6 @@ class NodeAgent(Orders):
     def _answer(self, name: str, line: bytes) -> dict:
         """Gives the order again where its answer was lost, for as long as the cluster is patient; and
         where the container is away, until the kubelet has started it again."""
-        from kubectl_selfhost.cluster.errors import ApiError, Unreachable
 
         began = time.monotonic()
         words = [self.target.program, "order"]
@@ -183,7 +176,6 @@ class NodeAgent(Orders):
         return pod is None or "deletionTimestamp" in pod["metadata"]
 
     def _ready(self) -> bool:
-        from kubectl_selfhost.cluster.waits import Waiting
 
         pod = self._own_pod()
         if pod is None:
@@ -240,7 +232,6 @@ class NodeAgent(Orders):
 
     def _refuse_program(self, wrong: str) -> NoReturn:
         """Delete the pod at once, and raise SwappedProgram."""
-        from kubectl_selfhost.cluster.kinds import PODS
 
         self.cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
         raise program.SwappedProgram(

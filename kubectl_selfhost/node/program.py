@@ -7,17 +7,15 @@ evidence, so it is never used, replaced or deleted here: the run ends with a sen
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.errors import AlreadyExists
+from kubectl_selfhost.cluster.kinds import CONFIGMAPS, DAEMONSETS, SECRETS, kind_of
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.program import CONFIG_MAP, SECRET, Carrier, Reference
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import AGENT, AGENT_LABELS, NAMESPACE
 from kubectl_selfhost.node import binaries
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-
 
 #: Seen with Kubernetes 1.37: a pod is given the first object of that name, long after that one was
 #: deleted and another one created, until no pod on the node mounts it or the kubelet is restarted.
@@ -69,7 +67,6 @@ def uid(cluster: Cluster, arch: str) -> str:
 
     Raises ForeignProgram if it holds something else.
     """
-    from kubectl_selfhost.cluster.kinds import SECRETS
 
     found = cluster.find(SECRETS, binaries.secret_name(arch), NAMESPACE)
     if found is None:
@@ -93,8 +90,6 @@ def store(cluster: Cluster, arch: str) -> None:
     Raises ForeignProgram if the one that is there, or that somebody else has just created, holds
     something else.
     """
-    from kubectl_selfhost.cluster.errors import AlreadyExists
-    from kubectl_selfhost.cluster.kinds import SECRETS
 
     if uid(cluster, arch):
         return
@@ -125,7 +120,6 @@ def require(cluster: Cluster, arch: str) -> str:
 
 def remove(cluster: Cluster, arch: str) -> None:
     """Delete the Secret with this build's program; leave an object that only has its name."""
-    from kubectl_selfhost.cluster.kinds import SECRETS
 
     try:
         found = uid(cluster, arch)
@@ -154,7 +148,6 @@ def carriers(
 ) -> list[Carrier]:
     """Return the objects that the DaemonSets' pods mount the program from, as they are now, and those of
     ``secrets`` (the names of this build's) that hold no program of ours."""
-    from kubectl_selfhost.cluster.kinds import CONFIGMAPS, SECRETS
 
     kinds = {SECRET: SECRETS, CONFIG_MAP: CONFIGMAPS}
     daemonsets, own = list(daemonsets), {Reference(SECRET, name) for name in secrets}
@@ -170,7 +163,6 @@ def carriers(
 
 def remove_unused(cluster: Cluster) -> None:
     """Delete the programs of any build that no DaemonSet names."""
-    from kubectl_selfhost.cluster.kinds import kind_of
 
     for one in unused(cluster):
         metadata = one["metadata"]
@@ -178,7 +170,6 @@ def remove_unused(cluster: Cluster) -> None:
 
 
 def _unnamed(cluster: Cluster) -> list[dict]:
-    from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
     named = programs.references(cluster.list(DAEMONSETS, NAMESPACE))
     return [one for one in _labelled(cluster) if _reference(one) not in named]
@@ -186,7 +177,6 @@ def _unnamed(cluster: Cluster) -> list[dict]:
 
 def _labelled(cluster: Cluster) -> list[dict]:
     """Return what has our label and the beginning of a program's name: the journal has the label too."""
-    from kubectl_selfhost.cluster.kinds import CONFIGMAPS, SECRETS
 
     labels = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
     found = [

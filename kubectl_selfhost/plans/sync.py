@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.engine import session
@@ -23,9 +23,6 @@ from kubectl_selfhost.plans.rollout.steps import RolloutSteps
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import read_situation
 from kubectl_selfhost.reboot import on_node
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 @dataclass(frozen=True)

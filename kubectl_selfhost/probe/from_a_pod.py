@@ -10,9 +10,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kubectl_selfhost import names
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS, SECRETS
+from kubectl_selfhost.cluster.waits import Waiting, wait_until
+from kubectl_selfhost.controlplane.instance import phase_and_restarts
 from kubectl_selfhost.controlplane.program import SECRET, Reference, file_name
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, PROBE_LABELS
@@ -20,9 +23,6 @@ from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node.pod import PROGRAM_FOLDER
 from kubectl_selfhost.node.program import SwappedProgram
 from kubectl_selfhost.probe.sightings import FAILED, FINE, SLOT
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 CONTAINER = "reach"
 #: Whoever was killed leaves a pod that ends by itself so many seconds after the probe would have.
@@ -93,8 +93,6 @@ class Reach:
         Raises SelfhostError when it can't be created, doesn't run within ``timeout`` seconds, or may
         have been given another program meanwhile.
         """
-        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
-        from kubectl_selfhost.cluster.waits import wait_until
 
         self._remove(timeout=timeout, tell=tell)
         made = self._cluster.create(SECRETS, _program(self._target, self.pod))
@@ -104,8 +102,6 @@ class Reach:
 
     def finish(self, *, timeout: float) -> ReachReport:
         """Has the pod say what it saw. Raises SelfhostError when it doesn't."""
-        from kubectl_selfhost.cluster.kinds import PODS
-        from kubectl_selfhost.cluster.waits import wait_until
 
         self._cluster.delete(PODS, self.pod, NAMESPACE)  # SIGTERM; its log is there meanwhile
         return wait_until(self._said, what=f"what the pod {self.pod} saw", timeout=timeout)
@@ -115,8 +111,6 @@ class Reach:
         self._remove(timeout=0.0, tell=lambda _: None)
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS, SECRETS
-        from kubectl_selfhost.cluster.waits import wait_until
 
         self._cluster.delete(SECRETS, self.pod, NAMESPACE)
         # A killed probe of an earlier build left a ConfigMap.
@@ -132,9 +126,6 @@ class Reach:
             )
 
     def _runs(self) -> bool:
-        from kubectl_selfhost.cluster.kinds import PODS
-        from kubectl_selfhost.cluster.waits import Waiting
-        from kubectl_selfhost.controlplane.instance import phase_and_restarts
 
         pod = self._cluster.find(PODS, self.pod, NAMESPACE)
         if pod is None:
@@ -150,7 +141,6 @@ class Reach:
 
     def _require_same_program(self) -> None:
         """Raise SwappedProgram unless the Secret is the one that was created for this pod."""
-        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
 
         found = self._cluster.find(SECRETS, self.pod, NAMESPACE)
         wanted = _program(self._target, self.pod)

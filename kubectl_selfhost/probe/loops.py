@@ -9,14 +9,11 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.connection.transport import Answer
 from kubectl_selfhost.cluster.errors import ApiError
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.probe.sightings import CONNECT, NOT_SENT, OK, READ, RETRY_AFTER, WRITE, Sample
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.connection.transport import Answer
 
 #: 404 says just as much as 200: somebody answered, from the store.
 _GOOD = {200, 201, 404}

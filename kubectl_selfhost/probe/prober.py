@@ -15,9 +15,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from kubectl_selfhost.cluster.access import Access, denied
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.connection.transport import Answer
 from kubectl_selfhost.cluster.errors import ApiError
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 from kubectl_selfhost.errors import SelfhostError
@@ -35,10 +36,6 @@ from kubectl_selfhost.probe.sightings import (
     summarise,
 )
 from kubectl_selfhost.probe.watching import Watching
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.cluster.connection.transport import Answer
 
 #: What runs while a control plane changes hands, and what runs when a person asks for a probe.
 WHILE_RUNNING = (CONNECT, READ, WRITE, WATCH, ENDPOINTS)

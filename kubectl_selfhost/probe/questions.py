@@ -6,16 +6,13 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from kubectl_selfhost.cluster.connection.transport import Answer, Transport
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS, ENDPOINTSLICES
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE, PROBE_LABELS
 from kubectl_selfhost.probe.sightings import ENDPOINTS, READ
 from kubectl_selfhost.probe.watching import BEAT
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.connection.transport import Answer, Transport
 
 #: A ConfigMap that is in each namespace since Kubernetes 1.20: a read of the store, not of a cache,
 #: behind authentication and authorization. If it's absent, the 404 says just as much.

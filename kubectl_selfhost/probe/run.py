@@ -6,18 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import NODES, PODS, SERVICES
 from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.instance import is_ready, kind_of
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.probe.from_a_pod import Reach, ReachReport, ReachTarget
-    from kubectl_selfhost.probe.sightings import ProbeReport
+from kubectl_selfhost.probe.from_a_pod import Reach, ReachReport, ReachTarget
+from kubectl_selfhost.probe.prober import EVERY_KIND, Prober
+from kubectl_selfhost.probe.sightings import ProbeReport
 
 _GLANCE_EVERY = 0.25
 _POD_LIMIT = 60.0
@@ -59,7 +58,6 @@ def probe(
 
     ``rate``: new connections a second. ``tell`` is told what is waited for. Raises SelfhostError.
     """
-    from kubectl_selfhost.probe.prober import EVERY_KIND, Prober
 
     remarks: list[str] = []
     with _from_a_pod(cluster, rate, seconds, tell, wanted=in_cluster) as pod:
@@ -95,7 +93,6 @@ def _watch(look: Callable[[], tuple[int, int, float]], seconds: float, glance: G
 def _from_a_pod(
     cluster: Cluster, rate: int, seconds: float, tell: Callable[[str], None], *, wanted: bool
 ) -> Iterator[Reach | None]:
-    from kubectl_selfhost.probe.from_a_pod import Reach
 
     if not wanted:
         yield None
@@ -114,8 +111,6 @@ def _target(cluster: Cluster) -> ReachTarget:
 
     Raises SelfhostError where there is none.
     """
-    from kubectl_selfhost.cluster.kinds import NODES, PODS, SERVICES
-    from kubectl_selfhost.probe.from_a_pod import ReachTarget
 
     nodes = {n["metadata"]["name"]: n for n in cluster.list(NODES, labels=CONTROL_PLANE_LABEL)}
     running = [

@@ -6,19 +6,17 @@ import json
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
+from kubectl_selfhost.cluster.connection.stream import Stream
+from kubectl_selfhost.cluster.connection.transport import Transport
 from kubectl_selfhost.cluster.errors import Unreachable
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.probe.loops import Recorder, failure
 from kubectl_selfhost.probe.sightings import OK, RETRY_AFTER, WATCH, WatchReport
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.connection.stream import Stream
-    from kubectl_selfhost.cluster.connection.transport import Transport
 
 #: The key of the ConfigMap that counts the writes.
 BEAT = "beat"

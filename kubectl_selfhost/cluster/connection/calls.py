@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from kubectl_selfhost.cluster.connection.patience import (
@@ -14,10 +14,8 @@ from kubectl_selfhost.cluster.connection.patience import (
     Outages,
     outlast,
 )
+from kubectl_selfhost.cluster.connection.transport import Answer, Transport
 from kubectl_selfhost.cluster.errors import ApiError, from_response
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.connection.transport import Answer, Transport
 
 Manifest = dict[str, Any]
 T = TypeVar("T")

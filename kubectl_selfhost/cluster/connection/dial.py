@@ -10,12 +10,12 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from kubectl_selfhost.cluster.connection.login import Login
+
 if TYPE_CHECKING:
     import socket
 
     from urllib3.connection import HTTPConnection
-
-    from kubectl_selfhost.cluster.connection.login import Login
 
 
 def dial(server: str, login: Login, *, timeout: float) -> socket.socket:

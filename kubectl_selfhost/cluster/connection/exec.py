@@ -17,16 +17,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from kubectl_selfhost.cluster.connection.dial import dial
 from kubectl_selfhost.cluster.connection.failures import as_unreachable
+from kubectl_selfhost.cluster.connection.transport import Transport
 from kubectl_selfhost.cluster.errors import ApiError, Unreachable, from_response, harmless
 from kubectl_selfhost.cluster.kinds import PODS
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.connection.transport import Transport
 
 _PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 _STDIN, _STDOUT, _STDERR, _STATUS = 0, 1, 2, 3

@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from kubectl_selfhost.cluster.connection.transport import Transport
 from kubectl_selfhost.cluster.errors import (
     ApiError,
     Forbidden,
@@ -20,9 +21,6 @@ from kubectl_selfhost.cluster.errors import (
     Unreachable,
     Untrusted,
 )
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.connection.transport import Transport
 
 T = TypeVar("T")
 OutageListener = Callable[[str], None]

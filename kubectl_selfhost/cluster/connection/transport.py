@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kubectl_selfhost.cluster.connection.failures import as_unreachable
+from kubectl_selfhost.cluster.connection.login import Login
 from kubectl_selfhost.cluster.connection.stream import Stream
+from kubectl_selfhost.cluster.errors import Unreachable
 from kubectl_selfhost.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPHeaderDict, PoolManager, Timeout
 
-    from kubectl_selfhost.cluster.connection.login import Login
 
 #: Connections that are kept for reuse; more may be open at a time.
 _KEPT = 32
@@ -107,7 +108,6 @@ class Transport:
         body: bytes | None,
         timeout: float,
     ) -> Answer:
-        from kubectl_selfhost.cluster.errors import Unreachable
 
         deadline = time.monotonic() + timeout
         try:

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import harmless
+from kubectl_selfhost.cluster.kinds import LEASES
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.engine import journal as journals
 from kubectl_selfhost.names import AGENT_LABELS, LEASE, NAMESPACE
 from kubectl_selfhost.plans.shared import service_address
 from kubectl_selfhost.plans.shared.situation import Situation, read_situation
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,6 @@ def _interrupted(journal: dict) -> str:
 
 
 def _holder(cluster: Cluster) -> str:
-    from kubectl_selfhost.cluster.kinds import LEASES
 
     lease = cluster.find(LEASES, LEASE, NAMESPACE) or {}
     return harmless(str((lease.get("spec") or {}).get("holderIdentity") or ""))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, component_named
 from kubectl_selfhost.controlplane.instance import STATIC
@@ -31,9 +31,6 @@ from kubectl_selfhost.plans.leftovers.look import LeftOnNode, Leftovers
 from kubectl_selfhost.plans.shared import nodes, service_address
 from kubectl_selfhost.plans.shared.situation import Situation, read_kubelet
 from kubectl_selfhost.plans.shared.steps import CommonSteps
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 #: The verb by which the journal knows this part of a run.
 VERB = "clean-up"

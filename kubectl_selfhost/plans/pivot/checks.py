@@ -6,8 +6,11 @@ import copy
 import re
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster import access
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import PODS, SECRETS
+from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 from kubectl_selfhost.controlplane import ownership
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.daemonset import admission_changes, pulls, require_fit
@@ -35,9 +38,6 @@ from kubectl_selfhost.plans.shared.situation import (
     read_kubelet,
     read_situation,
 )
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 #: DaemonSet roll-outs with maxSurge are GA since Kubernetes 1.25 (KEP-1591).
 OLDEST_MINOR = 25
@@ -119,12 +119,11 @@ class Preflight:
         )
 
     def permissions(self) -> Finding:
-        from kubectl_selfhost.cluster.access import denied
 
         names, parts = self.situation.node_names, self._options.components
         own = [self.situation.own(component, node) for node in names for component in parts]
         needed = [*permissions.for_pivot(), *permissions.for_leases(own)]
-        refused = denied(self._cluster, needed)
+        refused = access.denied(self._cluster, needed)
         if not refused:
             return ok("Permissions", f"you may do all of the {len(needed)} things needed")
         return Finding(
@@ -264,7 +263,6 @@ class Preflight:
         ]
 
     def _api_problem(self) -> Finding | None:
-        from kubectl_selfhost.cluster.waits import Waiting
 
         try:
             api_is_ready(self._cluster)
@@ -419,7 +417,6 @@ class Preflight:
         return next((one for one in found if one.result != OK), found[0])
 
     def _room_on(self, pivot: NodePivot) -> Finding:
-        from kubectl_selfhost.cluster.kinds import PODS
 
         node = pivot.node
         pods = self._cluster.list(PODS, fields=f"spec.nodeName={node}")
@@ -518,7 +515,6 @@ class Preflight:
 
     def _tried(self) -> tuple[list[str], list[str]]:
         """What admission changes in our pods, and the images that it makes them pull; by a dry run."""
-        from kubectl_selfhost.cluster.kinds import PODS, SECRETS
 
         pivot = self.pivot
         tried: list[tuple[str, dict, dict]] = []
@@ -567,7 +563,6 @@ def wait_for_static_pods(
 
     What is unhealthy then is left to the check ``StaticPods``, so that it is told with the rest.
     """
-    from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 
     latest: list[Situation] = []
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_named_after
 from kubectl_selfhost.controlplane.daemonset import alike, daemonset
 from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts
@@ -26,9 +26,6 @@ from kubectl_selfhost.plans.shared import nodes
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 from kubectl_selfhost.reboot.on_node import tell_uncopied
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 _ONE_AFTER_THE_OTHER = (
     "The nodes are done one after the other. If one fails, it is put back and the run stops; those "

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.engine import journal as journals
@@ -18,15 +18,12 @@ from kubectl_selfhost.engine.preflight import Finding
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Plan
 from kubectl_selfhost.handover.handover import seconds_each
+from kubectl_selfhost.names import AGENT_LABELS
 from kubectl_selfhost.plans.pivot.checks import Preflight
 from kubectl_selfhost.plans.pivot.plan import Pivot, PivotOptions
 from kubectl_selfhost.plans.shared import nodes
 from kubectl_selfhost.plans.shared.situation import Situation, read_situation
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.probe.sightings import ProbeReport
-
+from kubectl_selfhost.probe.sightings import ProbeReport
 
 _BY = {STATIC: "static pod", DAEMONSET: "DaemonSet"}
 
@@ -137,7 +134,6 @@ def served(cluster: Cluster) -> list[tuple[str, str, str]]:
 
 
 def _agent_pods(situation: Situation) -> list[dict]:
-    from kubectl_selfhost.names import AGENT_LABELS
 
     return [
         pod

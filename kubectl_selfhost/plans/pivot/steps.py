@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
+from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.change import probe_address
 from kubectl_selfhost.controlplane.daemonset.daemonset import PROBE_ADDRESSES
@@ -64,7 +66,6 @@ class PivotSteps(CommonSteps):
         )
 
     def label(self) -> Step:
-        from kubectl_selfhost.cluster.kinds import NODES
 
         def set_label(value: str | None) -> None:
             labels = {NODE_LABEL: value}
@@ -148,7 +149,6 @@ class PivotSteps(CommonSteps):
 
     def returned(self) -> Step:
         def ready() -> bool:
-            from kubectl_selfhost.cluster.waits import Waiting
 
             for component in self._pivot.to_return:
                 found = instances_on(self._cluster, component, self._node)
@@ -220,7 +220,6 @@ class PivotSteps(CommonSteps):
             ]
 
         def ended() -> bool:
-            from kubectl_selfhost.cluster.waits import Waiting
 
             for component in left():
                 raise Waiting(f"the static {component} lets its last requests finish")
@@ -326,7 +325,6 @@ class PivotSteps(CommonSteps):
         )
 
     def _delete_daemonset(self, component: Component) -> None:
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
         instances = instances_on(self._cluster, component, self._node)
         serves = any(i.kind == DAEMONSET and i.ready for i in instances)
@@ -342,7 +340,6 @@ class PivotSteps(CommonSteps):
 
     def _runs_elsewhere(self, component: Component) -> bool:
         """Whether the component's DaemonSet has a pod on another node."""
-        from kubectl_selfhost.cluster.kinds import PODS
 
         pods = self._cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
         return any(

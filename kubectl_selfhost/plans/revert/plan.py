@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import DAEMONSETS
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
@@ -24,9 +25,6 @@ from kubectl_selfhost.plans.shared import nodes
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 from kubectl_selfhost.plans.shared.steps import discard
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 _SHARING = (
     "--permit-port-sharing=true stays in the manifests: with it the static pods start beside the "
@@ -143,7 +141,6 @@ class Revert:
         ]
 
     def _remove_daemonset(self, component: Component) -> Step:
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
         name = component.daemonset
         return Step(

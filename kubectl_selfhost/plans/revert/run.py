@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.engine import journal as journals
 from kubectl_selfhost.engine import session
@@ -20,10 +21,7 @@ from kubectl_selfhost.plans.revert.plan import Revert, RevertOptions, hosted_nod
 from kubectl_selfhost.plans.rollout.run import require_rolled_out
 from kubectl_selfhost.plans.shared import nodes, permissions
 from kubectl_selfhost.plans.shared.situation import Situation, require_kubelet, without_copies
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.probe.sightings import ProbeReport
+from kubectl_selfhost.probe.sightings import ProbeReport
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,6 @@ class RevertResult:
 
 def nothing_to_do(cluster: Cluster, situation: Situation, options: RevertOptions) -> bool:
     """Whether none of the components is self-hosted, and nothing of ours is left over."""
-    from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 
     if any(component.groups_in(situation.daemonsets) for component in options.components):
         return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES
+from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET
 from kubectl_selfhost.engine.journal import Journal, now
@@ -157,7 +159,6 @@ class RevertSteps(CommonSteps):
             ]
 
         def ended() -> bool:
-            from kubectl_selfhost.cluster.waits import Waiting
 
             for pod in left():
                 raise Waiting(f"{pod} lets its last requests finish")
@@ -174,7 +175,6 @@ class RevertSteps(CommonSteps):
         )
 
     def unlabel(self) -> Step:
-        from kubectl_selfhost.cluster.kinds import NODES
 
         def labels() -> dict:
             return self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
@@ -215,7 +215,6 @@ class RevertSteps(CommonSteps):
         )
 
     def _guard_what_is_left(self) -> None:
-        from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
         left = {
             component: daemonset

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import DAEMONSETS
+from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import change as changes
@@ -31,10 +33,6 @@ from kubectl_selfhost.plans.rollout.node import NodeRollout
 from kubectl_selfhost.plans.rollout.steps import RolloutSteps
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-
 
 _ONE_AFTER_THE_OTHER = (
     "A DaemonSet is for all nodes: each component is rolled out on one after the other, in the order "
@@ -221,8 +219,6 @@ class Rollout:
 
     def _former_ended(self, steps: RolloutSteps) -> Step:
         def ended() -> bool:
-            from kubectl_selfhost.cluster.kinds import DAEMONSETS
-            from kubectl_selfhost.cluster.waits import Waiting
 
             for one in self.handovers:
                 if len(instances_on(self.cluster, one.component, one.node)) > 1:

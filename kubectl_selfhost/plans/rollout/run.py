@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import DAEMONSETS
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset.daemonset import is_rolled_out
 from kubectl_selfhost.engine import session
@@ -19,10 +21,7 @@ from kubectl_selfhost.node import program
 from kubectl_selfhost.plans.rollout.plan import Rollout, RolloutOptions
 from kubectl_selfhost.plans.shared import nodes, permissions
 from kubectl_selfhost.plans.shared.situation import Situation, require_kubelet, without_copies
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.probe.sightings import ProbeReport
+from kubectl_selfhost.probe.sightings import ProbeReport
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,6 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
 
     Raises SelfhostError where a roll-out can't begin, with what to do.
     """
-    from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
     rollout = look(cluster, options, observer=observer)
     for component in rollout.components():

@@ -6,13 +6,12 @@ A member is known by the name of kubeadm's static pod, not by labels that anothe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import PODS
+from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.instance import is_ready
 from kubectl_selfhost.names import MIRROR_ANNOTATION, NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 def ready_members(pods: Iterable[dict]) -> set[str]:
@@ -23,8 +22,6 @@ def ready_members(pods: Iterable[dict]) -> set[str]:
 
 def require(cluster: Cluster, before: set[str]) -> bool:
     """True if every member that was Ready ``before`` is so now; raises Waiting where one isn't."""
-    from kubectl_selfhost.cluster.kinds import PODS
-    from kubectl_selfhost.cluster.waits import Waiting
 
     found = [cluster.find(PODS, _pod_name(node), NAMESPACE) for node in sorted(before)]
     missing = sorted(before - ready_members(pod for pod in found if pod is not None))

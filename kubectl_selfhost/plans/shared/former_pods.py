@@ -9,13 +9,11 @@ in its first container until the hand-over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import PODS
+from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.instance import is_ready
 from kubectl_selfhost.names import NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 def are_gone(cluster: Cluster, daemonset: dict, node: str) -> bool:
@@ -23,8 +21,6 @@ def are_gone(cluster: Cluster, daemonset: dict, node: str) -> bool:
 
     Delete those that are left; raise Waiting while one ends.
     """
-    from kubectl_selfhost.cluster.kinds import PODS
-    from kubectl_selfhost.cluster.waits import Waiting
 
     labels = f"k8s-app={daemonset['metadata']['name']}"
     pods = cluster.list(PODS, NAMESPACE, labels=labels, fields=f"spec.nodeName={node}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
@@ -15,9 +15,6 @@ from kubectl_selfhost.handover.ways import Choice
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.plans.shared import etcd, nodes
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 class NodePart:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster import access
 from kubectl_selfhost.cluster.access import Access
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 _IN_KUBE_SYSTEM = (
     ("", "pods", ("get", "list", "create", "delete")),
@@ -59,9 +57,8 @@ def for_leases(components: Iterable[Component]) -> list[Access]:
 
 def require(cluster: Cluster) -> None:
     """Raises SelfhostError where something of it is not allowed; for verbs without pre-flight checks."""
-    from kubectl_selfhost.cluster.access import denied
 
-    refused = denied(cluster, for_pivot())
+    refused = access.denied(cluster, for_pivot())
     if refused:
         raise SelfhostError(
             "You may not " + "; ".join(str(d) for d in refused) + ".",

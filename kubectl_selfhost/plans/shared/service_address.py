@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from copy import deepcopy
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES, PODS
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.instance import instances_of
 from kubectl_selfhost.names import ADDRESS_SLICE, FIELD_MANAGER, NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 _NAMESPACE = "default"
 _SERVICE = "kubernetes"
@@ -42,7 +40,6 @@ def keep(cluster: Cluster, addresses: Collection[str]) -> bool:
 
 def is_kept(cluster: Cluster, addresses: Collection[str] = ()) -> bool:
     """Return whether our EndpointSlice is there, with all of ``addresses``."""
-    from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 
     found = cluster.find(ENDPOINTSLICES, ADDRESS_SLICE, _NAMESPACE)
     return found is not None and set(addresses) <= set(_addresses(found))
@@ -88,7 +85,6 @@ def require_back(cluster: Cluster) -> bool:
 
 def nodes_with_two(cluster: Cluster) -> list[str]:
     """Return the nodes on which two API servers run; one that waits for its port doesn't."""
-    from kubectl_selfhost.cluster.kinds import PODS
 
     pods = [pod for pod in cluster.list(PODS, NAMESPACE) if not _has_ended(pod)]
     running = [one.node for one in instances_of(pods, APISERVER) if not one.waiting_for_port]
@@ -108,7 +104,6 @@ def release_when_back(cluster: Cluster, *, timeout: float, tell: Callable[[str],
 
 def release(cluster: Cluster) -> None:
     """Delete our EndpointSlice."""
-    from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 
     cluster.delete(ENDPOINTSLICES, ADDRESS_SLICE, _NAMESPACE)
 
@@ -118,7 +113,6 @@ def _has_ended(pod: dict) -> bool:
 
 
 def _slices(cluster: Cluster) -> list[dict]:
-    from kubectl_selfhost.cluster.kinds import ENDPOINTSLICES
 
     return cluster.list(ENDPOINTSLICES, _NAMESPACE, labels=f"{_LABEL}={_SERVICE}")
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
 from kubectl_selfhost.controlplane.instance import (
@@ -32,9 +33,6 @@ from kubectl_selfhost.names import (
     guardian_pod,
 )
 from kubectl_selfhost.reboot import recovery
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,6 @@ class Situation:
 
 def read_situation(cluster: Cluster) -> Situation:
     """Reads the control plane's objects, side by side. Raises what the API says (ApiError)."""
-    from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
 
     with ThreadPoolExecutor(max_workers=5) as pool:
         nodes = pool.submit(cluster.list, NODES, labels=CONTROL_PLANE_LABEL)
@@ -182,7 +179,6 @@ def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> S
 def _nodes_without_label(cluster: Cluster, nodes: list[dict], pods: list[dict]) -> list[dict]:
     """Nodes that are guarded and have lost their labels: the Node object was deleted, and the kubelet
     has registered it anew."""
-    from kubectl_selfhost.cluster.kinds import NODES
 
     known = {node["metadata"]["name"] for node in nodes}
     guarded = {

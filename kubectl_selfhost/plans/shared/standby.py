@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import DAEMONSETS, EVENTS, PODS
+from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset.daemonset import admission_changes
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
 
 #: Words of a container's waiting state that mend themselves seldom, and never by waiting a little.
 HOPELESS = {
@@ -52,7 +51,6 @@ def wait_until_standing_by(
     ``allow_changes``: whether admission may have changed the pod in ways that matter. Raises
     NotStandingBy with the cause and the next step.
     """
-    from kubectl_selfhost.cluster.waits import TimedOut, wait_until
 
     try:
         wait_until(
@@ -72,8 +70,6 @@ def stands_by(
     cluster: Cluster, component: Component, node: str, *, allow_changes: bool = False
 ) -> bool:
     """True when the pod runs or waits for its port; raises Waiting, or NotStandingBy for good."""
-    from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
-    from kubectl_selfhost.cluster.waits import Waiting
 
     pods = {
         pod["metadata"]["name"]: pod
@@ -120,7 +116,6 @@ def _refuse_hopeless(node: str, instance: Instance) -> None:
 
 def _events(cluster: Cluster, component: Component) -> str:
     """The latest warning that Kubernetes has about the DaemonSet or its pods, or nothing."""
-    from kubectl_selfhost.cluster.kinds import EVENTS
 
     # Not by the beginning alone: a group's DaemonSet has the shared one's name and more. The API
     # server cuts a generateName (apiserver/pkg/storage/names/generate.go).

@@ -4,8 +4,9 @@ Service ``kubernetes`` meanwhile."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
 from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.program import is_named
@@ -24,10 +25,6 @@ from kubectl_selfhost.node import program
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.plans.shared import etcd, service_address
 from kubectl_selfhost.reboot.guardian import PROGRAM
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.cluster.client import Cluster
-
 
 #: Seconds. An API server that stays puts its address back within 10 s; one that drains beside it, with
 #: open watches, ends after 30 s.
@@ -77,7 +74,6 @@ class CommonSteps:
         The guardian runs a file of the node that only root can write. So this is no protection, but it
         tells of one who was root there before.
         """
-        from kubectl_selfhost.cluster.kinds import PODS
 
         checked = self._agent.check()
         guardian = self._cluster.find(PODS, guardian_pod(self._node), NAMESPACE)
@@ -183,7 +179,6 @@ class CommonSteps:
         """``undo``, but only where no DaemonSet of ours is left that needs what it takes away."""
 
         def run() -> None:
-            from kubectl_selfhost.cluster.kinds import DAEMONSETS
 
             names = [one["metadata"]["name"] for one in self._cluster.list(DAEMONSETS, NAMESPACE)]
             if not any(component.groups_in(names) for component in COMPONENTS):
