@@ -76,7 +76,6 @@ class Leadership:
         self._before = {"renewTime": self._before.get("renewTime")}
 
     def _read(self) -> dict | None:
-
         return self._cluster.find(LEASES, self._name, self._namespace)
 
     @staticmethod

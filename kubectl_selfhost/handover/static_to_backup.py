@@ -114,12 +114,10 @@ class ToFormerFile:
         return next(file for file in files if file.name == name)
 
     def _serves_anew(self, old: Instance) -> bool:
-
         found = self._conditions.new_instances()
         if any(one.node_uid == old.node_uid for one in found):
             raise Waiting(f"the {self.component} that ran is ending")
         return self._conditions.is_ready()
 
     def _wait(self, check: Callable[[], bool], what: str) -> None:
-
         wait_until(check, what=what, timeout=self._timeout, tell=self._tell)

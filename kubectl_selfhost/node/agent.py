@@ -89,7 +89,6 @@ class NodeAgent(Orders):
         return self.status().get("program") == binaries.digest(self.target.arch)
 
     def _own_pod(self) -> dict | None:
-
         return self.cluster.find(PODS, self.pod, NAMESPACE)
 
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
@@ -176,7 +175,6 @@ class NodeAgent(Orders):
         return pod is None or "deletionTimestamp" in pod["metadata"]
 
     def _ready(self) -> bool:
-
         pod = self._own_pod()
         if pod is None:
             raise SelfhostError(f"The agent pod {self.pod} was deleted by somebody.", _RUN_AGAIN)

@@ -111,7 +111,6 @@ class Reach:
         self._remove(timeout=0.0, tell=lambda _: None)
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-
         self._cluster.delete(SECRETS, self.pod, NAMESPACE)
         # A killed probe of an earlier build left a ConfigMap.
         self._cluster.delete(CONFIGMAPS, self.pod, NAMESPACE)
@@ -126,7 +125,6 @@ class Reach:
             )
 
     def _runs(self) -> bool:
-
         pod = self._cluster.find(PODS, self.pod, NAMESPACE)
         if pod is None:
             raise SelfhostError(f"The pod {self.pod} was deleted by somebody.")

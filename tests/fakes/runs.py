@@ -15,7 +15,7 @@ from kubectl_selfhost.plans import sync as syncing
 from kubectl_selfhost.plans.leftovers import look as leftovers
 from kubectl_selfhost.plans.leftovers import settle as settling
 from kubectl_selfhost.plans.pivot import run as pivoting
-from kubectl_selfhost.plans.pivot.plan import PivotOptions
+from kubectl_selfhost.plans.pivot.options import PivotOptions
 from kubectl_selfhost.plans.revert import run as reverting
 from kubectl_selfhost.plans.revert.plan import RevertOptions
 from kubectl_selfhost.plans.rollout import run as rolling

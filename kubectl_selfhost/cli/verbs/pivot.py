@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.engine.preflight import Finding
     from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.plans.pivot.plan import PivotOptions
+    from kubectl_selfhost.plans.pivot.options import PivotOptions
     from kubectl_selfhost.plans.pivot.run import PivotResult, Prepared
     from kubectl_selfhost.plans.shared.situation import Situation
 
@@ -78,7 +78,7 @@ def pivot(
     its DaemonSet, the node puts its static pod back by itself.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
-    from kubectl_selfhost.plans.pivot.plan import PivotOptions
+    from kubectl_selfhost.plans.pivot.options import PivotOptions
 
     if timeout <= 0:
         raise typer.BadParameter("must be more than 0", param_hint="--timeout")
@@ -145,7 +145,7 @@ def _tell(
 
     pivot, result = done.prepared.pivot, done.result
     if output:
-        pages.print_manifests(pivot.daemonsets(), output)
+        pages.print_manifests(pivot.groups.daemonsets(), output)
     pages.print_summary(
         cluster,
         "The control plane is self-hosted." if result.whole else "That is self-hosted.",

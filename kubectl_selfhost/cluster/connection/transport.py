@@ -108,7 +108,6 @@ class Transport:
         body: bytes | None,
         timeout: float,
     ) -> Answer:
-
         deadline = time.monotonic() + timeout
         try:
             return self.once(method, path, headers=headers, body=body, timeout=timeout)

@@ -27,7 +27,8 @@ from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE
 from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.plans.pivot.node import NodePivot
-from kubectl_selfhost.plans.pivot.plan import Pivot, PivotOptions
+from kubectl_selfhost.plans.pivot.options import PivotOptions
+from kubectl_selfhost.plans.pivot.plan import Pivot
 from kubectl_selfhost.plans.shared import nodes, permissions
 from kubectl_selfhost.plans.shared.situation import (
     NO_POD_CGROUPS,
@@ -119,7 +120,6 @@ class Preflight:
         )
 
     def permissions(self) -> Finding:
-
         names, parts = self.situation.node_names, self._options.components
         own = [self.situation.own(component, node) for node in names for component in parts]
         needed = [*permissions.for_pivot(), *permissions.for_leases(own)]
@@ -263,7 +263,6 @@ class Preflight:
         ]
 
     def _api_problem(self) -> Finding | None:
-
         try:
             api_is_ready(self._cluster)
         except Waiting as reason:
@@ -278,10 +277,10 @@ class Preflight:
 
     def nodes_alike(self) -> Finding:
         if len(self._nodes()) == 1 and not nodes.are_several(self.situation):
-            self.pivot.daemonsets()
+            self.pivot.groups.daemonsets()
             return ok("NodesAlike", "there is just one")
         try:
-            found, can_be_built = self.pivot.differences(), True
+            found, can_be_built = self.pivot.groups.differences(), True
         except SelfhostError as error:
             found, can_be_built = [error.message.rstrip(".")], False
         if found:
@@ -294,7 +293,7 @@ class Preflight:
                 "--when-nodes-differ=separate.",
                 blocks=not can_be_built,
             )
-        separate = self.pivot.separate()
+        separate = self.pivot.groups.separate()
         if separate:
             named = [", ".join(names) for names in separate.values()]
             return ok("NodesAlike", f"DaemonSets of their own get {'; and '.join(named)}")
@@ -375,7 +374,7 @@ class Preflight:
         return f"{address} is not the node's address {node_address}: it is kept as it is"
 
     def side_by_side(self) -> Finding:
-        pods = [(one, one.static_pod(c), c) for one in self.pivot.nodes for c in one.to_switch]
+        pods = [(one, one.static_pod(c), c) for one in self.pivot.nodes for c in one.static]
         found = {
             problem: one.node
             for one, pod, component in pods
@@ -399,7 +398,7 @@ class Preflight:
 
     def handover(self) -> Finding:
         try:
-            by_node = [one.choices() for one in self.pivot.nodes]
+            by_node = [self.pivot.choices(one) for one in self.pivot.nodes]
         except SelfhostError as error:
             asked = self._options.handover != AUTO
             return Finding(
@@ -416,17 +415,16 @@ class Preflight:
         found = [self._room_on(one) for one in self.pivot.nodes]
         return next((one for one in found if one.result != OK), found[0])
 
-    def _room_on(self, pivot: NodePivot) -> Finding:
-
-        node = pivot.node
+    def _room_on(self, part: NodePivot) -> Finding:
+        node = part.node
         pods = self._cluster.list(PODS, fields=f"spec.nodeName={node}")
         free_cpu, free_memory = resources.headroom(self.situation.node(node), pods)
         specs = [
-            pivot.whole.daemonset(component)["spec"]["template"]["spec"]
-            for component in pivot.to_switch
+            self.pivot.groups.daemonset(component)["spec"]["template"]["spec"]
+            for component in self.pivot.groups.to_switch(part)
         ]
         needed = [
-            resources.requests(one) for one in (*specs, agent_pod.manifest(pivot.target)["spec"])
+            resources.requests(one) for one in (*specs, agent_pod.manifest(part.target)["spec"])
         ]
         cpu, memory = (sum(amounts) for amounts in zip(*needed, strict=True))
         wanted = f"{cpu}m CPU and {memory // 2**20}Mi memory"
@@ -467,7 +465,7 @@ class Preflight:
             program.refuse_foreign(self._cluster, (one.target.arch for one in pivot.nodes))
         except program.ForeignProgram as error:
             return Finding("AgentProgram", FAILED, error.message, why, error.hint)
-        found = program.carriers(self._cluster, pivot.staying())
+        found = program.carriers(self._cluster, pivot.groups.staying())
         for one in found:
             if one.wrong:
                 foreign = program.ForeignProgram(one.reference, one.wrong)
@@ -523,9 +521,9 @@ class Preflight:
             manifest = agent_pod.manifest(one.target)
             pod = self._cluster.create(PODS, _trial(manifest), dry_run=True)
             tried.append((f"the node agent on {one.node}", manifest, pod))
-        for manifest in pivot.made():
+        for manifest in pivot.groups.made():
             self._cluster.apply(manifest, dry_run=True)
-        for manifest in pivot.daemonsets():
+        for manifest in pivot.groups.daemonsets():
             template = manifest["spec"]["template"]
             pod = self._cluster.create(PODS, _pod_of(template, manifest), dry_run=True)
             tried.append((manifest["metadata"]["name"], template, pod))

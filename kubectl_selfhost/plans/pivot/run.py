@@ -20,7 +20,8 @@ from kubectl_selfhost.engine.step import Plan
 from kubectl_selfhost.handover.handover import seconds_each
 from kubectl_selfhost.names import AGENT_LABELS
 from kubectl_selfhost.plans.pivot.checks import Preflight
-from kubectl_selfhost.plans.pivot.plan import Pivot, PivotOptions
+from kubectl_selfhost.plans.pivot.options import PivotOptions
+from kubectl_selfhost.plans.pivot.plan import Pivot
 from kubectl_selfhost.plans.shared import nodes
 from kubectl_selfhost.plans.shared.situation import Situation, read_situation
 from kubectl_selfhost.probe.sightings import ProbeReport
@@ -104,7 +105,7 @@ def carry_out(
     return PivotResult(
         kept=kept,
         whole=_is_whole(pivot),
-        seconds=seconds_each(one.handovers for one in pivot.nodes),
+        seconds=seconds_each([pivot.handovers]),
         probe=probe,
     )
 

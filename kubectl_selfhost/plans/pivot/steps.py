@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
@@ -31,51 +31,64 @@ from kubectl_selfhost.names import (
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.node.orders import ManifestFile
+from kubectl_selfhost.plans.pivot.grouping import Groups
+from kubectl_selfhost.plans.pivot.node import NodePivot
+from kubectl_selfhost.plans.pivot.options import PivotOptions
 from kubectl_selfhost.plans.shared import former_pods
 from kubectl_selfhost.plans.shared.standby import wait_until_standing_by
 from kubectl_selfhost.plans.shared.steps import CommonSteps
 from kubectl_selfhost.reboot import on_node
 
-if TYPE_CHECKING:
-    from kubectl_selfhost.plans.pivot.node import NodePivot
-
 
 class PivotSteps(CommonSteps):
     """Makes the pivot's steps on one node; each method is one step."""
 
-    def __init__(self, pivot: NodePivot, observer: Observer, journal: Journal) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        part: NodePivot,
+        groups: Groups,
+        options: PivotOptions,
+        observer: Observer,
+        journal: Journal,
+    ) -> None:
         super().__init__(
-            pivot.cluster,
-            pivot.agent,
-            address=pivot.advertise_address(),
-            timeout=pivot.options.timeout,
+            cluster,
+            part.agent,
+            address=part.advertise_address(),
+            timeout=options.timeout,
             observer=observer,
-            hosts=pivot.hosts,
+            hosts=part.hosts,
         )
-        self._pivot = pivot
+        self._part = part
+        self._groups = groups
+        self._options = options
         self._journal = journal
+        self._to_switch = groups.to_switch(part)
+        choices = part.choices(self._to_switch, options.handover)
+        #: Every hand-over on the node, as it is planned.
+        self.handovers = [self._handover(c, choice) for c, choice in choices.items()]
 
     def inspect(self) -> Step:
         return Step(
             name=f"node-agent/{self._node}",
             title=f"Start the node agent on {self._node}, find the manifests, check its disk",
             why="what can't be moved or kept must be known before anything is",
-            done=lambda: all(handover.done() for handover in self._pivot.handovers),
+            done=lambda: all(handover.done() for handover in self.handovers),
             do=self._start_agent,
             undo=self.stop_agent,
         )
 
     def label(self) -> Step:
-
         def set_label(value: str | None) -> None:
             labels = {NODE_LABEL: value}
             current = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
             if value is not None and CONTROL_PLANE_LABEL not in current:
                 # A Node object that was made anew has lost the role's label, too.
-                labels[CONTROL_PLANE_LABEL] = self._pivot.role
+                labels[CONTROL_PLANE_LABEL] = self._groups.role(self._part)
             self._cluster.patch(NODES, self._node, {"metadata": {"labels": labels}})
 
-        value = self._pivot.group or SHARED_BY_ALL
+        value = self._groups.of(self._node) or SHARED_BY_ALL
 
         def is_labelled() -> bool:
             labels = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
@@ -92,15 +105,15 @@ class PivotSteps(CommonSteps):
 
     def recovery(self) -> Step:
         def install() -> None:
-            daemonsets = self._pivot.recoverable()
+            daemonsets = self._groups.hosted(self._part)
             on_node.store_copies(
                 self._agent,
                 daemonsets,
-                facts=self._pivot.facts(),
+                facts=self._part.facts(),
                 journal=self._journal,
                 observer=self._observer,
             )
-            on_node.install_guardian(self._agent, daemonsets, facts=self._pivot.facts())
+            on_node.install_guardian(self._agent, daemonsets, facts=self._part.facts())
 
         return Step(
             name=f"guardian/{self._node}",
@@ -108,7 +121,7 @@ class PivotSteps(CommonSteps):
             why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
             # Before the DaemonSets: a power cut at any later moment finds it there, and what undoes
             # this step finds them gone.
-            done=lambda: all(handover.done() for handover in self._pivot.handovers),
+            done=lambda: all(handover.done() for handover in self.handovers),
             do=install,
             undo=self._unless_it_serves_here(self._agent.clear_recovery),
         )
@@ -120,20 +133,20 @@ class PivotSteps(CommonSteps):
             why="its pod waits beside the static one until it gets the port",
             # Applied each time: it is what repairs a DaemonSet that was changed since. Not where it
             # serves on another node: what that one runs is not ours to change here.
-            done=lambda: self._pivot.whole.in_use(component),
+            done=lambda: self._groups.in_use(component),
             # As it is then: by then the manifests on the node were read.
-            do=lambda: self._apply(component, self._pivot.whole.daemonset(component)),
+            do=lambda: self._apply(component, self._groups.daemonset(component)),
             undo=lambda: self._delete_daemonset(component),
         )
 
     def standby(self) -> Step:
         def wait() -> None:
-            for component in self._pivot.to_switch:
+            for component in self._to_switch:
                 wait_until_standing_by(
                     self._cluster,
                     component,
                     self._node,
-                    allow_changes=self._pivot.options.allow_admission_changes,
+                    allow_changes=self._options.allow_admission_changes,
                     timeout=self._timeout,
                     tell=self._tell,
                 )
@@ -149,8 +162,7 @@ class PivotSteps(CommonSteps):
 
     def returned(self) -> Step:
         def ready() -> bool:
-
-            for component in self._pivot.to_return:
+            for component in self._part.to_return:
                 found = instances_on(self._cluster, component, self._node)
                 if not any(i.kind == DAEMONSET and i.ready for i in found):
                     raise Waiting(f"the self-hosted {component} is not Ready yet")
@@ -164,7 +176,7 @@ class PivotSteps(CommonSteps):
             do=lambda: self.wait(ready, "the DaemonSets' pods to serve again"),
         )
 
-    def handover(self, component: Component, choice: Choice) -> FromStaticPod:
+    def _handover(self, component: Component, choice: Choice) -> FromStaticPod:
         return FromStaticPod(
             self._cluster,
             self._agent,
@@ -173,7 +185,7 @@ class PivotSteps(CommonSteps):
             timeout=self._timeout,
             tell=self._tell,
             hosts=self._hosts,
-            slack=pace.slack(component, self._pivot.static_pod(component)),
+            slack=pace.slack(component, self._part.static_pod(component)),
         )
 
     def switch(self, handover: FromStaticPod) -> Step:
@@ -206,7 +218,7 @@ class PivotSteps(CommonSteps):
             do=do,
             undo=undo,
             unavailable=ways.unavailable(
-                component, handover.choice.way, self._pivot.static_pod(component)
+                component, handover.choice.way, self._part.static_pod(component)
             ),
         )
 
@@ -214,13 +226,12 @@ class PivotSteps(CommonSteps):
         def left() -> list[str]:
             return [
                 component.name
-                for component in self._pivot.to_switch
+                for component in self._to_switch
                 for instance in instances_on(self._cluster, component, self._node)
                 if instance.kind == STATIC
             ]
 
         def ended() -> bool:
-
             for component in left():
                 raise Waiting(f"the static {component} lets its last requests finish")
             return True
@@ -230,7 +241,7 @@ class PivotSteps(CommonSteps):
             title="Wait until the static pods have let their last requests finish",
             why="an apiserver with open watches takes 30 s for that; nobody waits for it",
             done=lambda: not left(),
-            do=lambda: self.wait(ended, "the static pods to end", slack=self._pivot.grace_period()),
+            do=lambda: self.wait(ended, "the static pods to end", slack=self._part.grace_period()),
         )
 
     def _start_agent(self) -> None:
@@ -239,27 +250,27 @@ class PivotSteps(CommonSteps):
         checked = self.check_node()
         if not checked.get("same_filesystem", True):
             self._observer.note(
-                f"{self._pivot.target.directory} is not on the manifests' file system: "
+                f"{self._part.target.directory} is not on the manifests' file system: "
                 "manifests are copied and then removed, instead of renamed"
             )
-        if checked.get("selinux_enforces") and self._pivot.options.reboot_recovery:
+        if checked.get("selinux_enforces") and self._options.reboot_recovery:
             self._observer.warning(
                 f"SELinux is enforcing on {self._node}: the guardian runs there with the type spc_t, "
                 "which no test of this version has covered. Restart one such node, and see that its "
                 "control plane comes back, before you rely on it"
             )
         files = self._agent.manifests()
-        for component in self._pivot.to_switch:
-            if self._pivot.situation.mirror_pod(component, self._node) is not None:
+        for component in self._to_switch:
+            if self._part.situation.mirror_pod(component, self._node) is not None:
                 self._agent.hold(component.name)
                 self._note_manifest(component, self._manifest(files, component))
-        for handover in self._pivot.handovers:
+        for handover in self.handovers:
             self._look_at_way(handover)
 
     def _look_at_way(self, handover: FromStaticPod) -> None:
         """Takes the best way that the node itself allows, where it's worse than what was planned."""
         component = handover.component
-        mirror = self._pivot.situation.mirror_pod(component, self._node)
+        mirror = self._part.situation.mirror_pod(component, self._node)
         if handover.choice.way == ways.WAITING or mirror is None:
             return
         seen = self._agent.can_share(
@@ -273,11 +284,11 @@ class PivotSteps(CommonSteps):
         )
         possible = ways.Choice(seen.way, seen.why)
         if ways.worse(possible, handover.choice):
-            handover.choice = ways.choose(component, possible, self._pivot.options.handover)
+            handover.choice = ways.choose(component, possible, self._options.handover)
             self._observer.note(f"{component} changes hands in this way: {handover.choice}")
 
     def _note_manifest(self, component: Component, file: ManifestFile) -> None:
-        made = self._pivot.read(component, manifestfile.document(file.content or b""))
+        made = self._groups.read(self._part, component, manifestfile.document(file.content or b""))
         if made:
             self._observer.note(
                 f"{file.name} on {self._node} is what runs; admission made something else of its "
@@ -286,11 +297,11 @@ class PivotSteps(CommonSteps):
         self._journal.component(
             self._node,
             component.name,
-            file=f"{self._pivot.target.static_pod_path}/{file.name}",
+            file=f"{self._part.target.static_pod_path}/{file.name}",
             mode=file.mode,
             sha256=file.sha256,
             manifest=(file.content or b"").decode(errors="replace"),
-            backup=f"{self._pivot.target.directory}/{component}/{file.name}",
+            backup=f"{self._part.target.directory}/{component}/{file.name}",
         )
 
     def _manifest(self, files: list[ManifestFile], component: Component) -> ManifestFile:
@@ -298,13 +309,13 @@ class PivotSteps(CommonSteps):
             {file.name: file.content for file in files if not file.link},
             component,
             links={file.name: file.link for file in files if file.link},
-            where=f"{self._pivot.target.static_pod_path} on node {self._node}",
+            where=f"{self._part.target.static_pod_path} on node {self._node}",
         )
         return next(file for file in files if file.name == name)
 
     def _subject(self, component: Component) -> StaticPod:
         file = self._manifest(self._agent.manifests(), component)
-        mirror = self._pivot.situation.mirror_pod(component, self._node)
+        mirror = self._part.situation.mirror_pod(component, self._node)
         if mirror is None:
             raise SelfhostError(f"The static pod of {component} is gone from node {self._node}.")
         return StaticPod(
@@ -313,8 +324,7 @@ class PivotSteps(CommonSteps):
             port=staticpod.secure_port(mirror, component),
             old_uid=mirror["metadata"]["annotations"][CONFIG_HASH_ANNOTATION],
             retry_period=staticpod.retry_period(mirror, component),
-            probe_address=probe_address(self._pivot.whole.daemonset(component))
-            or PROBE_ADDRESSES[0],
+            probe_address=probe_address(self._groups.daemonset(component)) or PROBE_ADDRESSES[0],
         )
 
     def _apply(self, component: Component, manifest: dict) -> None:
@@ -325,7 +335,6 @@ class PivotSteps(CommonSteps):
         )
 
     def _delete_daemonset(self, component: Component) -> None:
-
         instances = instances_on(self._cluster, component, self._node)
         serves = any(i.kind == DAEMONSET and i.ready for i in instances)
         static = any(i.kind == STATIC and i.ready for i in instances)

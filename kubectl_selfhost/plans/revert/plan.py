@@ -141,7 +141,6 @@ class Revert:
         ]
 
     def _remove_daemonset(self, component: Component) -> Step:
-
         name = component.daemonset
         return Step(
             name="/".join(filter(None, ("remove-daemonset", component.name, component.group))),

@@ -159,7 +159,6 @@ class RevertSteps(CommonSteps):
             ]
 
         def ended() -> bool:
-
             for pod in left():
                 raise Waiting(f"{pod} lets its last requests finish")
             return True
@@ -175,7 +174,6 @@ class RevertSteps(CommonSteps):
         )
 
     def unlabel(self) -> Step:
-
         def labels() -> dict:
             return self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
 
@@ -215,7 +213,6 @@ class RevertSteps(CommonSteps):
         )
 
     def _guard_what_is_left(self) -> None:
-
         left = {
             component: daemonset
             for component in map(self._revert.own, COMPONENTS)

@@ -219,7 +219,6 @@ class Rollout:
 
     def _former_ended(self, steps: RolloutSteps) -> Step:
         def ended() -> bool:
-
             for one in self.handovers:
                 if len(instances_on(self.cluster, one.component, one.node)) > 1:
                     raise Waiting(f"the former {one.component} lets its requests finish")

@@ -179,7 +179,6 @@ class CommonSteps:
         """``undo``, but only where no DaemonSet of ours is left that needs what it takes away."""
 
         def run() -> None:
-
             names = [one["metadata"]["name"] for one in self._cluster.list(DAEMONSETS, NAMESPACE)]
             if not any(component.groups_in(names) for component in COMPONENTS):
                 undo()

@@ -18,7 +18,7 @@ from kubectl_selfhost.cli.verbs import pivot, revert, rollout, sync
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
 from kubectl_selfhost.engine import journal
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.plans.pivot.plan import PivotOptions
+from kubectl_selfhost.plans.pivot.options import PivotOptions
 from kubectl_selfhost.plans.revert.plan import RevertOptions
 from kubectl_selfhost.plans.rollout.plan import RolloutOptions
 

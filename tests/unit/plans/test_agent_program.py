@@ -309,7 +309,8 @@ def test_evidence_stays_and_is_told():
 
 
 def check(api: Api, *staying: dict[str, Any]) -> Any:
-    pivot = SimpleNamespace(nodes=[SimpleNamespace(target=TARGET)], staying=lambda: list(staying))
+    groups = SimpleNamespace(staying=lambda: list(staying))
+    pivot = SimpleNamespace(nodes=[SimpleNamespace(target=TARGET)], groups=groups)
     return Preflight.agent_program(cast(Any, SimpleNamespace(pivot=pivot, _cluster=api)))
 
 

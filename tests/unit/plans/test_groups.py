@@ -16,7 +16,8 @@ from kubectl_selfhost.controlplane.component import (
     group_named_after,
 )
 from kubectl_selfhost.names import SHARED_BY_ALL
-from kubectl_selfhost.plans.pivot.plan import Pivot, PivotOptions
+from kubectl_selfhost.plans.pivot.options import PivotOptions
+from kubectl_selfhost.plans.pivot.plan import Pivot
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 
 MANIFESTS = "/etc/kubernetes/manifests"
@@ -67,19 +68,19 @@ def pivot(situation: Situation, *, separate: bool = True) -> Pivot:
 
 
 def groups(made: Pivot) -> dict[str, str]:
-    return {one.node: one.group for one in made.nodes}
+    return {one.node: made.groups.of(one.node) for one in made.nodes}
 
 
 def with_daemonsets(situation: Situation, made: Pivot) -> Situation:
     """``situation``, with what another pivot has made."""
-    found = {one["metadata"]["name"]: one for one in made.daemonsets()}
+    found = {one["metadata"]["name"]: one for one in made.groups.daemonsets()}
     return Situation(situation.nodes, situation.pods, found, "v1.37.2", [])
 
 
 def test_nodes_that_are_alike_share_what_has_no_name_behind_it():
     made = pivot(control_plane({"a": {}, "b": {}}))
     assert groups(made) == {"a": "", "b": ""}
-    assert [one["metadata"]["name"] for one in made.daemonsets()] == [
+    assert [one["metadata"]["name"] for one in made.groups.daemonsets()] == [
         component.daemonset for component in COMPONENTS
     ]
 
@@ -88,8 +89,8 @@ def test_those_that_differ_in_the_same_way_share_their_own():
     slow = {SCHEDULER: "--v=3"}
     made = pivot(control_plane({"a": {}, "b": slow, "c": slow, "d": {SCHEDULER: "--v=4"}}))
     assert groups(made) == {"a": "", "b": "b", "c": "b", "d": "d"}
-    assert made.separate() == {"b": ["b", "c"], "d": ["d"]}
-    assert not made.differences()
+    assert made.groups.separate() == {"b": ["b", "c"], "d": ["d"]}
+    assert not made.groups.differences()
 
 
 def test_each_daemonset_runs_on_its_own_nodes_alone():
@@ -99,7 +100,7 @@ def test_each_daemonset_runs_on_its_own_nodes_alone():
             one["spec"]["template"]["spec"]["nodeSelector"]["kubectl-selfhost/pivoted"],
             one["spec"]["selector"]["matchLabels"]["k8s-app"],
         )
-        for one in made.daemonsets()
+        for one in made.groups.daemonsets()
     }
     assert values["self-hosted-kube-scheduler"] == ("true", "self-hosted-kube-scheduler")
     assert values["self-hosted-kube-scheduler-b"] == ("b", "self-hosted-kube-scheduler-b")
@@ -109,7 +110,9 @@ def test_each_daemonset_runs_on_its_own_nodes_alone():
 def test_unless_asked_for_they_are_told_and_share():
     made = pivot(control_plane({"a": {}, "b": {SCHEDULER: "--v=3"}}), separate=False)
     assert groups(made) == {"a": "", "b": ""}
-    assert any("kube-scheduler on b" in said and "--v" in said for said in made.differences())
+    assert any(
+        "kube-scheduler on b" in said and "--v" in said for said in made.groups.differences()
+    )
 
 
 def test_a_node_that_comes_later_joins_those_it_is_like():
@@ -119,14 +122,16 @@ def test_a_node_that_comes_later_joins_those_it_is_like():
     )
     made = pivot(with_daemonsets(later, before))
     assert groups(made) == {"a": "", "b": "b", "c": "b", "d": ""}
-    assert made.made() == []
+    assert made.groups.made() == []
 
 
 def test_a_node_that_advertises_another_address_has_its_own_and_the_others_share():
     made = pivot(control_plane({"a": {}, "b": {}, "c": {}}, advertised={"b": "192.0.2.7"}))
     assert groups(made) == {"a": "", "b": "b", "c": ""}
     (of_b,) = [
-        d for d in made.daemonsets() if d["metadata"]["name"] == "self-hosted-kube-apiserver-b"
+        d
+        for d in made.groups.daemonsets()
+        if d["metadata"]["name"] == "self-hosted-kube-apiserver-b"
     ]
     command = of_b["spec"]["template"]["spec"]["containers"][0]["command"]
     assert "--advertise-address=192.0.2.7" in command

@@ -14,7 +14,7 @@ from fakes.world import World
 from kubectl_selfhost.controlplane.component import CONTROLLER_MANAGER, SCHEDULER
 from kubectl_selfhost.engine.preflight import FAILED, OK, SKIPPED, WARNING, Finding, run_checks
 from kubectl_selfhost.plans.pivot.checks import Preflight
-from kubectl_selfhost.plans.pivot.plan import PivotOptions
+from kubectl_selfhost.plans.pivot.options import PivotOptions
 
 
 @pytest.fixture
