@@ -18,7 +18,8 @@ from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Plan
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.plans.rollout import run as rolling
-from kubectl_selfhost.plans.rollout.plan import Rollout, RolloutOptions
+from kubectl_selfhost.plans.rollout.options import RolloutOptions
+from kubectl_selfhost.plans.rollout.plan import Rollout
 from kubectl_selfhost.plans.rollout.steps import RolloutSteps
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import read_situation
@@ -45,17 +46,22 @@ def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared
     )
     rollout = rolling.look(cluster, options, observer=observer)
     journal = Journal(cluster, warn=observer.warning)
-    return Prepared(_plan(rollout, observer, journal), journal)
+    return Prepared(_plan(cluster, rollout, observer, journal), journal)
 
 
-def _plan(rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
-    made = [RolloutSteps(one, observer, journal) for one in rollout.nodes]
+def _plan(cluster: Cluster, rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
+    made = [RolloutSteps(cluster, one, observer, journal) for one in rollout.nodes]
     return Plan(
         title=f"Renew the guardian and the recovery copies on {in_words(rollout.nodes)}",
         steps=[
             replace(step, node=one.node)
             for one, own in zip(rollout.nodes, made, strict=True)
-            for step in (own.program(), own.inspect(), own.guardian(), own.end_agent())
+            for step in (
+                own.program(),
+                own.inspect(),
+                own.guardian({c: rollout.before(c) for c in one.components()}),
+                own.end_agent(),
+            )
         ],
         facts=as_fact(rollout.nodes),
         know=[

@@ -17,9 +17,9 @@ from kubectl_selfhost.plans.leftovers import settle as settling
 from kubectl_selfhost.plans.pivot import run as pivoting
 from kubectl_selfhost.plans.pivot.options import PivotOptions
 from kubectl_selfhost.plans.revert import run as reverting
-from kubectl_selfhost.plans.revert.plan import RevertOptions
+from kubectl_selfhost.plans.revert.options import RevertOptions
 from kubectl_selfhost.plans.rollout import run as rolling
-from kubectl_selfhost.plans.rollout.plan import RolloutOptions
+from kubectl_selfhost.plans.rollout.options import RolloutOptions
 
 TIMEOUT = 60.0
 #: What becomes of a step before it is run; its number counts from 0.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.engine.lease import RunLease
     from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.plans.revert.plan import RevertOptions
+    from kubectl_selfhost.plans.revert.options import RevertOptions
     from kubectl_selfhost.plans.revert.run import Prepared, RevertResult
     from kubectl_selfhost.plans.shared.situation import Situation
 
@@ -59,7 +59,7 @@ def revert(
     is left in the cluster and on the node.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
-    from kubectl_selfhost.plans.revert.plan import RevertOptions
+    from kubectl_selfhost.plans.revert.options import RevertOptions
 
     if timeout <= 0:
         raise typer.BadParameter("must be more than 0", param_hint="--timeout")

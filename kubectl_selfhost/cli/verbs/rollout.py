@@ -14,7 +14,7 @@ from kubectl_selfhost.controlplane.component import COMPONENTS
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.plans.rollout.plan import RolloutOptions
+    from kubectl_selfhost.plans.rollout.options import RolloutOptions
     from kubectl_selfhost.plans.rollout.run import Prepared, RolloutResult
 
 
@@ -87,7 +87,7 @@ def rollout(
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
     from kubectl_selfhost.controlplane.daemonset.change import Change
-    from kubectl_selfhost.plans.rollout.plan import RolloutOptions
+    from kubectl_selfhost.plans.rollout.options import RolloutOptions
 
     if timeout <= 0:
         raise typer.BadParameter("must be more than 0", param_hint="--timeout")

@@ -1,37 +1,27 @@
-"""What a revert does on one node: its components go from the DaemonSets' pods to static pods.
-
-Component by component, and a DaemonSet's pod goes only when its static pod serves. What the pivot has
-made there goes last: the node's label, the directory on the node, the agent.
-"""
+"""What a revert knows of one node: what serves there, and the manifests that take its place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset import revert
 from kubectl_selfhost.controlplane.instance import STATIC
 from kubectl_selfhost.controlplane.pod import difference, staticpod
 from kubectl_selfhost.controlplane.side_by_side import pace, readiness
-from kubectl_selfhost.engine.journal import Journal
-from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Step
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover import ways
-from kubectl_selfhost.handover.daemonset_to_static import Hosted, ToStaticPod
+from kubectl_selfhost.handover.daemonset_to_static import Hosted
 from kubectl_selfhost.handover.ways import AUTO, WAITING, Choice
 from kubectl_selfhost.node import manifestfile
-from kubectl_selfhost.plans.revert.steps import RevertSteps
+from kubectl_selfhost.plans.revert.options import RevertOptions
 from kubectl_selfhost.plans.shared.node_part import HostedPart
-from kubectl_selfhost.plans.shared.situation import Kubelet
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.plans.revert.plan import Revert
+from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 
 
 class NodeRevert(HostedPart):
-    """The part of ``whole`` that is on ``node``.
+    """The part of a revert that is on ``node``.
 
     ``backups`` are the manifests as they were before the pivot, by what the journal has; what is on
     the node itself takes their place as soon as it was read.
@@ -39,21 +29,21 @@ class NodeRevert(HostedPart):
 
     def __init__(
         self,
-        whole: Revert,
+        cluster: Cluster,
+        situation: Situation,
         node: str,
         kubelet: Kubelet,
         *,
+        options: RevertOptions,
         backups: dict[Component, dict],
     ) -> None:
-        super().__init__(whole.cluster, whole.situation, node, kubelet)
-        self.all = whole
-        self.options = whole.options
+        super().__init__(cluster, situation, node, kubelet)
+        self.options = options
         self.backups = backups
         self.to_revert = tuple(self._hosted_here(self.options.components))
         #: Also one that an earlier run has made static, and didn't come to give its file back.
         self.to_exchange = self.options.components if self.options.from_backup else ()
         self._forget_nonsense()
-        self.handovers: list[ToStaticPod] = []
 
     def _forget_nonsense(self) -> None:
         """Leave out backups that no manifest can be made with: a stranger may have written them."""
@@ -163,31 +153,3 @@ class NodeRevert(HostedPart):
 
     def _daemonset(self, component: Component) -> dict:
         return self.situation.daemonsets[self.own(component).daemonset]
-
-    def steps(self, *, observer: Observer, journal: Journal) -> list[Step]:
-        """The steps that turn this node's control plane into a static one again."""
-        steps = RevertSteps(self, observer, journal)
-        choices = self.choices()
-        self.handovers = [steps.handover(c, choices.get(c)) for c in self.to_revert]
-        bridge = APISERVER in {*self.to_revert, *self.to_exchange}
-        guarded = self.situation.has_guardian(self.node)
-        several = self.all.several
-        return [
-            steps.program(),
-            steps.inspect(),
-            *([steps.recovery_off()] if guarded else []),
-            *([steps.keep_address()] if bridge else []),
-            *[steps.switch(handover) for handover in self.handovers],
-            # The label is what keeps the DaemonSets' pods here, where others need the DaemonSets.
-            *([steps.unlabel()] if several else []),
-            *([steps.pods_ended()] if self.to_revert else []),
-            *[steps.exchange(component) for component in self.to_exchange],
-            *([steps.release_address()] if bridge else []),
-            # Also where a run that was killed has switched the guardian off already.
-            *([steps.recovery_gone()] if self.whole else []),
-            *([steps.recovery_on()] if guarded and not self.whole else []),
-            *([steps.unlabel()] if self.whole and not several else []),
-            *([steps.tidy()] if self.whole else []),
-            steps.end_agent(),
-            *([steps.settled(self.etcd_members)] if several else []),
-        ]

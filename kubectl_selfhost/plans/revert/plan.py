@@ -7,7 +7,7 @@ label that a node loses takes its pods away there. A lone node's DaemonSets go o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS
@@ -17,10 +17,13 @@ from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Plan, Step
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover import ways
+from kubectl_selfhost.handover.daemonset_to_static import ToStaticPod
 from kubectl_selfhost.handover.ways import Choice
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import program
 from kubectl_selfhost.plans.revert.node import NodeRevert
+from kubectl_selfhost.plans.revert.options import RevertOptions
+from kubectl_selfhost.plans.revert.steps import RevertSteps
 from kubectl_selfhost.plans.shared import nodes
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
@@ -49,20 +52,6 @@ _FALLS_BACK = (
 )
 
 
-@dataclass(frozen=True)
-class RevertOptions:
-    """What a person may choose. ``nodes`` are the names of those that are meant (none: all).
-    ``timeout`` is the limit of each wait, in seconds; ``from_backup``: the files as they were before
-    the pivot, byte for byte."""
-
-    components: tuple[Component, ...] = COMPONENTS
-    nodes: tuple[str, ...] = ()
-    timeout: float = 300.0
-    handover: str = ways.AUTO
-    keep_backups: bool = False
-    from_backup: bool = False
-
-
 class Revert:
     """A revert, from a situation that was read before; ``kubelets`` are the nodes' kubelets by
     node, in the order in which the nodes are done.
@@ -89,9 +78,12 @@ class Revert:
                 "Leave --component out, or name the nodes that are meant with --node.",
             )
         self.nodes = [
-            NodeRevert(self, node, kubelet, backups=backups.get(node, {}))
+            NodeRevert(
+                cluster, situation, node, kubelet, options=options, backups=backups.get(node, {})
+            )
             for node, kubelet in kubelets.items()
         ]
+        self.handovers: list[ToStaticPod] = []
 
     @property
     def whole(self) -> bool:
@@ -106,10 +98,12 @@ class Revert:
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """The steps that turn the situation into a static control plane again."""
+        made = [RevertSteps(self.cluster, one, observer, journal) for one in self.nodes]
+        self.handovers = [handover for own in made for handover in own.handovers]
         steps = [
             replace(step, node=one.node)
-            for one in self.nodes
-            for step in one.steps(observer=observer, journal=journal)
+            for one, own in zip(self.nodes, made, strict=True)
+            for step in self._on_node(one, own)
         ]
         by_node = {one.node: one.choices() for one in self.nodes}
         return Plan(
@@ -123,6 +117,35 @@ class Revert:
             },
             know=self._know(by_node),
         )
+
+    def _on_node(self, one: NodeRevert, steps: RevertSteps) -> list[Step]:
+        """The steps that turn the control plane of ``one`` into a static one again.
+
+        Component by component, and a DaemonSet's pod goes only when its static pod serves. What the
+        pivot has made there goes last: the node's label, the directory on the node, the agent.
+        """
+        bridge = APISERVER in {*one.to_revert, *one.to_exchange}
+        guarded = self.situation.has_guardian(one.node)
+        several = self.several
+        return [
+            steps.program(),
+            steps.inspect(),
+            *([steps.recovery_off()] if guarded else []),
+            *([steps.keep_address()] if bridge else []),
+            *[steps.switch(handover) for handover in steps.handovers],
+            # The label is what keeps the DaemonSets' pods here, where others need the DaemonSets.
+            *([steps.unlabel()] if several else []),
+            *([steps.pods_ended()] if one.to_revert else []),
+            *[steps.exchange(component) for component in one.to_exchange],
+            *([steps.release_address()] if bridge else []),
+            # Also where a run that was killed has switched the guardian off already.
+            *([steps.recovery_gone()] if one.whole else []),
+            *([steps.recovery_on()] if guarded and not one.whole else []),
+            *([steps.unlabel()] if one.whole and not several else []),
+            *([steps.tidy()] if one.whole else []),
+            steps.end_agent(),
+            *([steps.settled(one.etcd_members)] if several else []),
+        ]
 
     def _last_steps(self, observer: Observer) -> list[Step]:
         """What goes when no node needs it any more."""

@@ -17,7 +17,8 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.handover import seconds_each
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
 from kubectl_selfhost.node import program
-from kubectl_selfhost.plans.revert.plan import Revert, RevertOptions, hosted_nodes
+from kubectl_selfhost.plans.revert.options import RevertOptions
+from kubectl_selfhost.plans.revert.plan import Revert, hosted_nodes
 from kubectl_selfhost.plans.rollout.run import require_rolled_out
 from kubectl_selfhost.plans.shared import nodes, permissions
 from kubectl_selfhost.plans.shared.situation import Situation, require_kubelet, without_copies
@@ -114,7 +115,7 @@ def carry_out(
             prepared.journal.remove()
     return RevertResult(
         whole=revert.whole,
-        seconds=seconds_each(one.handovers for one in revert.nodes),
+        seconds=seconds_each([revert.handovers]),
         probe=probe,
     )
 

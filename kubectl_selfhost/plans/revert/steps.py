@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
@@ -20,28 +19,31 @@ from kubectl_selfhost.handover.ways import SHARED, Choice
 from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.orders import KeptFile
+from kubectl_selfhost.plans.revert.node import NodeRevert
 from kubectl_selfhost.plans.shared.steps import CommonSteps, discard
 from kubectl_selfhost.reboot import on_node
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.plans.revert.node import NodeRevert
 
 
 class RevertSteps(CommonSteps):
     """Makes the revert's steps on one node; each method is one step."""
 
-    def __init__(self, revert: NodeRevert, observer: Observer, journal: Journal) -> None:
+    def __init__(
+        self, cluster: Cluster, part: NodeRevert, observer: Observer, journal: Journal
+    ) -> None:
         super().__init__(
-            revert.cluster,
-            revert.agent,
-            address=revert.advertise_address(),
-            timeout=revert.options.timeout,
+            cluster,
+            part.agent,
+            address=part.advertise_address(),
+            timeout=part.options.timeout,
             observer=observer,
-            hosts=revert.hosts,
+            hosts=part.hosts,
         )
-        self._revert = revert
+        self._part = part
         self._journal = journal
         self._kept: dict[Component, KeptFile] = {}
+        choices = part.choices()
+        #: Every hand-over on the node, as it is planned.
+        self.handovers = [self._handover(c, choices.get(c)) for c in part.to_revert]
 
     def inspect(self) -> Step:
         return Step(
@@ -81,7 +83,7 @@ class RevertSteps(CommonSteps):
             do=self._agent.clear_recovery,
         )
 
-    def handover(self, component: Component, choice: Choice | None) -> ToStaticPod:
+    def _handover(self, component: Component, choice: Choice | None) -> ToStaticPod:
         return ToStaticPod(
             self._cluster,
             self._agent,
@@ -90,12 +92,12 @@ class RevertSteps(CommonSteps):
             timeout=self._timeout,
             tell=self._tell,
             hosts=self._hosts,
-            slack=self._revert.slack(component),
+            slack=self._part.slack(component),
         )
 
     def switch(self, handover: ToStaticPod) -> Step:
         component = handover.component
-        static = self._revert.is_static(component)
+        static = self._part.is_static(component)
 
         def do() -> None:
             if handover.stands():
@@ -103,7 +105,7 @@ class RevertSteps(CommonSteps):
             else:
                 kept = self._kept.get(component)
                 file = kept.name if kept else f"{component}.yaml"
-                handover.do(self._revert.subject(component, file=file))
+                handover.do(self._part.subject(component, file=file))
             # It is no back-up any more: what is on the node is what runs.
             self._journal.component(self._node, component.name, switched_at=None, reverted_at=now())
 
@@ -118,11 +120,11 @@ class RevertSteps(CommonSteps):
             done=handover.done,
             do=do,
             undo=handover.undo,
-            unavailable="" if static else self._revert.unavailable(component, handover.choice),
+            unavailable="" if static else self._part.unavailable(component, handover.choice),
         )
 
     def _title(self, component: Component) -> str:
-        if not self._revert.is_static(component):
+        if not self._part.is_static(component):
             return f"Hand {component} over from the DaemonSet to a static pod{self._there}"
         if self._hosts:
             return f"See that the static {component} serves{self._there}: it is there already"
@@ -132,13 +134,13 @@ class RevertSteps(CommonSteps):
         handover = ToFormerFile(
             self._cluster,
             self._agent,
-            self._revert.own(component),
+            self._part.own(component),
             kept=lambda: self._kept[component],
             timeout=self._timeout,
             tell=self._tell,
-            slack=self._revert.slack(component),
+            slack=self._part.slack(component),
         )
-        port = self._revert.port(component)
+        port = self._part.port(component)
         return Step(
             name=self.named("exchange", component),
             title=f"Put the manifest of {component} back as it was before the pivot{self._there}",
@@ -146,14 +148,14 @@ class RevertSteps(CommonSteps):
             done=lambda: component not in self._kept or handover.done(),
             do=lambda: handover.do(port),
             undo=handover.undo,
-            unavailable=self._revert.unavailable(component, Choice(ways.WAITING)),
+            unavailable=self._part.unavailable(component, Choice(ways.WAITING)),
         )
 
     def pods_ended(self) -> Step:
         def left() -> list[str]:
             return [
                 instance.pod
-                for component in self._revert.to_revert
+                for component in self._part.to_revert
                 for instance in instances_on(self._cluster, component, self._node)
                 if instance.kind == DAEMONSET
             ]
@@ -169,7 +171,7 @@ class RevertSteps(CommonSteps):
             why="an apiserver with open watches takes 30 s for that; nobody waits for it",
             done=lambda: not left(),
             do=lambda: self.wait(
-                ended, "the DaemonSets' pods to end", slack=self._revert.grace_period()
+                ended, "the DaemonSets' pods to end", slack=self._part.grace_period()
             ),
         )
 
@@ -192,7 +194,7 @@ class RevertSteps(CommonSteps):
         )
 
     def tidy(self) -> Step:
-        directory, keep = self._revert.target.directory, self._revert.options.keep_backups
+        directory, keep = self._part.target.directory, self._part.options.keep_backups
 
         def tidy() -> None:
             if not self._agent.tidy(keep_backups=keep) and not keep:
@@ -215,20 +217,20 @@ class RevertSteps(CommonSteps):
     def _guard_what_is_left(self) -> None:
         left = {
             component: daemonset
-            for component in map(self._revert.own, COMPONENTS)
+            for component in map(self._part.own, COMPONENTS)
             if (daemonset := self._cluster.find(DAEMONSETS, component.daemonset, NAMESPACE))
         }
-        on_node.install_guardian(self._agent, left, facts=self._revert.facts())
+        on_node.install_guardian(self._agent, left, facts=self._part.facts())
 
     def _start_agent(self) -> None:
         if not self._agent.runs():
             self._agent.start(timeout=self._timeout, tell=self._tell)
         self.check_node()
         kept = self._agent.kept()
-        for component in {*self._revert.to_revert, *self._revert.to_exchange}:
+        for component in {*self._part.to_revert, *self._part.to_exchange}:
             self._take_backup(component, [k for k in kept if k.component == component.name])
-        for handover in self._revert.handovers:
-            if not self._revert.is_static(handover.component):
+        for handover in self.handovers:
+            if not self._part.is_static(handover.component):
                 self._look_at_way(handover)
 
     def _take_backup(self, component: Component, kept: list[KeptFile]) -> None:
@@ -244,25 +246,25 @@ class RevertSteps(CommonSteps):
                 else f"{component}: {', '.join(names)} are kept on {self._node}, so none is used"
             )
             # What the journal says was good for the plan; what is done is what the node says.
-            self._revert.backups.pop(component, None)
-            if self._revert.options.from_backup and component in self._revert.to_revert:
+            self._part.backups.pop(component, None)
+            if self._part.options.from_backup and component in self._part.to_revert:
                 raise SelfhostError(
                     f"The manifest of {component} as it was is not to be found on {self._node}.",
                     "Without --from-backup it is made of the DaemonSet.",
                 )
             return
         self._kept[component] = next(file for file in kept if file.name == names[0])
-        if component not in self._revert.to_revert or self._revert.is_static(component):
+        if component not in self._part.to_revert or self._part.is_static(component):
             return
-        before = self._revert.manifest(component)
-        self._revert.backups[component] = manifestfile.document(contents[names[0]] or b"")
-        if self._revert.manifest(component) != before:
-            self._observer.note(f"{component}: {self._revert.differences(component)}")
+        before = self._part.manifest(component)
+        self._part.backups[component] = manifestfile.document(contents[names[0]] or b"")
+        if self._part.manifest(component) != before:
+            self._observer.note(f"{component}: {self._part.differences(component)}")
 
     def _look_at_way(self, handover: ToStaticPod) -> None:
         """Takes the best way that the node itself allows, where it's worse than what was planned."""
         component = handover.component
-        subject = self._revert.subject(component, file="")
+        subject = self._part.subject(component, file="")
         seen = self._agent.can_share(subject.port, subject.old_uid, ())
         possible = Choice(seen.way, seen.why)
         if not ways.worse(possible, handover.choice):
@@ -272,5 +274,5 @@ class RevertSteps(CommonSteps):
                 f"The port of {component} can't be shared on node {self._node}: {seen.why}.",
                 "Fix that, or go back by hand as docs/failures.md says.",
             )
-        handover.choice = ways.choose(component, possible, self._revert.options.handover)
+        handover.choice = ways.choose(component, possible, self._part.options.handover)
         self._observer.note(f"{component} changes hands in this way: {handover.choice}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset import change as changes
 from kubectl_selfhost.controlplane.pod import staticpod
@@ -11,26 +10,35 @@ from kubectl_selfhost.controlplane.side_by_side import beside, readiness
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.revision_to_revision import Revision
 from kubectl_selfhost.handover.ways import Choice
+from kubectl_selfhost.plans.rollout.options import RolloutOptions
 from kubectl_selfhost.plans.shared.node_part import HostedPart
-from kubectl_selfhost.plans.shared.situation import Kubelet
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.plans.rollout.plan import Rollout
+from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 
 
 class NodeRollout(HostedPart):
-    """The part of ``whole`` that is on ``node``."""
+    """The part of a roll-out that is on ``node``."""
 
-    def __init__(self, whole: Rollout, node: str, kubelet: Kubelet) -> None:
-        super().__init__(whole.cluster, whole.situation, node, kubelet)
-        self.whole = whole
+    def __init__(
+        self,
+        cluster: Cluster,
+        situation: Situation,
+        node: str,
+        kubelet: Kubelet,
+        *,
+        options: RolloutOptions,
+    ) -> None:
+        super().__init__(cluster, situation, node, kubelet)
+        self.options = options
+
+    def components(self) -> list[Component]:
+        """Those that are meant, as this node's group has them."""
+        return [self.own(component) for component in self.options.components]
 
     def choices(self) -> dict[Component, Choice]:
         """The way in which each component will change hands, as far as that is known from afar."""
-        options = self.whole.options
-        if APISERVER in options.components:
+        if APISERVER in self.options.components:
             self._require_own_readiness()
-        return {c: self.choose(c, options.handover) for c in options.components}
+        return {c: self.choose(c, self.options.handover) for c in self.options.components}
 
     def _require_own_readiness(self) -> None:
         """Refuse an apiserver of which a new pod can count as Ready, and isn't.
@@ -47,15 +55,15 @@ class NodeRollout(HostedPart):
                 "selfhost pivot`: the node itself falls back there if the new one fails.",
             )
 
-    def subject(self, component: Component) -> Revision:
-        """What the hand-over needs to know of the component."""
+    def subject(self, component: Component, *, before: dict, after: dict) -> Revision:
+        """What the hand-over needs to know of the component, whose DaemonSet goes from ``before`` to
+        ``after``."""
         pod = self.pod(component)
-        after = self.whole.after(component)
         return Revision(
             port=staticpod.secure_port(pod, component),
             old_uid=self.instance(component).uid,
             retry_period=staticpod.retry_period(pod, component),
             probe_address=changes.probe_address(after) or "127.0.0.1",
-            before=self.whole.before(component),
+            before=before,
             after=after,
         )

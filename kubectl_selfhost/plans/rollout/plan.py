@@ -7,15 +7,13 @@ order that the DaemonSet controller chooses.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane import program as programs
-from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset import change as changes
-from kubectl_selfhost.controlplane.daemonset.change import Change
 from kubectl_selfhost.controlplane.daemonset.daemonset import is_available
 from kubectl_selfhost.controlplane.pod import difference
 from kubectl_selfhost.controlplane.side_by_side import pace
@@ -30,6 +28,7 @@ from kubectl_selfhost.handover.ways import Choice
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.plans.rollout.node import NodeRollout
+from kubectl_selfhost.plans.rollout.options import RolloutOptions
 from kubectl_selfhost.plans.rollout.steps import RolloutSteps
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
@@ -53,16 +52,6 @@ _GROUPS = (
 )
 
 
-@dataclass(frozen=True)
-class RolloutOptions:
-    """What a person may choose. ``timeout`` is the limit of each wait, in seconds."""
-
-    components: tuple[Component, ...] = COMPONENTS
-    change: Change = field(default_factory=Change)
-    timeout: float = 300.0
-    handover: str = ways.AUTO
-
-
 class Rollout:
     """A roll-out, from a situation that was read before; ``kubelets`` are the nodes' kubelets
     by node."""
@@ -78,7 +67,10 @@ class Rollout:
         self.cluster = cluster
         self.situation = situation
         self.options = options
-        self.nodes = [NodeRollout(self, node, kubelet) for node, kubelet in kubelets.items()]
+        self.nodes = [
+            NodeRollout(cluster, situation, node, kubelet, options=options)
+            for node, kubelet in kubelets.items()
+        ]
         self.stamp = now()
         self.handovers: list[BetweenRevisions] = []
 
@@ -122,7 +114,7 @@ class Rollout:
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """The steps that bring each component to its next revision."""
-        steps = [RolloutSteps(one, observer, journal) for one in self.nodes]
+        steps = [RolloutSteps(self.cluster, one, observer, journal) for one in self.nodes]
         by_node = {one.node: one.choices() for one in self.nodes}
         made = [
             [
@@ -145,7 +137,7 @@ class Rollout:
                 self._former_ended(first),
                 *([first.release_address(*others)] if bridge else []),
                 *[
-                    own.recovery()
+                    own.recovery({c: self.after(c) for c in one.components()})
                     for own, one in zip(steps, self.nodes, strict=True)
                     if self.situation.has_guardian(one.node)
                 ],
@@ -196,7 +188,10 @@ class Rollout:
         )
 
         def do() -> None:
-            rolled.do({one.node: one.subject(component) for one in meant})
+            before, after = self.before(component), self.after(component)
+            rolled.do(
+                {one.node: one.subject(component, before=before, after=after) for one in meant}
+            )
             for one in meant:
                 one.agent.require_same_program(f"the pods of {component.daemonset}")
                 journal.component(one.node, component.name, rolled_out_at=now())

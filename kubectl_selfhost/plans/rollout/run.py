@@ -18,7 +18,8 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.handover import seconds_each
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import program
-from kubectl_selfhost.plans.rollout.plan import Rollout, RolloutOptions
+from kubectl_selfhost.plans.rollout.options import RolloutOptions
+from kubectl_selfhost.plans.rollout.plan import Rollout
 from kubectl_selfhost.plans.shared import nodes, permissions
 from kubectl_selfhost.plans.shared.situation import Situation, require_kubelet, without_copies
 from kubectl_selfhost.probe.sightings import ProbeReport

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal
@@ -12,26 +12,26 @@ from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Step
 from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions
 from kubectl_selfhost.handover.ways import Choice
+from kubectl_selfhost.plans.rollout.node import NodeRollout
 from kubectl_selfhost.plans.shared.steps import CommonSteps
 from kubectl_selfhost.reboot import on_node
-
-if TYPE_CHECKING:
-    from kubectl_selfhost.plans.rollout.node import NodeRollout
 
 
 class RolloutSteps(CommonSteps):
     """Makes the roll-out's steps on one node; each method is one step."""
 
-    def __init__(self, rollout: NodeRollout, observer: Observer, journal: Journal) -> None:
+    def __init__(
+        self, cluster: Cluster, part: NodeRollout, observer: Observer, journal: Journal
+    ) -> None:
         super().__init__(
-            rollout.whole.cluster,
-            rollout.agent,
-            address=rollout.advertise_address(),
-            timeout=rollout.whole.options.timeout,
+            cluster,
+            part.agent,
+            address=part.advertise_address(),
+            timeout=part.options.timeout,
             observer=observer,
-            hosts=rollout.hosts,
+            hosts=part.hosts,
         )
-        self._rollout = rollout
+        self._part = part
         self._journal = journal
 
     def inspect(self) -> Step:
@@ -58,28 +58,24 @@ class RolloutSteps(CommonSteps):
             timeout=self._timeout,
             tell=self._tell,
             hosts=self._hosts,
-            slack=pace.slack(component, self._rollout.pod(component)),
+            slack=pace.slack(component, self._part.pod(component)),
         )
 
-    def recovery(self) -> Step:
-        whole = self._rollout.whole
+    def recovery(self, daemonsets: Mapping[Component, dict]) -> Step:
         return Step(
             name=f"recovery-copies/{self._node}",
             title=f"Keep what runs now as recovery copies{self._there}",
             why="a copy is what ran last and was seen to serve; the guardian starts it after a reboot",
             done=lambda: False,
-            do=lambda: self._store_copies({c: whole.after(c) for c in self._components()}),
+            do=lambda: self._store_copies(daemonsets),
         )
 
-    def guardian(self) -> Step:
-        whole = self._rollout.whole
-
+    def guardian(self, daemonsets: Mapping[Component, dict]) -> Step:
         def install() -> None:
-            daemonsets = {c: whole.before(c) for c in self._components()}
             if on_node.uncopied(daemonsets):
                 self._agent.clear_recovery()  # an earlier version may have kept a copy of it
             self._store_copies(daemonsets)
-            on_node.install_guardian(self._agent, daemonsets, facts=self._rollout.facts())
+            on_node.install_guardian(self._agent, daemonsets, facts=self._part.facts())
 
         return Step(
             name=f"guardian/{self._node}",
@@ -89,15 +85,11 @@ class RolloutSteps(CommonSteps):
             do=install,
         )
 
-    def _components(self) -> list[Component]:
-        """Those that are meant, as this node's group has them."""
-        return [self._rollout.own(c) for c in self._rollout.whole.options.components]
-
     def _store_copies(self, daemonsets: Mapping[Component, dict]) -> None:
         on_node.store_copies(
             self._agent,
             daemonsets,
-            facts=self._rollout.facts(),
+            facts=self._part.facts(),
             journal=self._journal,
             observer=self._observer,
         )

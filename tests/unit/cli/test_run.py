@@ -19,8 +19,8 @@ from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
 from kubectl_selfhost.engine import journal
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.plans.pivot.options import PivotOptions
-from kubectl_selfhost.plans.revert.plan import RevertOptions
-from kubectl_selfhost.plans.rollout.plan import RolloutOptions
+from kubectl_selfhost.plans.revert.options import RevertOptions
+from kubectl_selfhost.plans.rollout.options import RolloutOptions
 
 TIMEOUT = 60.0
 #: After which a pivot is killed, from its first order on the node to the last of its first hand-over.

@@ -8,7 +8,8 @@ import pytest
 from kubectl_selfhost.controlplane.component import COMPONENTS, SCHEDULER
 from kubectl_selfhost.controlplane.daemonset.change import Change
 from kubectl_selfhost.output.manifests import as_text
-from kubectl_selfhost.plans.rollout.plan import Rollout, RolloutOptions
+from kubectl_selfhost.plans.rollout.options import RolloutOptions
+from kubectl_selfhost.plans.rollout.plan import Rollout
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 
 MANIFESTS = "/etc/kubernetes/manifests"
