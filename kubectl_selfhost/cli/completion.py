@@ -124,7 +124,7 @@ def _candidates(before: list[str], incomplete: str) -> tuple[list[tuple[str, str
 
 def _options(verb: str, before: list[str], incomplete: str) -> tuple[list[tuple[str, str]], int]:
     """Values of the option or argument that ``incomplete`` begins, or the names of options."""
-    from kubectl_selfhost.cli.main import command
+    from kubectl_selfhost.cli.options import command
 
     made = command(verb)
     prefix = ""

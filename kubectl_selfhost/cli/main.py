@@ -7,7 +7,6 @@ person gets a sentence, never a traceback, unless they ask for one with -v=6.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import re
 import signal
@@ -15,12 +14,11 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from kubectl_selfhost.cli import words as spelling
 from kubectl_selfhost.cli.commands import PROGRAM, VERBS, overview, version
-from kubectl_selfhost.cli.options import takes_connection
+from kubectl_selfhost.cli.options import command
 from kubectl_selfhost.cluster.errors import harmless
 from kubectl_selfhost.errors import SelfhostError
 
@@ -55,33 +53,9 @@ def run(words: Sequence[str]) -> int:
         return _tell(error, spelling.verbosity(words))
 
 
-def command(verb: str) -> typer.core.TyperCommand:
-    """The command behind ``verb``, with its options; only now its module is imported."""
-    module, function, line = VERBS[verb]
-    implementation = getattr(importlib.import_module(module), function)
-    if "connection" in implementation.__code__.co_varnames[: _arguments(implementation)]:
-        implementation = takes_connection(implementation)
-    app = typer.Typer(
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
-    app.command(verb, short_help=line)(implementation)
-    made = typer.main.get_command(app)
-    assert isinstance(made, typer.core.TyperCommand)
-    return made
-
-
 def print_version() -> None:
     """Print the version."""
     sys.stdout.write(version())
-
-
-def _arguments(function: object) -> int:
-    code = function.__code__  # type: ignore[attr-defined]
-    count: int = code.co_argcount + code.co_kwonlyargcount
-    return count
 
 
 def _dispatch(words: list[str]) -> int:

@@ -8,6 +8,7 @@ verb; the others are annotations, for a verb's parameters.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from kubectl_selfhost.cli import suggestions
+from kubectl_selfhost.cli.commands import VERBS
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 
 Verb = Callable[..., Any]
@@ -239,3 +241,27 @@ def takes_connection(verb: Verb) -> Verb:
 
 def _by_keyword(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
     return [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+
+
+def command(verb: str) -> typer.core.TyperCommand:
+    """The command behind ``verb``, with its options; only now its module is imported."""
+    module, function, line = VERBS[verb]
+    implementation = getattr(importlib.import_module(module), function)
+    if "connection" in implementation.__code__.co_varnames[: _arguments(implementation)]:
+        implementation = takes_connection(implementation)
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.command(verb, short_help=line)(implementation)
+    made = typer.main.get_command(app)
+    assert isinstance(made, typer.core.TyperCommand)
+    return made
+
+
+def _arguments(function: object) -> int:
+    code = function.__code__  # type: ignore[attr-defined]
+    count: int = code.co_argcount + code.co_kwonlyargcount
+    return count

@@ -7,7 +7,7 @@ import typer
 
 from kubectl_selfhost.cli import options
 from kubectl_selfhost.cli.commands import VERBS
-from kubectl_selfhost.cli.main import command
+from kubectl_selfhost.cli.options import command
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 
 
