@@ -44,7 +44,7 @@ test-cluster: agents ## the tests on real clusters
 	@$(python) -m pytest -n $(WORKERS) --dist loadfile -m "not soak and not matrix and not alone" tests/cluster $(PYTEST_ARGS)
 	@$(python) -m pytest -m "not soak and not matrix and alone" tests/cluster $(PYTEST_ARGS)
 
-agents: ## the node agent for five CPUs
+agents: ## the node agent and the probe's program for five CPUs
 	@$(python) packaging/agent/build.py
 
 lint: ## style, types, layers
@@ -68,5 +68,5 @@ matrix: package ## an hour: a whole life on each Kubernetes version; KUBERNETES=
 
 clean: ## what was built in the tree; CACHE=1 also what was built beside it
 	@rm -rf dist build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
-	@rm -f kubectl_selfhost/node/binaries/agent-*
+	@rm -f kubectl_selfhost/node/binaries/agent-* kubectl_selfhost/node/binaries/reach-*
 	@$(if $(CACHE),$(bed) clear-cache)

@@ -27,7 +27,7 @@ CPUS = ("amd64", "arm64", "arm", "ppc64le", "s390x")
 def build(target: Path, *, licences: Path | None = None, agents: bool = True) -> None:
     """Write the zipapp to ``target``, and the licences of what it holds to ``licences``.
 
-    Without ``agents`` the node agent may be absent: enough to try the command line, not to pivot.
+    Without ``agents`` our programs may be absent: enough to try the command line, not to pivot.
     """
     if agents:
         _build_agents()
@@ -45,10 +45,11 @@ def build(target: Path, *, licences: Path | None = None, agents: bool = True) ->
 def _build_agents() -> None:
     command = [sys.executable, str(ROOT / "packaging" / "agent" / "build.py")]
     if subprocess.run(command, cwd=ROOT).returncode:
-        raise BuildError("the node agent could not be built")
-    missing = [cpu for cpu in CPUS if not (AGENTS / f"agent-{cpu}").exists()]
+        raise BuildError("the node agent and the probe's program could not be built")
+    wanted = [f"{program}-{cpu}" for program in ("agent", "reach") for cpu in CPUS]
+    missing = [name for name in wanted if not (AGENTS / name).exists()]
     if missing:
-        raise BuildError(f"there is no node agent for {', '.join(missing)}")
+        raise BuildError(f"there is no {', '.join(missing)}")
 
 
 def _shiv(site: Path, target: Path) -> None:

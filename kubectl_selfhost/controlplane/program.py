@@ -94,25 +94,36 @@ def secret(arch: str, content: bytes) -> dict:
     There is one Secret for each CPU: with all five programs, ``kubectl apply`` could not keep the
     manifest in its annotation (at most 256 KiB).
     """
+    return carrying(
+        file_name(arch),
+        content,
+        name=secret_name(arch, hashlib.sha256(content).hexdigest()),
+        labels=AGENT_LABELS,
+        purpose=(
+            "The node agent of kubectl selfhost: a program, nothing confidential. It is a "
+            "Secret because whoever may replace it is root on the control-plane nodes. The "
+            "pods of the self-hosted control plane start with it: keep it while there are "
+            "DaemonSets named self-hosted-*."
+        ),
+    )
+
+
+def carrying(
+    file: str, content: bytes, *, name: str, labels: Mapping[str, str], purpose: str
+) -> dict:
+    """Return the manifest of an immutable Secret that holds a program as its one ``file``."""
     return {
         "apiVersion": "v1",
         "kind": SECRET,
         "metadata": {
-            "name": secret_name(arch, hashlib.sha256(content).hexdigest()),
+            "name": name,
             "namespace": NAMESPACE,
-            "labels": dict(AGENT_LABELS),
-            "annotations": {
-                "kubectl-selfhost/purpose": (
-                    "The node agent of kubectl selfhost: a program, nothing confidential. It is a "
-                    "Secret because whoever may replace it is root on the control-plane nodes. The "
-                    "pods of the self-hosted control plane start with it: keep it while there are "
-                    "DaemonSets named self-hosted-*."
-                )
-            },
+            "labels": dict(labels),
+            "annotations": {"kubectl-selfhost/purpose": purpose},
         },
         "type": _TYPE,
         "immutable": True,
-        "data": {file_name(arch): base64.b64encode(content).decode()},
+        "data": {file: base64.b64encode(content).decode()},
     }
 
 

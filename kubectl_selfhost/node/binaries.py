@@ -1,7 +1,8 @@
-"""The node agent's programs that come with this build, one for each CPU.
+"""The programs that come with this build, one of each for each CPU: the node agent, and the probe's.
 
 A program travels in a Secret (``controlplane.program``) and runs in the component's own image, so a
-site without an image registry has nothing to mirror.
+site without an image registry has nothing to mirror. The node agent runs as root on the nodes
+(``node.pod``); ``reach`` only measures, without privilege (``probe.from_a_pod``).
 """
 
 from __future__ import annotations
@@ -13,32 +14,33 @@ from importlib import resources
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.errors import SelfhostError
 
-#: Kubernetes' names of the CPUs (kubernetes.io/arch) that we have a program for.
+#: Kubernetes' names of the CPUs (kubernetes.io/arch) that we have programs for.
 ARCHITECTURES = ("amd64", "arm64", "arm", "ppc64le", "s390x")
 
 
 @cache
-def _content(arch: str) -> bytes:
-    file = resources.files("kubectl_selfhost.node") / "binaries" / programs.file_name(arch)
-    if not file.is_file():
+def content(file: str) -> bytes:
+    """Return a program's bytes; ``file`` is its name and its CPU: ``agent-amd64``."""
+    found = resources.files("kubectl_selfhost.node") / "binaries" / file
+    if not found.is_file():
         raise SelfhostError(
-            f"This build of kubectl-selfhost carries no node agent for {arch}.",
+            f"This build of kubectl-selfhost carries no program {file}.",
             "Build it with `make package`, or install a release with krew.",
         )
-    return file.read_bytes()
+    return found.read_bytes()
 
 
 @cache
 def digest(arch: str) -> str:
-    """Return the SHA-256 of the program for the CPU."""
-    return hashlib.sha256(_content(arch)).hexdigest()
+    """Return the SHA-256 of the node agent for the CPU."""
+    return hashlib.sha256(content(programs.file_name(arch))).hexdigest()
 
 
 def secret_name(arch: str) -> str:
-    """Return the name of the Secret that carries the program for the CPU."""
+    """Return the name of the Secret that carries the node agent for the CPU."""
     return programs.secret_name(arch, digest(arch))
 
 
 def secret(arch: str) -> dict:
-    """Return the manifest of the Secret that carries the program for the CPU."""
-    return programs.secret(arch, _content(arch))
+    """Return the manifest of the Secret that carries the node agent for the CPU."""
+    return programs.secret(arch, content(programs.file_name(arch)))

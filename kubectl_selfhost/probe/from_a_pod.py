@@ -1,13 +1,16 @@
 """A probe from a pod on the pod network: what clients in the cluster meet at the Service's address.
 
 The pod is an ordinary one: no privilege, no token, nothing of the node. It needs nothing from a
-registry either: the node agent's program in the kube-apiserver's own image, which is on the node.
+registry either: the pod runs a small program of ours (packaging/reach) in the kube-apiserver's own
+image, which is on the node. The program only measures; it is no part of the node agent.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +19,7 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS, SECRETS
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.instance import phase_and_restarts
-from kubectl_selfhost.controlplane.program import SECRET, Reference, file_name
+from kubectl_selfhost.controlplane.program import SECRET, Reference, carrying
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, PROBE_LABELS
 from kubectl_selfhost.node import binaries
@@ -28,7 +31,7 @@ CONTAINER = "reach"
 #: Whoever was killed leaves a pod that ends by itself so many seconds after the probe would have.
 _SPARE_SECONDS = 60
 _FOR_EVER = 86400
-#: The program answers SIGTERM at once, and then stays for 15 s (packaging/agent/reach.c).
+#: The program answers SIGTERM at once, and then stays for 15 s (packaging/reach/reach.c).
 _GRACE_SECONDS = 20
 #: Like distroless' nonroot: any but 0.
 _USER = 65532
@@ -85,6 +88,7 @@ class Reach:
         self._rate = rate
         self._limit = int(seconds) + _SPARE_SECONDS if seconds else _FOR_EVER
         self.pod = pod_name(target.node)
+        self._program = program(target)
         self._program_uid = ""
 
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
@@ -95,7 +99,7 @@ class Reach:
         """
 
         self._remove(timeout=timeout, tell=tell)
-        made = self._cluster.create(SECRETS, _program(self._target, self.pod))
+        made = self._cluster.create(SECRETS, self._program)
         self._program_uid = made["metadata"]["uid"]
         self._cluster.create(PODS, manifest(self._target, rate=self._rate, limit=self._limit))
         wait_until(self._runs, what=f"the pod {self.pod} to run", timeout=timeout, tell=tell)
@@ -111,7 +115,10 @@ class Reach:
         self._remove(timeout=0.0, tell=lambda _: None)
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        self._cluster.delete(SECRETS, self.pod, NAMESPACE)
+        for secret in self._cluster.list(SECRETS, NAMESPACE, labels=_selector()):
+            # The name of an earlier build's was the pod's alone.
+            if re.fullmatch(rf"{self.pod}(-[0-9a-f]{{64}})?", secret["metadata"]["name"]):
+                self._cluster.delete(SECRETS, secret["metadata"]["name"], NAMESPACE)
         # A killed probe of an earlier build left a ConfigMap.
         self._cluster.delete(CONFIGMAPS, self.pod, NAMESPACE)
         # The kubelet kills what is left of it; nobody waits for what it would still say.
@@ -140,8 +147,9 @@ class Reach:
     def _require_same_program(self) -> None:
         """Raise SwappedProgram unless the Secret is the one that was created for this pod."""
 
-        found = self._cluster.find(SECRETS, self.pod, NAMESPACE)
-        wanted = _program(self._target, self.pod)
+        wanted = self._program
+        name = wanted["metadata"]["name"]
+        found = self._cluster.find(SECRETS, name, NAMESPACE)
         if (
             found is not None
             and found["metadata"]["uid"] == self._program_uid
@@ -150,7 +158,7 @@ class Reach:
             return
         self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
         raise SwappedProgram(
-            Reference(SECRET, self.pod),
+            Reference(SECRET, name),
             started=f"the pod {self.pod}",
             node=self._target.node,
             wrong="it is another object now",
@@ -165,8 +173,37 @@ class Reach:
 
 
 def pod_name(node: str) -> str:
-    """Return the name of the pod on a node, and of the Secret that carries its program."""
+    """Return the name of the pod on a node."""
     return names.pod_name("selfhost-probe", node)
+
+
+def program(target: ReachTarget) -> dict:
+    """Return the manifest of the Secret that carries the program, and goes with the pod.
+
+    The program is carried as the node agent's is (``controlplane.program``), and for the same reason,
+    though this pod has no privilege: who may only write ConfigMaps shall not choose what runs on a
+    control-plane node. The name holds the pod's name and the program's whole SHA-256.
+    """
+    file = _file_name(target.arch)
+    content = binaries.content(file)
+    return carrying(
+        file,
+        content,
+        name=f"{pod_name(target.node)}-{hashlib.sha256(content).hexdigest()}",
+        labels=PROBE_LABELS,
+        purpose=(
+            "The program of kubectl selfhost probe --in-cluster, nothing confidential. It goes with "
+            "the probe. Deleting it is safe."
+        ),
+    )
+
+
+def _file_name(arch: str) -> str:
+    return f"reach-{arch}"
+
+
+def _selector() -> str:
+    return ",".join(f"{key}={value}" for key, value in PROBE_LABELS.items())
 
 
 def parse(line: str) -> ReachReport:
@@ -220,20 +257,28 @@ def manifest(target: ReachTarget, *, rate: int, limit: int) -> dict:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_container(target, rate, limit)],
-            "volumes": [{"name": "program", "secret": {"secretName": name, "defaultMode": 0o755}}],
+            "volumes": [
+                {
+                    "name": "program",
+                    "secret": {
+                        "secretName": program(target)["metadata"]["name"],
+                        "defaultMode": 0o755,
+                    },
+                }
+            ],
         },
     }
 
 
 def _container(target: ReachTarget, rate: int, limit: int) -> dict:
-    program = f"{PROGRAM_FOLDER}/{file_name(target.arch)}"
+    path = f"{PROGRAM_FOLDER}/{_file_name(target.arch)}"
     numbers = {"--port": target.port, "--rate": rate, "--duration": limit}
     return {
         "name": CONTAINER,
         "image": target.image,
         "imagePullPolicy": "Never",
         "command": [
-            *(program, "reach", "--address", target.address),
+            *(path, "--address", target.address),
             *(str(word) for pair in numbers.items() for word in pair),
         ],
         "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}},
@@ -244,15 +289,3 @@ def _container(target: ReachTarget, rate: int, limit: int) -> dict:
         },
         "volumeMounts": [{"name": "program", "mountPath": PROGRAM_FOLDER, "readOnly": True}],
     }
-
-
-def _program(target: ReachTarget, name: str) -> dict:
-    """Return the manifest of a Secret that goes with the probe, whatever a pivot makes meanwhile.
-
-    It is a copy: the agent's own Secret belongs to the DaemonSets and stays. It is a Secret too, and
-    for the same reason, though this pod has no privilege: who may only write ConfigMaps shall not
-    choose what runs on a control-plane node.
-    """
-    carried = binaries.secret(target.arch)
-    metadata = {"name": name, "namespace": NAMESPACE, "labels": dict(PROBE_LABELS)}
-    return {**carried, "metadata": metadata}

@@ -1,4 +1,7 @@
-"""Builds the node agent for every CPU that Kubernetes' control planes run on.
+"""Builds our programs in C for every CPU that Kubernetes' control planes run on.
+
+The programs are the node agent (this folder), which runs as root on the nodes, and ``reach``
+(packaging/reach), which only measures: the pod of ``kubectl selfhost probe --in-cluster`` runs it.
 
 One machine builds all of them, whatever its own CPU: zig (from PyPI's ``ziglang`` wheel) brings the
 compilers and a static C library. The same sources and the same zig give the same bytes, so the name
@@ -19,8 +22,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-SOURCES = Path(__file__).resolve().parent
-BINARIES = SOURCES.parents[1] / "kubectl_selfhost" / "node" / "binaries"
+PACKAGING = Path(__file__).resolve().parents[1]
+BINARIES = PACKAGING.parent / "kubectl_selfhost" / "node" / "binaries"
+#: Each is made from all C files below the folder of its name.
+PROGRAMS = ("agent", "reach")
 
 #: Kubernetes' name of the CPU (kubernetes.io/arch) to zig's target.
 TARGETS = {
@@ -40,9 +45,10 @@ SIZE = [
 ]
 
 
-def sources() -> list[str]:
-    """The C files, by name, always in the same order."""
-    return sorted(path.name for path in SOURCES.glob("*.c"))
+def sources(program: str, suffixes: str = "c") -> list[str]:
+    """Return a program's C files, relative to its folder, always in the same order."""
+    folder = PACKAGING / program
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob(f"*.[{suffixes}]"))
 
 
 def zig() -> list[str]:
@@ -57,52 +63,51 @@ def zig() -> list[str]:
     return [str(Path(ziglang.__file__).parent / "zig")]
 
 
-def inputs_key(arch: str) -> str:
-    """A digest of all that a program is made from: sources, this file, the compiler, the CPU."""
+def inputs_key(program: str, arch: str) -> str:
+    """Return a digest of all that a program is made from: sources, this file, compiler, CPU."""
     digest = hashlib.sha256(arch.encode())
     digest.update(subprocess.run([*zig(), "version"], check=True, stdout=subprocess.PIPE).stdout)
-    for path in sorted([*SOURCES.glob("*.[ch]"), Path(__file__).resolve()]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(Path(__file__).read_bytes() + b"\0")
+    for name in sources(program, "ch"):
+        digest.update(name.encode() + b"\0" + (PACKAGING / program / name).read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def ensure(arch: str, directory: Path) -> Path:
-    """Builds the program unless the one that is there was made from the same inputs."""
-    program = directory / f"agent-{arch}"
-    stamp = directory / f".{program.name}.key"
-    key = inputs_key(arch)
-    if not program.exists() or not stamp.exists() or stamp.read_text() != key:
+def ensure(program: str, arch: str, directory: Path) -> Path:
+    """Build the program unless the file that is there was made from the same inputs."""
+    file = directory / f"{program}-{arch}"
+    stamp = directory / f".{file.name}.key"
+    key = inputs_key(program, arch)
+    if not file.exists() or not stamp.exists() or stamp.read_text() != key:
         stamp.unlink(missing_ok=True)
-        build(arch, directory)
+        build(program, arch, file)
         stamp.write_text(key)
-    return program
+    return file
 
 
-def build(arch: str, directory: Path) -> Path:
-    """Builds ``agent-<arch>`` in ``directory``; it is complete once it has its name."""
-    program = directory / f"agent-{arch}"
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".building-") as folder:
-        part = Path(folder) / program.name
+def build(program: str, arch: str, file: Path) -> None:
+    """Build the program as ``file``, which is complete once it has its name."""
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".building-") as folder:
+        part = Path(folder) / file.name
         # Relative names, so that nothing of this machine gets into the program.
-        command = [*zig(), "cc", "-target", TARGETS[arch], *DIALECT, *WARNINGS, *SIZE, *sources()]
+        command = [*zig(), "cc", "-target", TARGETS[arch], *DIALECT, *WARNINGS, *SIZE, "-I."]
         environment = dict(os.environ, ZIG_LOCAL_CACHE_DIR=folder)
         result = subprocess.run(
-            [*command, "-o", str(part)],
-            cwd=SOURCES,
+            [*command, *sources(program), "-o", str(part)],
+            cwd=PACKAGING / program,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         if result.returncode != 0:
-            sys.exit(f"error: the agent can't be built for {arch}:\n{result.stdout}")
+            sys.exit(f"error: {file.name} can't be built:\n{result.stdout}")
         part.chmod(0o755)
-        part.replace(program)
-    return program
+        part.replace(file)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Builds the node agent.")
+    parser = argparse.ArgumentParser(description="Builds the node agent and reach.")
     parser.add_argument("arch", nargs="*", metavar="ARCH", help=" ".join(TARGETS))
     parser.add_argument("--out", type=Path, default=BINARIES, help="directory for the programs")
     arguments = parser.parse_args()
@@ -110,11 +115,10 @@ def main() -> None:
     if unknown:
         parser.error(f"no such CPU: {' '.join(sorted(unknown))}")
     arguments.out.mkdir(parents=True, exist_ok=True)
+    wanted = [(program, arch) for program in PROGRAMS for arch in arguments.arch or TARGETS]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for program in pool.map(
-            lambda arch: ensure(arch, arguments.out), arguments.arch or list(TARGETS)
-        ):
-            print(f"{program.name}: {program.stat().st_size} bytes", file=sys.stderr)
+        for file in pool.map(lambda one: ensure(*one, arguments.out), wanted):
+            print(f"{file.name}: {file.stat().st_size} bytes", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@
 #include "options.h"
 #include "orders.h"
 #include "port.h"
-#include "reach.h"
 #include "serve.h"
 
 static char output[4096];
@@ -45,7 +44,6 @@ static const struct command {
     {"serve", serve, "dir manifests", "idle proc"},
     {"guard", guard, "dir manifests", "proc"},
     {"wait-port", port_wait, "port", "address hold user"},
-    {"reach", reach, "address port rate duration", ""},
     {"version", version, "", ""},
 };
 
@@ -62,7 +60,7 @@ static int run(int count, char **words) {
     struct options options;
     if (count < 2) {
         return fail(FAIL_USAGE,
-                    "which command? One of order, serve, guard, wait-port, reach, version");
+                    "which command? One of order, serve, guard, wait-port, version");
     }
     const struct command *command = command_named(words[1]);
     if (command == NULL) {

@@ -59,8 +59,6 @@ static const struct row {
     IN(listen_limit, 1, 86400),
     IN(idle, 1, 86400),
     IN(bytes, 1, 64 << 20),
-    IN(rate, 1, 1000),
-    IN(duration, 1, 604800),
     ONE(keep_backups, FLAG),
 #undef ONE
 #undef LIST

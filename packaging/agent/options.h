@@ -38,8 +38,6 @@ struct options {
     long idle;
     long user; /* -1: our own */
     long bytes;
-    long rate; /* a second */
-    long duration;
     bool keep_backups;
     uint64_t given; /* which rows of the table */
 };

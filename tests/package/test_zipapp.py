@@ -59,12 +59,13 @@ def test_everyone_may_run_it(zipapp: Path):
     assert stat.S_IMODE(zipapp.stat().st_mode) == 0o755
 
 
-def test_nothing_in_it_is_compiled_but_the_agents(zipapp: Path):
+def test_nothing_in_it_is_compiled_but_our_programs(zipapp: Path):
     with zipfile.ZipFile(zipapp) as archive:
         compiled = [name for name in archive.namelist() if archive.read(name)[:4] == b"\x7fELF"]
     folder = "site-packages/kubectl_selfhost/node/binaries"
     cpus = ("amd64", "arm", "arm64", "ppc64le", "s390x")
-    assert sorted(compiled) == sorted(f"{folder}/agent-{cpu}" for cpu in cpus)
+    programs = [f"{folder}/{program}-{cpu}" for program in ("agent", "reach") for cpu in cpus]
+    assert sorted(compiled) == programs
 
 
 def test_nothing_in_it_tells_of_the_machine_that_built_it(zipapp: Path, tree: Path):

@@ -18,14 +18,19 @@ FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-
 SANITIZERS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
-def compile_agent(output: Path, *sources: Path) -> None:
-    """Compiles the agent, or ``sources`` with all of it but its main()."""
+def compile_c(output: Path, *sources: Path) -> None:
+    """Compile C files under sanitizers."""
     compiler = shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         pytest.skip("there is no C compiler here (gcc or clang)")
-    parts = [path for path in sorted(SOURCES.glob("*.c")) if not (sources and path.stem == "main")]
-    command = [compiler, *FLAGS, "-Werror", *SANITIZERS, f"-I{SOURCES}", *parts, *sources]
+    command = [compiler, *FLAGS, "-Werror", *SANITIZERS, f"-I{SOURCES}", *sources]
     subprocess.run([*command, "-o", output], check=True)
+
+
+def compile_agent(output: Path, *sources: Path) -> None:
+    """Compile the agent, or ``sources`` with all of it but its main()."""
+    parts = [path for path in sorted(SOURCES.rglob("*.c")) if not (sources and path.stem == "main")]
+    compile_c(output, *parts, *sources)
 
 
 @pytest.fixture(scope="session")

@@ -24,11 +24,15 @@ MACHINES = {
 NATIVE = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x"}
 
 
-def shipped(arch: str) -> Path:
-    program = BINARIES / f"agent-{arch}"
-    if not program.exists():
-        pytest.skip(f"{program.name} isn't built; build it with: make agents")
-    return program
+#: Bytes that a program may have.
+LARGEST = {"agent": 160_000, "reach": 40_000}
+
+
+def shipped(program: str, arch: str) -> Path:
+    file = BINARIES / f"{program}-{arch}"
+    if not file.exists():
+        pytest.skip(f"{file.name} isn't built; build it with: make agents")
+    return file
 
 
 def test_no_noise_breaks_a_parser(tmp_path: Path) -> None:
@@ -37,9 +41,10 @@ def test_no_noise_breaks_a_parser(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "20000\n", "")
 
 
+@pytest.mark.parametrize("program", LARGEST)
 @pytest.mark.parametrize("arch", MACHINES)
-def test_a_shipped_program_is_of_its_cpu_and_needs_no_library(arch: str) -> None:
-    content = shipped(arch).read_bytes()
+def test_a_shipped_program_is_of_its_cpu_and_needs_no_library(program: str, arch: str) -> None:
+    content = shipped(program, arch).read_bytes()
     machine, order = MACHINES[arch]
     assert content[:4] == b"\x7fELF"
     assert int.from_bytes(content[18:20], order) == machine  # type: ignore[arg-type]
@@ -47,10 +52,13 @@ def test_a_shipped_program_is_of_its_cpu_and_needs_no_library(arch: str) -> None
     assert b"ld-linux" not in content
 
 
+@pytest.mark.parametrize("program", LARGEST)
 @pytest.mark.parametrize("arch", MACHINES)
-def test_a_shipped_program_is_small_and_says_nothing_of_its_builder(arch: str) -> None:
-    content = shipped(arch).read_bytes()
-    assert len(content) < 160_000
+def test_a_shipped_program_is_small_and_says_nothing_of_its_builder(
+    program: str, arch: str
+) -> None:
+    content = shipped(program, arch).read_bytes()
+    assert len(content) < LARGEST[program]
     assert str(Path.home()).encode() + b"/" not in content
     assert str(SOURCES.parents[1]).encode() not in content
 
@@ -59,8 +67,10 @@ def test_the_shipped_program_runs_on_this_machine() -> None:
     arch = NATIVE.get(platform.machine())
     if arch is None:
         pytest.skip(f"none is shipped for {platform.machine()}")
-    result = subprocess.run([shipped(arch), "version"], capture_output=True, check=True)
+    result = subprocess.run([shipped("agent", arch), "version"], capture_output=True, check=True)
     assert set(json.loads(result.stdout)) == {"version"}
+    result = subprocess.run([shipped("reach", arch)], capture_output=True)
+    assert json.loads(result.stdout)["code"] == "usage"
 
 
 def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
@@ -69,5 +79,6 @@ def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         words = [sys.executable, SOURCES / "build.py", "amd64", "--out", tmp_path / name]
         subprocess.run(words, check=True, capture_output=True)
-        digests.add(hashlib.sha256((tmp_path / name / "agent-amd64").read_bytes()).hexdigest())
+        built = [(tmp_path / name / f"{program}-amd64").read_bytes() for program in LARGEST]
+        digests.add(tuple(hashlib.sha256(content).hexdigest() for content in built))
     assert len(digests) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 import json
 from collections.abc import Callable
@@ -97,8 +98,6 @@ def foreign(**changes: object) -> dict[str, Any]:
 
 
 def former_config_map(content: bytes = b"an earlier build") -> dict[str, Any]:
-    import hashlib
-
     digest = hashlib.sha256(content).hexdigest()[:10]
     return {
         "apiVersion": "v1",
@@ -378,37 +377,66 @@ def test_a_guardian_that_root_has_replaced_is_warned_of(named):
 # The pod of probe --in-cluster
 
 
-def probe(api: Api) -> None:
-    target = ReachTarget("cp-1", "amd64", "kube-apiserver:v1.37.2", "10.96.0.1", 443)
-    Reach(cast(Any, api), target, rate=1, seconds=1.0).start(timeout=1.0, tell=lambda _: None)
+ON_CP_1 = ReachTarget("cp-1", "amd64", "kube-apiserver:v1.37.2", "10.96.0.1", 443)
+PROBE = from_a_pod.program(ON_CP_1)
+
+
+def probe(api: Api) -> Reach:
+    made = Reach(cast(Any, api), ON_CP_1, rate=1, seconds=1.0)
+    made.start(timeout=1.0, tell=lambda _: None)
+    return made
 
 
 def test_a_probe_starts_with_a_secret_of_its_own():
     api = Api()
     probe(api)
-    assert api.find(SECRETS, from_a_pod.pod_name("cp-1"), NAMESPACE)
-    assert api.find(PODS, from_a_pod.pod_name("cp-1"), NAMESPACE)
+    secret = api.find(SECRETS, PROBE["metadata"]["name"], NAMESPACE)
+    pod = api.find(PODS, from_a_pod.pod_name("cp-1"), NAMESPACE)
+    assert secret is not None
+    assert pod is not None
+    assert secret["immutable"] is True
+    (volume,) = pod["spec"]["volumes"]
+    assert volume["secret"]["secretName"] == secret["metadata"]["name"]
 
 
-@pytest.mark.parametrize("data", [FOREIGN, binaries.secret("amd64")["data"]])
+def test_the_name_of_the_probes_secret_holds_the_digest_of_what_it_holds():
+    (content,) = (base64.b64decode(value) for value in PROBE["data"].values())
+    digest = hashlib.sha256(content).hexdigest()
+    assert PROBE["metadata"]["name"] == f"{from_a_pod.pod_name('cp-1')}-{digest}"
+    assert content != binaries.content("agent-amd64")
+
+
+def test_what_a_killed_probe_has_left_goes_whatever_build_made_it():
+    own = from_a_pod.pod_name("cp-1")
+    labels = PROBE["metadata"]["labels"]
+    left = [own, f"{own}-{'0' * 64}", PROBE["metadata"]["name"]]
+    others = [f"{own}-2", f"{own}-2-{'0' * 64}", f"{own}-mine"]
+    api = Api(*({**PROBE, "metadata": {"name": name, "labels": labels}} for name in left + others))
+    made = probe(api)
+    made.remove()
+    kept = {one["metadata"]["name"] for one in api.list(SECRETS, NAMESPACE)}
+    assert kept == set(others)
+
+
+@pytest.mark.parametrize("data", [FOREIGN, PROBE["data"]])
 def test_a_swap_while_the_probe_starts_is_seen(data):
     api = Api()
-    name = from_a_pod.pod_name("cp-1")
+    name = PROBE["metadata"]["name"]
 
     def swap() -> None:
         Objects.delete(api, SECRETS, name, NAMESPACE)
-        api.put({**foreign(data=data), "metadata": {"name": name}})
+        api.put({**PROBE, "data": data, "metadata": {"name": name}})
 
     api.after["pods"] = swap
     with pytest.raises(SwappedProgram):
         probe(api)
-    assert api.find(PODS, name, NAMESPACE) is None
+    assert api.find(PODS, from_a_pod.pod_name("cp-1"), NAMESPACE) is None
 
 
 def test_a_secret_that_is_not_what_was_created_is_not_used():
     """An answer that was lost, and a Secret of that name that somebody else has made."""
     api = Api()
-    name = from_a_pod.pod_name("cp-1")
+    name = PROBE["metadata"]["name"]
     api.after["secrets"] = lambda: api.put({**foreign(), "metadata": {"name": name}})
     with pytest.raises(SwappedProgram):
         probe(api)
