@@ -211,7 +211,7 @@ def test_an_api_that_is_away_at_the_start_is_probed_all_the_same(
         time.sleep(0.3)
     seen = prober.report()
     assert set(seen.failures) == {"refused"}
-    assert seen.slots == ["failed"]
+    assert set(seen.slots) == {"failed"}  # one, or more where the machine is busy
 
 
 def test_more_than_can_wait_are_not_sent(
