@@ -20,10 +20,10 @@ from kubectl_selfhost.names import (
 from kubectl_selfhost.node import binaries, manifestfile
 from kubectl_selfhost.node.pod import HOST, NodeTarget, host_path
 
-#: The program's name in our directory on the node (packaging/agent/recovery.h): a static pod may not
+#: The program's name in our directory on the node (packaging/agent/node/program.h): a static pod may not
 #: have it from a Secret.
 PROGRAM = "agent"
-#: The list of what is guarded, beside the copies (packaging/agent/recovery.h).
+#: The list of what is guarded, beside the copies (packaging/agent/guardian/recovery.h).
 LIST = "guarded"
 
 

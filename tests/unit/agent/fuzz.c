@@ -5,16 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
-#include "options.h"
-#include "order.h"
-#include "pairs.h"
-#include "process.h"
-#include "reader.h"
-#include "recovery.h"
-#include "sockets.h"
-#include "standstill.h"
-#include "state.h"
+#include "base/json.h"
+#include "base/options.h"
+#include "base/record.h"
+#include "guardian/recovery.h"
+#include "handover/standstill.h"
+#include "handover/state.h"
+#include "node/process.h"
+#include "node/sockets.h"
+#include "steward/order.h"
 
 static unsigned long long seed = 1;
 
@@ -25,7 +24,7 @@ static unsigned chance(unsigned below) {
     return (unsigned)(seed >> 33) % below;
 }
 
-static const char sample[] =
+static const char state_sample[] =
     "state=armed\ncomponent=kube-apiserver\ncontainer=kube-apiserver\nfile=a.yaml\n"
     "sha256=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
     "manifests=/etc/kubernetes/manifests\nreason=why\nstatic_uid=0123456789abcdef\n"
@@ -66,22 +65,6 @@ static size_t damage(char *text, size_t length, size_t room) {
     return length;
 }
 
-static void fuzz_state(void) {
-    static char text[16384], printed[PAIRS_FILE_SIZE], again[PAIRS_FILE_SIZE];
-    static struct state state;
-    memcpy(text, sample, sizeof sample);
-    size_t length = damage(text, sizeof sample - 1, sizeof text);
-    char *copy = exact(text, length);
-    if (state_parse(&state, copy) == 0) {
-        /* What was understood is written so that it is understood the same. */
-        assert(state_print(&state, printed, sizeof printed) > 0);
-        assert(state_parse(&state, printed) == 0);
-        assert(state_print(&state, again, sizeof again) > 0);
-        assert(strcmp(printed, again) == 0);
-    }
-    free(copy);
-}
-
 static const char order_sample[] =
     "number=5\nwanted=watching\ncomponent=kube-apiserver\npod_uid=0123456789abcdef\n"
     "instance_uid=01234567-89ab\nseamless=1\nshared_before=0\nipv6=1\nipv6_only=0\nport=6443\n"
@@ -99,24 +82,32 @@ static char *damaged(const char *sample_text, size_t size) {
 }
 
 /* What was understood is written so that it is understood the same. */
-#define ROUND_TRIP(type, name)                                                     \
-    do {                                                                           \
-        static char printed[PAIRS_FILE_SIZE], again[PAIRS_FILE_SIZE];              \
-        static struct type parsed;                                                 \
-        char *copy = damaged(name##_sample, sizeof name##_sample);                 \
-        if (name##_parse(&parsed, copy) == 0) {                                    \
-            assert(name##_print(&parsed, printed, sizeof printed) > 0);            \
-            assert(name##_parse(&parsed, printed) == 0);                           \
-            assert(name##_print(&parsed, again, sizeof again) > 0);                \
-            assert(strcmp(printed, again) == 0);                                   \
-        }                                                                          \
-        free(copy);                                                                \
+static void fuzz_record(const struct record *record, const char *sample, size_t size, void *parsed,
+                        size_t parsed_size) {
+    static char printed[RECORD_SIZE], again[RECORD_SIZE];
+    char *copy = damaged(sample, size);
+    memset(parsed, 0, parsed_size);
+    if (record_parse(record, parsed, copy) == 0) {
+        assert(record_print(record, parsed, printed, sizeof printed) > 0);
+        memset(parsed, 0, parsed_size);
+        assert(record_parse(record, parsed, printed) == 0);
+        assert(record_print(record, parsed, again, sizeof again) > 0);
+        assert(strcmp(printed, again) == 0);
+    }
+    free(copy);
+}
+
+#define ROUND_TRIP(type)                                                                      \
+    do {                                                                                      \
+        static struct type parsed;                                                            \
+        fuzz_record(&type##_record, type##_sample, sizeof type##_sample, &parsed, sizeof parsed); \
     } while (0)
 
 static void fuzz_files(void) {
-    ROUND_TRIP(order, order);
-    ROUND_TRIP(progress, progress);
-    ROUND_TRIP(standstill, standstill);
+    ROUND_TRIP(state);
+    ROUND_TRIP(order);
+    ROUND_TRIP(progress);
+    ROUND_TRIP(standstill);
 }
 
 static void fuzz_recovery(void) {
@@ -246,7 +237,6 @@ static void fuzz_json(void) {
 int main(int count, char **words) {
     int rounds = count > 1 ? atoi(words[1]) : 20000;
     for (int i = 0; i < rounds; i++) {
-        fuzz_state();
         fuzz_files();
         fuzz_recovery();
         fuzz_sockets();

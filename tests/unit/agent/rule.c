@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "rule.h"
+#include "guardian/rule.h"
 
 int main(void) {
     static const char *const words[] = {[REST] = "rest", [PLACE] = "place", [TAKE] = "take"};

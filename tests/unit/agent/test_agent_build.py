@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,23 @@ def test_no_noise_breaks_a_parser(tmp_path: Path) -> None:
     compile_agent(tmp_path / "fuzz", Path(__file__).with_name("fuzz.c"))
     result = subprocess.run([tmp_path / "fuzz", "20000"], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "20000\n", "")
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("base", {"base"}),
+        ("node", {"base", "node"}),
+        ("handover", {"base", "node", "handover", "steward"}),
+        ("steward", {"base", "node", "handover", "steward"}),
+        ("guardian", {"base", "node", "handover", "steward", "guardian"}),
+    ],
+)
+def test_a_folder_of_the_agent_uses_what_it_may(folder: str, allowed: set[str]) -> None:
+    text = "".join(path.read_text() for path in (SOURCES / folder).glob("*.[ch]"))
+    used = set(re.findall(r'^#include "([a-z]+)/', text, re.MULTILINE))
+    assert used <= allowed
+    assert folder in used
 
 
 @pytest.mark.parametrize("program", LARGEST)

@@ -1,0 +1,56 @@
+/* The processes of a pod, found by the pod's UID in /proc/PID/cgroup. */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/options.h"
+
+/* How many processes of a pod there are, by what they do. The container runtime's monitors (conmon),
+ * which may be in the pod's cgroup, are none of the pod's. */
+struct pod_processes {
+    int servers; /* run a component's program */
+    int others;  /* a side-car's, or of a program with another name */
+    int agents;  /* of ours: an init container that waits for the port */
+    int pauses;  /* the sandbox's own process */
+};
+
+/* Whether the text of a cgroup file belongs to the pod; `uid` with '-' also matches with '_', as
+ * systemd's slices have it. */
+bool cgroup_is_of_pod(const char *text, const char *uid);
+
+/* `proc` is /proc, or what a test puts in its place. */
+struct pod_processes pod_processes(const char *proc, const char *uid);
+
+/* Calls `found` with `proc`, a process' id and `argument` for every process of the pod; `uid` NULL:
+ * for every process. Never for pid 1 or this process. */
+void process_each(const char *proc, const char *uid, void (*found)(const char *, long, void *),
+                  void *argument);
+
+/* The processes that are the component. A pod without a process of a component's program may run one
+ * under another name: then every process but agents and pauses counts, a side-car's too, unless it is
+ * known that the program has its own name. */
+int pod_servers(const struct pod_processes *processes, bool known_program);
+
+/* Whether the process is an agent of ours. */
+bool process_is_agent(const char *proc, long pid);
+
+/* Whether the process runs a component's program. */
+bool process_is_server(const char *proc, long pid);
+
+bool process_is_of_pod(const char *proc, long pid, const char *uid);
+
+/* Sends the signal to every process of the pod. Never to a monitor, pid 1 or this process. */
+void pod_signal(const char *proc, const char *uid, int signal);
+
+void pod_signal_servers(const char *proc, const char *uid, int signal);
+
+/* Content of <proc>/sys/kernel/random/boot_id; empty if it can't be read. */
+void boot_id_read(const char *proc, char *out, size_t size);
+
+/* The order `kill`: kills the pod's server, so that it is known to be dead: a leader, say, whose lease is
+ * to be given on. Answers when no process that was killed is left. The kubelet starts it again. */
+int kill_servers(const struct options *options);
+
+#endif
