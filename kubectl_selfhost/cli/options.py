@@ -114,12 +114,20 @@ def dry_run(text: str) -> str:
     return text
 
 
+def wait_limit(text: str | float) -> float:
+    """Seconds that a wait may last, as ``duration``; not 0. Raises typer.BadParameter."""
+    seconds = duration(text)
+    if seconds <= 0:
+        raise typer.BadParameter("must be more than 0")
+    return seconds
+
+
 #: ``timeout: Timeout = 300.0``
 Timeout = Annotated[
     float,
     typer.Option(
         "--timeout",
-        parser=duration,
+        parser=wait_limit,
         metavar="DURATION",
         help="The limit for each wait, like 90s (default 5m).",
         show_default=False,

@@ -1,57 +1,17 @@
-"""What the verbs that change something have in common: options, the question, and what they print."""
+"""What the verbs that change something ask, and what they print."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from kubectl_selfhost.cli import suggestions
-from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.errors import SelfhostError
 
-NAMES = tuple(component.name for component in COMPONENTS)
-_WAYS = ("auto", "seamless", "steered", "shared", "waiting")
-
-
-def one_of(*words: str) -> Callable[[str], str]:
-    """A parser for one of these; it raises typer.BadParameter for another word."""
-
-    def parse(word: str) -> str:
-        if word not in words:
-            raise typer.BadParameter(f'"{word}" is none of {", ".join(words)}')
-        return word
-
-    return parse
-
-
-component_name = one_of(*NAMES)
-
-
-#: ``handover: HandOverWay = "auto"``
-HandOverWay = Annotated[
-    str,
-    typer.Option(
-        "--handover",
-        metavar="|".join(_WAYS),
-        help="The way in which a port changes hands.",
-        parser=one_of(*_WAYS),
-        autocompletion=suggestions.among(_WAYS),
-    ),
-]
-
-
-#: ``node: Nodes = None``
-Nodes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--node",
-        metavar="NAME",
-        help="Only this control-plane node (repeatable).",
-    ),
-]
+if TYPE_CHECKING:
+    from kubectl_selfhost.engine.step import Outcome
 
 
 def require_an_answer(*, yes: bool) -> None:
@@ -95,26 +55,26 @@ def print_manifests(manifests: list[dict], how: str) -> None:
 
 def print_summary(
     cluster: Any,
-    title: str,
+    outcome: Outcome,
     *,
     seconds: dict[tuple[str, str], float],
     probe: Any,
-    know: list[str],
     file: TextIO,
 ) -> None:
     """What runs where now, how long each switch took, and what a client saw of it."""
     from kubectl_selfhost.output import report
     from kubectl_selfhost.output.text import is_terminal
-    from kubectl_selfhost.plans.pivot.run import served
+    from kubectl_selfhost.plans.shared import nodes
+    from kubectl_selfhost.plans.shared.situation import read_situation
 
     print_lines(
         file,
         lambda style: report.summary(
-            title,
-            served=served(cluster),
+            outcome.title,
+            served=nodes.served(read_situation(cluster)),
             switched=seconds,
             probe=probe,
-            know=know,
+            know=outcome.know,
             next_command="kubectl selfhost status",
             drawn=is_terminal(file),
             style=style,

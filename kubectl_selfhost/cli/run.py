@@ -14,10 +14,10 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from kubectl_selfhost.cli import pages
 from kubectl_selfhost.errors import SelfhostError
@@ -25,25 +25,31 @@ from kubectl_selfhost.errors import SelfhostError
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.engine.lease import RunLease
-    from kubectl_selfhost.engine.step import Plan, Says
+    from kubectl_selfhost.engine.session import Prepared
+    from kubectl_selfhost.engine.step import Outcome, Plan, Says
+    from kubectl_selfhost.handover.handover import HandOver
     from kubectl_selfhost.output.progress import Progress
     from kubectl_selfhost.plans.leftovers.look import Leftovers
     from kubectl_selfhost.plans.shared.situation import Situation
+    from kubectl_selfhost.probe.sightings import ProbeReport
 
 
-class Prepared(Protocol):
-    """What a verb looked at, and would do."""
+W = TypeVar("W", bound="Whole")
+
+
+class Whole(Protocol):
+    """What a verb's plan is made of, and what a person reads and gets of it."""
 
     @property
-    def plan(self) -> Plan: ...
+    def handovers(self) -> Sequence[HandOver[Any]]: ...
 
+    def outcome(self) -> Outcome: ...
 
-P = TypeVar("P", bound=Prepared)
-R = TypeVar("R")
+    def manifests(self) -> list[dict]: ...
 
 
 @dataclass(frozen=True)
-class Verb(Generic[P, R]):
+class Verb(Generic[W]):
     """A verb that changes something.
 
     ``nothing_to_do`` returns the sentence that says so, empty where there is something. ``prepare``
@@ -53,16 +59,15 @@ class Verb(Generic[P, R]):
     name: str
     timeout: float
     nothing_to_do: Callable[[Situation], str]
-    prepare: Callable[[Progress], P]
-    carry_out: Callable[[P, Progress, RunLease], R]
+    prepare: Callable[[Progress], Prepared[W]]
 
 
 @dataclass(frozen=True)
-class Done(Generic[P, R]):
-    """A run that came to its end."""
+class Done(Generic[W]):
+    """A run that came to its end, and what a client saw of it."""
 
-    prepared: P
-    result: R
+    prepared: Prepared[W]
+    probe: ProbeReport
 
 
 def always_something(_: Situation) -> str:
@@ -70,8 +75,50 @@ def always_something(_: Situation) -> str:
     return ""
 
 
-def carry_out(cluster: Cluster, verb: Verb[P, R], *, yes: bool) -> Done[P, R] | None:
+def through(
+    cluster: Cluster,
+    verb: Verb[W],
+    *,
+    yes: bool,
+    dry_run: str,
+    output: str,
+    manifests: Callable[[W], list[dict]] | None = None,
+) -> None:
+    """Run ``verb`` to its report, or show what it would do.
+
+    ``output`` is yaml, json or name: what is applied goes to stdout as data, in a dry run as
+    ``manifests`` has it.
+    """
+    if dry_run != "none":
+
+        def as_data(prepared: Prepared[W]) -> list[dict]:
+            return manifests(prepared.whole) if manifests else prepared.whole.manifests()
+
+        rehearse(cluster, verb, how=dry_run, output=output, manifests=as_data)
+        return
+    done = carry_out(cluster, verb, yes=yes)
+    if done is not None:
+        _report(cluster, done, output)
+
+
+def _report(cluster: Cluster, done: Done[W], output: str) -> None:
+    from kubectl_selfhost.handover.handover import seconds_each
+
+    whole = done.prepared.whole
+    if output:
+        pages.print_manifests(whole.manifests(), output)
+    pages.print_summary(
+        cluster,
+        whole.outcome(),
+        seconds=seconds_each(whole.handovers),
+        probe=done.probe,
+        file=sys.stderr if output else sys.stdout,
+    )
+
+
+def carry_out(cluster: Cluster, verb: Verb[W], *, yes: bool) -> Done[W] | None:
     """Run ``verb``; return None where there is nothing to do."""
+    from kubectl_selfhost.engine import session
     from kubectl_selfhost.plans.leftovers import look as leftovers
 
     left = leftovers.look(cluster)
@@ -91,17 +138,18 @@ def carry_out(cluster: Cluster, verb: Verb[P, R], *, yes: bool) -> Done[P, R] | 
             pages.print_plan(prepared.plan, file=sys.stderr)
             pages.ask(yes=yes)
         lease.discard = False
-        result = verb.carry_out(prepared, progress, lease)
-    return Done(prepared, result)
+        probe = session.carry_out(cluster, prepared, observer=progress, still_ours=lease.check)
+        lease.discard = prepared.leaves_nothing
+    return Done(prepared, probe)
 
 
 def rehearse(
     cluster: Cluster,
-    verb: Verb[P, R],
+    verb: Verb[W],
     *,
     how: str,
     output: str,
-    manifests: Callable[[P], list[dict]],
+    manifests: Callable[[Prepared[W]], list[dict]],
 ) -> None:
     """Show what ``verb`` would do; ``how`` is the value of --dry-run.
 
@@ -134,7 +182,7 @@ def rehearse(
 
 def _settle(
     cluster: Cluster,
-    verb: Verb[P, R],
+    verb: Verb[W],
     left: Leftovers,
     progress: Progress,
     lease: RunLease,
@@ -165,14 +213,14 @@ def _settle(
     return shown.says() if shown is not None else None
 
 
-def _plan_already(verb: Verb[P, R], left: Leftovers, progress: Progress) -> Plan | None:
+def _plan_already(verb: Verb[W], left: Leftovers, progress: Progress) -> Plan | None:
     """Return the verb's plan where it can be made before ``left`` is settled."""
     if left.hides_the_rest or verb.nothing_to_do(left.situation):
         return None
     return verb.prepare(progress).plan
 
 
-def _say_later(verb: Verb[P, R], output: str = "") -> None:
+def _say_later(verb: Verb[W], output: str = "") -> None:
     """Say that nobody can tell yet what the verb's own plan is. Raise SelfhostError where a program
     waits for that as data."""
     if output:
@@ -185,7 +233,7 @@ def _say_later(verb: Verb[P, R], output: str = "") -> None:
     )
 
 
-def _said(verb: Verb[P, R], left: Leftovers, *, settled: bool = False) -> bool:
+def _said(verb: Verb[W], left: Leftovers, *, settled: bool = False) -> bool:
     """Say it where there is nothing to do; return whether that is so."""
     sentence = verb.nothing_to_do(left.situation)
     if sentence:

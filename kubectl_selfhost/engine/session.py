@@ -6,6 +6,8 @@ import getpass
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.engine.journal import Journal
@@ -18,47 +20,64 @@ from kubectl_selfhost.probe import prober as probers
 from kubectl_selfhost.probe.prober import Prober
 from kubectl_selfhost.probe.sightings import ProbeReport
 
+W = TypeVar("W")
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[W]):
+    """A run that was looked at and may begin.
+
+    ``whole`` is what the plan is made of. ``timeout`` is for how many seconds the API may be away.
+    ``again`` is the verb to run after a failure, where it is another one. ``leaves_nothing``: nothing
+    of ours stays, so the journal goes, too.
+    """
+
+    verb: str
+    whole: W
+    plan: Plan
+    journal: Journal
+    timeout: float
+    again: str = ""
+    leaves_nothing: bool = False
+
 
 def carry_out(
     cluster: Cluster,
-    plan: Plan,
-    journal: Journal,
+    prepared: Prepared[W],
     *,
-    verb: str,
-    again: str = "",
-    timeout: float,
     observer: Observer,
     still_ours: Callable[[], None],
 ) -> ProbeReport:
-    """Runs the plan of ``verb`` while the API is probed, and writes the journal.
+    """Run the plan while the API is probed, and write the journal.
 
-    ``again`` is the verb to run after a failure, where it is another one. ``timeout`` is for how
-    many seconds the API may be away, ``still_ours`` is asked before each step and raises when
-    another run has taken over. Raises the SelfhostError that ended the run, after everything was
-    undone that could be.
+    ``still_ours`` is asked before each step and raises when another run has taken over. Raise the
+    SelfhostError that ended the run, after everything was undone that could be.
     """
-
-    journal.open(verb=verb, by=identity())
+    journal = prepared.journal
+    journal.open(verb=prepared.verb, by=identity())
     with (
-        cluster.waiting(timeout, on_outage=observer.note),
+        cluster.waiting(prepared.timeout, on_outage=observer.note),
         # Only one run goes on at a time: what one that was killed has left is the next one's.
         probers.Prober(cluster, kinds=probers.WHILE_RUNNING, name=f"{PROBE}-run") as prober,
     ):
         try:
-            recorder = _Marking(journal, prober, plan)
-            run(plan, observer=observer, recorder=recorder, before_each=still_ours)
+            recorder = _Marking(journal, prober, prepared.plan)
+            run(prepared.plan, observer=observer, recorder=recorder, before_each=still_ours)
         except LeaseLost:
             raise  # the journal is another run's by now
         except SelfhostError as error:
             outcome = "stopped" if isinstance(error, Stopped) else "failed"
             _close(journal, outcome, error.message, prober)
-            error.hint = error.hint or _hint(outcome, again or verb)
+            error.hint = error.hint or _hint(outcome, prepared.again or prepared.verb)
             raise
         except BaseException as error:  # a run that ended is never left open
             _close(journal, "failed", type(error).__name__, prober)
             raise
         probe = prober.report()
     journal.close("done", probe=probe.facts())
+    if prepared.leaves_nothing:
+        with cluster.waiting(prepared.timeout):
+            journal.remove()
     return probe
 
 

@@ -65,3 +65,11 @@ class Plan:
             }
             for number, step in enumerate(self.steps, 1)
         ]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a person reads once the steps are done: one sentence, and what to know from now on."""
+
+    title: str
+    know: list[str] = field(default_factory=list)

@@ -253,11 +253,8 @@ class HandOver(Generic[S]):
         wait_until(check, what=what, timeout=limit or self._limit, tell=self._tell)
 
 
-def seconds_each(handovers: Iterable[Iterable[HandOver[Any]]]) -> dict[tuple[str, str], float]:
+def seconds_each(handovers: Iterable[HandOver[Any]]) -> dict[tuple[str, str], float]:
     """How many seconds each switch of this run took, by component and node."""
     return {
-        (one.component.name, one.node): one.seconds
-        for on_node in handovers
-        for one in on_node
-        if one.seconds is not None
+        (one.component.name, one.node): one.seconds for one in handovers if one.seconds is not None
     }

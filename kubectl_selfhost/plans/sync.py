@@ -6,35 +6,26 @@ somebody has changed with kubectl, or whose files were lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import COMPONENTS
-from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
+from kubectl_selfhost.engine.session import Prepared
 from kubectl_selfhost.engine.step import Plan
 from kubectl_selfhost.node import binaries
-from kubectl_selfhost.plans.rollout import run as rolling
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 from kubectl_selfhost.plans.rollout.plan import Rollout
+from kubectl_selfhost.plans.rollout.prepare import look
 from kubectl_selfhost.plans.rollout.steps import RolloutSteps
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import read_situation
 from kubectl_selfhost.reboot import on_node
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A sync that was looked at and may begin."""
-
-    plan: Plan
-    journal: Journal
-
-
-def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared:
+def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared[Rollout]:
     """Make the plan for all components that are self-hosted; change nothing.
 
     ``timeout`` is each wait's limit in seconds. Raise SelfhostError where one of them isn't settled:
@@ -44,9 +35,10 @@ def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared
     options = RolloutOptions(
         components=tuple(c for c in COMPONENTS if c.groups_in(daemonsets)), timeout=timeout
     )
-    rollout = rolling.look(cluster, options, observer=observer)
+    rollout = look(cluster, options, observer=observer)
     journal = Journal(cluster, warn=observer.warning)
-    return Prepared(_plan(cluster, rollout, observer, journal), journal)
+    plan = _plan(cluster, rollout, observer, journal)
+    return Prepared("sync", rollout, plan, journal, timeout)
 
 
 def _plan(cluster: Cluster, rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
@@ -85,23 +77,3 @@ def _other_programs(rollout: Rollout) -> list[str]:
         f"{', '.join(others)}: the pods keep the program of another build; `kubectl selfhost "
         "rollout` gives them this one's."
     ]
-
-
-def carry_out(
-    cluster: Cluster,
-    prepared: Prepared,
-    *,
-    timeout: float,
-    observer: Observer,
-    still_ours: Callable[[], None],
-) -> None:
-    """Runs the plan; see ``carrying.carry_out``."""
-    session.carry_out(
-        cluster,
-        prepared.plan,
-        prepared.journal,
-        verb="sync",
-        timeout=timeout,
-        observer=observer,
-        still_ours=still_ours,
-    )

@@ -10,15 +10,16 @@ from fakes.edge import Edge
 from fakes.world import World
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.daemonset.change import Change
+from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.step import Plan, Step, nothing
 from kubectl_selfhost.plans import sync as syncing
 from kubectl_selfhost.plans.leftovers import look as leftovers
 from kubectl_selfhost.plans.leftovers import settle as settling
-from kubectl_selfhost.plans.pivot import run as pivoting
+from kubectl_selfhost.plans.pivot import prepare as pivoting
 from kubectl_selfhost.plans.pivot.options import PivotOptions
-from kubectl_selfhost.plans.revert import run as reverting
+from kubectl_selfhost.plans.revert import prepare as reverting
 from kubectl_selfhost.plans.revert.options import RevertOptions
-from kubectl_selfhost.plans.rollout import run as rolling
+from kubectl_selfhost.plans.rollout import prepare as rolling
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 
 TIMEOUT = 60.0
@@ -102,32 +103,31 @@ class Run:
             observer=self.seen,
             show_findings=lambda _: None,
         )
-        return self._carry_out(pivoting, cluster, prepared)
+        return self._carry_out(cluster, prepared)
 
     def _revert(self, cluster: Cluster) -> Any:
         prepared = reverting.prepare(
             cluster, RevertOptions(timeout=TIMEOUT, **self.options), observer=self.seen
         )
-        return self._carry_out(reverting, cluster, prepared)
+        return self._carry_out(cluster, prepared)
 
     def _rollout(self, cluster: Cluster) -> Any:
         change = Change(**self.options)
         prepared = rolling.prepare(
             cluster, RolloutOptions(change=change, timeout=TIMEOUT), observer=self.seen
         )
-        return self._carry_out(rolling, cluster, prepared)
+        return self._carry_out(cluster, prepared)
 
     def _sync(self, cluster: Cluster) -> Any:
         prepared = syncing.prepare(cluster, timeout=TIMEOUT, observer=self.seen)
-        return self._carry_out(syncing, cluster, prepared, timeout=TIMEOUT)
+        return self._carry_out(cluster, prepared)
 
-    def _carry_out(self, verb: Any, cluster: Cluster, prepared: Any, **more: Any) -> Any:
+    def _carry_out(self, cluster: Cluster, prepared: Any) -> Any:
         steps = [self.step(number, step) for number, step in enumerate(prepared.plan.steps)]
         plan: Plan = replace(prepared.plan, steps=steps)
-        return verb.carry_out(
+        return session.carry_out(
             cluster,
             replace(prepared, plan=plan),
             observer=self.seen,
             still_ours=self.still_ours,
-            **more,
         )

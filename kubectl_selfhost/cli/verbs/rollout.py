@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kubectl_selfhost.cli import pages, run, suggestions
+from kubectl_selfhost.cli import flags, run, suggestions
 from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
-from kubectl_selfhost.controlplane.component import COMPONENTS
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.plans.rollout.options import RolloutOptions
-    from kubectl_selfhost.plans.rollout.run import Prepared, RolloutResult
+    from kubectl_selfhost.plans.rollout.plan import Rollout
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -48,8 +46,8 @@ def rollout(
         typer.Argument(
             metavar="[COMPONENT]...",
             help="What to roll out; all three without any.",
-            parser=pages.component_name,
-            autocompletion=suggestions.among(pages.NAMES),
+            parser=flags.component_name,
+            autocompletion=suggestions.among(flags.NAMES),
         ),
     ] = None,
     image: Annotated[
@@ -77,7 +75,7 @@ def rollout(
     dry_run: DryRun = "none",
     output: Annotated[str, output_format("yaml", "json", "name")] = "",
     timeout: Timeout = 300.0,
-    handover: pages.HandOverWay = "auto",
+    handover: flags.HandOverWay = "auto",
 ) -> None:
     """Replace the pods of self-hosted components, one component after the other.
 
@@ -89,63 +87,32 @@ def rollout(
     from kubectl_selfhost.controlplane.daemonset.change import Change
     from kubectl_selfhost.plans.rollout.options import RolloutOptions
 
-    if timeout <= 0:
-        raise typer.BadParameter("must be more than 0", param_hint="--timeout")
-    chosen = component or list(pages.NAMES)
     change = Change(
         image=image,
         flags=_settings(set_flag or []),
         without=tuple(_flag_name(text) for text in unset_flag or []),
     )
-    if change and len(chosen) != 1:
+    if change and len(component or ()) != 1:
         raise typer.BadParameter(
-            f"name the one component that is meant: {', '.join(pages.NAMES)}",
+            f"name the one component that is meant: {', '.join(flags.NAMES)}",
             param_hint="COMPONENT",
         )
     options = RolloutOptions(
-        components=tuple(c for c in COMPONENTS if c.name in chosen),
+        components=flags.components(component),
         change=change,
         timeout=timeout,
         handover=handover,
     )
     cluster = connect(connection)
-    verb = _verb(cluster, options)
-    if dry_run == "none":
-        done = run.carry_out(cluster, verb, yes=yes)
-        if done is not None:
-            _tell(cluster, done, output)
-    else:
-        run.rehearse(
-            cluster,
-            verb,
-            how=dry_run,
-            output=output,
-            manifests=lambda prepared: prepared.rollout.manifests(),
-        )
+    run.through(cluster, _verb(cluster, options), yes=yes, dry_run=dry_run, output=output)
 
 
-def _verb(cluster: Cluster, options: RolloutOptions) -> run.Verb[Prepared, RolloutResult]:
-    from kubectl_selfhost.plans.rollout import run as rolling
+def _verb(cluster: Cluster, options: RolloutOptions) -> run.Verb[Rollout]:
+    from kubectl_selfhost.plans.rollout import prepare as rolling
 
     return run.Verb(
         name="rollout",
         timeout=options.timeout,
         nothing_to_do=run.always_something,
         prepare=lambda progress: rolling.prepare(cluster, options, observer=progress),
-        carry_out=lambda prepared, progress, lease: rolling.carry_out(
-            cluster, prepared, observer=progress, still_ours=lease.check
-        ),
-    )
-
-
-def _tell(cluster: Cluster, done: run.Done[Prepared, RolloutResult], output: str) -> None:
-    if output:
-        pages.print_manifests(done.prepared.rollout.manifests(), output)
-    pages.print_summary(
-        cluster,
-        "The roll-out is done.",
-        seconds=done.result.seconds,
-        probe=done.result.probe,
-        know=[],
-        file=sys.stderr if output else sys.stdout,
     )

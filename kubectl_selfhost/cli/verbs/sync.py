@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from kubectl_selfhost.cli import pages, run
 from kubectl_selfhost.cli.options import Timeout, Yes
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 
 if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
-    from kubectl_selfhost.plans.sync import Prepared
+    from kubectl_selfhost.plans.rollout.plan import Rollout
 
 
 def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 300.0) -> None:
@@ -23,14 +21,12 @@ def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
 
-    if timeout <= 0:
-        raise typer.BadParameter("must be more than 0", param_hint="--timeout")
     cluster = connect(connection)
     run.carry_out(cluster, _verb(cluster, timeout), yes=yes)
     pages.say("After a reboot of the node its guardian brings back what runs now.")
 
 
-def _verb(cluster: Cluster, timeout: float) -> run.Verb[Prepared, None]:
+def _verb(cluster: Cluster, timeout: float) -> run.Verb[Rollout]:
     from kubectl_selfhost.plans import sync as syncing
 
     return run.Verb(
@@ -38,7 +34,4 @@ def _verb(cluster: Cluster, timeout: float) -> run.Verb[Prepared, None]:
         timeout=timeout,
         nothing_to_do=run.always_something,
         prepare=lambda progress: syncing.prepare(cluster, timeout=timeout, observer=progress),
-        carry_out=lambda prepared, progress, lease: syncing.carry_out(
-            cluster, prepared, timeout=timeout, observer=progress, still_ours=lease.check
-        ),
     )

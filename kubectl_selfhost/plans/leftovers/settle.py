@@ -66,15 +66,13 @@ def carry_out(
     observer: Observer,
     still_ours: Callable[[], None],
 ) -> None:
-    """Run the plan; see ``carrying.carry_out``. ``verb`` is the person's, for what to do after a
+    """Run the plan; see ``session.carry_out``. ``verb`` is the person's, for what to do after a
     failure."""
     session.carry_out(
         cluster,
-        first,
-        Journal(cluster, warn=observer.warning),
-        verb=VERB,
-        again=verb,
-        timeout=timeout,
+        session.Prepared(
+            VERB, None, first, Journal(cluster, warn=observer.warning), timeout, again=verb
+        ),
         observer=observer,
         still_ours=still_ours,
     )

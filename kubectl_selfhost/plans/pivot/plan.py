@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Plan, Step
+from kubectl_selfhost.engine.step import Outcome, Plan, Step
 from kubectl_selfhost.handover import ways
 from kubectl_selfhost.handover.static_to_daemonset import FromStaticPod
 from kubectl_selfhost.handover.ways import Choice
@@ -38,7 +38,7 @@ _FALLS_BACK = (
 _AFTERWARDS = "Afterwards `kubeadm upgrade` no longer knows this control plane."
 #: kubeadm takes a node without kube-apiserver.yaml for a worker: it looks for the etcd member of no
 #: address, finds none, and says nothing (1.37: reset.go, RemoveStackedEtcdMemberFromCluster).
-BEFORE_A_RESET = (
+_BEFORE_A_RESET = (
     "Before `kubeadm reset` of a node: `kubectl selfhost revert --node NAME`, or its etcd member "
     "stays in the cluster and counts for the quorum."
 )
@@ -47,6 +47,12 @@ _AFTER_A_REBOOT = {
     "server, until the DaemonSet's own is up again.",
     False: "--no-reboot-recovery: after a reboot of the node the API does not come back by itself; "
     "somebody has to put the manifests back on the node (see docs/failures.md).",
+}
+
+_REBOOTED = {
+    True: "After a reboot of the node its guardian brings the API back by itself.",
+    False: "After a reboot of the node the API does not come back by itself "
+    "(--no-reboot-recovery): see docs/failures.md.",
 }
 
 
@@ -75,9 +81,42 @@ class Pivot:
         self.handovers: list[FromStaticPod] = []
 
     def manifests(self) -> list[dict]:
+        """The DaemonSets that run what the pivot moves."""
+        return self.groups.daemonsets()
+
+    def to_apply(self) -> list[dict]:
         """Everything that the pivot applies, as for ``kubectl apply -f -``."""
         programs = {one.target.arch: binaries.secret(one.target.arch) for one in self.nodes}
         return [*programs.values(), *self.groups.made()]
+
+    def outcome(self) -> Outcome:
+        """What a person reads at the end."""
+        whole = self._is_whole()
+        kept: dict[str, list[str]] = {}
+        for one in self.nodes:
+            kept.setdefault(one.target.directory, []).append(one.node)
+        return Outcome(
+            "The control plane is self-hosted." if whole else "That is self-hosted.",
+            [
+                *[
+                    f"The static manifests are kept on {', '.join(names)} in {directory}."
+                    for directory, names in kept.items()
+                ],
+                "`kubeadm upgrade` no longer applies to this control plane.",
+                *([_BEFORE_A_RESET] if self.several else []),
+                _REBOOTED[self.options.reboot_recovery],
+            ],
+        )
+
+    def _is_whole(self) -> bool:
+        """Whether nothing is static any more, once the pivot is done."""
+        done = {(part.node, c) for part in self.nodes for c in self.options.components}
+        return all(
+            (name, component) in done or self.situation.self_hosted(component, name)
+            for name in self.situation.node_names
+            if nodes.runs(self.situation, name)
+            for component in COMPONENTS
+        )
 
     def choices(self, one: NodePivot) -> dict[Component, Choice]:
         """The way in which each component of ``one`` will change hands, as far as the API tells."""
@@ -104,7 +143,7 @@ class Pivot:
                 *([_ONE_AFTER_THE_OTHER] if len(self.nodes) > 1 else []),
                 _FALLS_BACK,
                 _AFTERWARDS,
-                *([BEFORE_A_RESET] if self.several else []),
+                *([_BEFORE_A_RESET] if self.several else []),
                 _AFTER_A_REBOOT[self.options.reboot_recovery],
                 *(self._without_copies() if self.options.reboot_recovery else []),
             ],

@@ -14,7 +14,7 @@ from kubectl_selfhost.cluster.kinds import DAEMONSETS
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Plan, Step
+from kubectl_selfhost.engine.step import Outcome, Plan, Step
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover import ways
 from kubectl_selfhost.handover.daemonset_to_static import ToStaticPod
@@ -91,6 +91,15 @@ class Revert:
         meant = {one.node for one in self.nodes}
         left = [n for n in hosted_nodes(self.situation) if n not in meant]
         return not left and all(one.whole for one in self.nodes)
+
+    def outcome(self) -> Outcome:
+        """What a person reads at the end."""
+        if not self.whole:
+            return Outcome("That is static again.")
+        return Outcome(
+            "The control plane is static again.",
+            ["`kubeadm upgrade` knows this control plane again."],
+        )
 
     def manifests(self) -> list[dict]:
         """The static pods' manifests, of all nodes."""

@@ -19,7 +19,7 @@ from kubectl_selfhost.controlplane.pod import difference
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal, now
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Plan, Step
+from kubectl_selfhost.engine.step import Outcome, Plan, Step
 from kubectl_selfhost.handover import ways
 from kubectl_selfhost.handover.conditions import instances_on
 from kubectl_selfhost.handover.revision_on_all_nodes import AcrossNodes
@@ -93,6 +93,11 @@ class Rollout:
         )
         arch = next(one.target.arch for one in self.nodes if one.group == component.group)
         return programs.with_program(changed, binaries.secret_name(arch))
+
+    @staticmethod
+    def outcome() -> Outcome:
+        """What a person reads at the end."""
+        return Outcome("The roll-out is done.")
 
     def manifests(self) -> list[dict]:
         """Return every DaemonSet as it will be, those of each group of nodes among them."""

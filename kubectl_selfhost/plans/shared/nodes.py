@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
 from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.controlplane.pod import staticpod, truth
 from kubectl_selfhost.controlplane.values import addresses, hosts
 from kubectl_selfhost.controlplane.values.addresses import same_address
@@ -15,6 +16,8 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL
 from kubectl_selfhost.node.pod import NodeTarget
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
+
+_BY = {STATIC: "static pod", DAEMONSET: "DaemonSet"}
 
 
 def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "") -> list[str]:
@@ -43,6 +46,17 @@ def runs(situation: Situation, node: str) -> bool:
         situation.instances(component, node) or situation.stands_in(component, node)
         for component in COMPONENTS
     )
+
+
+def served(situation: Situation) -> list[tuple[str, str, str]]:
+    """What runs where: (component, by whom, on which node)."""
+    rows = []
+    for name in situation.node_names:
+        for component in COMPONENTS if runs(situation, name) else ():
+            ready = [i for i in situation.instances(component, name) if i.ready]
+            by = " and ".join(_BY[i.kind] for i in ready)
+            rows.append((component.name, by or "none", name))
+    return rows
 
 
 def left_alone(situation: Situation) -> list[str]:

@@ -14,6 +14,7 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
+from kubectl_selfhost.controlplane.daemonset.daemonset import is_rolled_out
 from kubectl_selfhost.controlplane.instance import (
     DAEMONSET,
     STATIC,
@@ -174,6 +175,19 @@ def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> S
         every=1.0,
         tell=observer.step_waiting,
     )
+
+
+def require_rolled_out(daemonset: dict) -> None:
+    """Raises SelfhostError for a DaemonSet that is being rolled out: it has two instances, and nobody
+    could say which of them is meant."""
+    name = daemonset["metadata"]["name"]
+    if not is_rolled_out(daemonset):
+        raise SelfhostError(
+            f"DaemonSet {name} is being rolled out already, or can't be.",
+            f"Look at `kubectl -n {NAMESPACE} rollout status daemonset/{name}`; "
+            f"`kubectl -n {NAMESPACE} rollout undo daemonset/{name}` takes a change "
+            "back that can't be rolled out.",
+        )
 
 
 def _nodes_without_label(cluster: Cluster, nodes: list[dict], pods: list[dict]) -> list[dict]:

@@ -22,9 +22,9 @@ from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node.agent import AgentError, NodeAgent
 from kubectl_selfhost.node.orders import ShareOrder
-from kubectl_selfhost.plans.revert import run as reverting
+from kubectl_selfhost.plans.revert import prepare as reverting
 from kubectl_selfhost.plans.revert.options import RevertOptions
-from kubectl_selfhost.plans.rollout import run as rolling
+from kubectl_selfhost.plans.rollout import prepare as rolling
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 
 ALONE = (CONTROLLER_MANAGER, SCHEDULER)

@@ -1,50 +1,36 @@
-"""A revert from beginning to end: what has to be settled, checked, planned, and run."""
+"""What a revert looks at before its plan: what is self-hosted, and whether it can go back."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.engine import journal as journals
-from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Plan
+from kubectl_selfhost.engine.session import Prepared
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.handover.handover import seconds_each
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
 from kubectl_selfhost.node import program
 from kubectl_selfhost.plans.revert.options import RevertOptions
 from kubectl_selfhost.plans.revert.plan import Revert, hosted_nodes
-from kubectl_selfhost.plans.rollout.run import require_rolled_out
 from kubectl_selfhost.plans.shared import nodes, permissions
-from kubectl_selfhost.plans.shared.situation import Situation, require_kubelet, without_copies
-from kubectl_selfhost.probe.sightings import ProbeReport
+from kubectl_selfhost.plans.shared.situation import (
+    Situation,
+    require_kubelet,
+    require_rolled_out,
+    without_copies,
+)
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A revert that was looked at and may begin."""
-
-    revert: Revert
-    plan: Plan
-    journal: Journal
+def nothing_to_do(cluster: Cluster, situation: Situation, options: RevertOptions) -> str:
+    """Return the sentence that says so, empty where there is something to do."""
+    if not _is_done(cluster, situation, options):
+        return ""
+    return "None of the selected components is self-hosted. See `kubectl selfhost status`."
 
 
-@dataclass(frozen=True)
-class RevertResult:
-    """What a finished revert did. ``seconds`` is each switch, by component and node; ``whole``:
-    no component is self-hosted any more."""
-
-    whole: bool
-    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
-    probe: ProbeReport | None = None
-
-
-def nothing_to_do(cluster: Cluster, situation: Situation, options: RevertOptions) -> bool:
+def _is_done(cluster: Cluster, situation: Situation, options: RevertOptions) -> bool:
     """Whether none of the components is self-hosted, and nothing of ours is left over."""
 
     if any(component.groups_in(situation.daemonsets) for component in options.components):
@@ -55,7 +41,7 @@ def nothing_to_do(cluster: Cluster, situation: Situation, options: RevertOptions
     return not (labelled or cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE) or program.unused(cluster))
 
 
-def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> Prepared:
+def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> Prepared[Revert]:
     """Looks at the control plane and makes the plan; changes nothing.
 
     Raises SelfhostError where a revert can't begin, with what to do.
@@ -89,34 +75,13 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
                 require_rolled_out(situation.daemonsets[component.daemonset])
                 one.instance(component)
     writing = Journal(cluster, warn=observer.warning)
-    return Prepared(revert, revert.plan(observer=observer, journal=writing), writing)
-
-
-def carry_out(
-    cluster: Cluster,
-    prepared: Prepared,
-    *,
-    observer: Observer,
-    still_ours: Callable[[], None],
-) -> RevertResult:
-    """Runs the plan; see ``carrying.carry_out``. A journal of what is undone whole goes, too."""
-    revert = prepared.revert
-    probe = session.carry_out(
-        cluster,
-        prepared.plan,
-        prepared.journal,
-        verb="revert",
-        timeout=revert.options.timeout,
-        observer=observer,
-        still_ours=still_ours,
-    )
-    if revert.whole:
-        with cluster.waiting(revert.options.timeout):
-            prepared.journal.remove()
-    return RevertResult(
-        whole=revert.whole,
-        seconds=seconds_each([revert.handovers]),
-        probe=probe,
+    return Prepared(
+        "revert",
+        revert,
+        revert.plan(observer=observer, journal=writing),
+        writing,
+        options.timeout,
+        leaves_nothing=revert.whole,
     )
 
 

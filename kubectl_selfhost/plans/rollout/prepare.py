@@ -1,48 +1,29 @@
-"""A roll-out from beginning to end: what has to be settled, checked, planned, and run."""
+"""What a roll-out looks at before its plan: whether every component it changes stands still."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS
 from kubectl_selfhost.controlplane.component import Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import is_rolled_out
-from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Plan
+from kubectl_selfhost.engine.session import Prepared
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.handover.handover import seconds_each
-from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import program
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 from kubectl_selfhost.plans.rollout.plan import Rollout
 from kubectl_selfhost.plans.shared import nodes, permissions
-from kubectl_selfhost.plans.shared.situation import Situation, require_kubelet, without_copies
-from kubectl_selfhost.probe.sightings import ProbeReport
+from kubectl_selfhost.plans.shared.situation import (
+    Situation,
+    require_kubelet,
+    require_rolled_out,
+    without_copies,
+)
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A roll-out that was looked at and may begin."""
-
-    rollout: Rollout
-    plan: Plan
-    journal: Journal
-
-
-@dataclass(frozen=True)
-class RolloutResult:
-    """What a finished roll-out did. ``seconds`` is each switch, by component and node."""
-
-    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
-    probe: ProbeReport | None = None
-
-
-def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Prepared:
+def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Prepared[Rollout]:
     """Looks at the control plane and makes the plan; changes nothing.
 
     Raises SelfhostError where a roll-out can't begin, with what to do.
@@ -53,7 +34,8 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
         # The API server judges it now, not half-way.
         cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
     journal = Journal(cluster, warn=observer.warning)
-    return Prepared(rollout, rollout.plan(observer=observer, journal=journal), journal)
+    plan = rollout.plan(observer=observer, journal=journal)
+    return Prepared("rollout", rollout, plan, journal, options.timeout)
 
 
 def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Rollout:
@@ -83,30 +65,6 @@ def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Ro
     return rollout
 
 
-def carry_out(
-    cluster: Cluster,
-    prepared: Prepared,
-    *,
-    observer: Observer,
-    still_ours: Callable[[], None],
-) -> RolloutResult:
-    """Runs the plan; see ``carrying.carry_out``."""
-    rollout = prepared.rollout
-    probe = session.carry_out(
-        cluster,
-        prepared.plan,
-        prepared.journal,
-        verb="rollout",
-        timeout=rollout.options.timeout,
-        observer=observer,
-        still_ours=still_ours,
-    )
-    return RolloutResult(
-        seconds=seconds_each([rollout.handovers]),
-        probe=probe,
-    )
-
-
 def _require_settled(situation: Situation, component: Component) -> None:
     """Only what stands still is changed."""
     if component.daemonset not in situation.daemonsets:
@@ -119,16 +77,3 @@ def _refuse_static(component: Component) -> NoReturn:
         f"{component} is not self-hosted: there is no DaemonSet {component.daemonset}.",
         "`kubectl selfhost pivot` makes it so; `kubectl selfhost status` shows where it stands.",
     )
-
-
-def require_rolled_out(daemonset: dict) -> None:
-    """Raises SelfhostError for a DaemonSet that is being rolled out: it has two instances, and nobody
-    could say which of them is meant."""
-    name = daemonset["metadata"]["name"]
-    if not is_rolled_out(daemonset):
-        raise SelfhostError(
-            f"DaemonSet {name} is being rolled out already, or can't be.",
-            f"Look at `kubectl -n {NAMESPACE} rollout status daemonset/{name}`; "
-            f"`kubectl -n {NAMESPACE} rollout undo daemonset/{name}` takes a change "
-            "back that can't be rolled out.",
-        )

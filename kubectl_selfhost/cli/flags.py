@@ -1,0 +1,70 @@
+"""Flags that several verbs of ours have; kubectl's own are in ``options``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from kubectl_selfhost.cli import suggestions
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+
+NAMES = tuple(component.name for component in COMPONENTS)
+_WAYS = ("auto", "seamless", "steered", "shared", "waiting")
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A parser for one of these; it raises typer.BadParameter for another word."""
+
+    def parse(word: str) -> str:
+        if word not in words:
+            raise typer.BadParameter(f'"{word}" is none of {", ".join(words)}')
+        return word
+
+    return parse
+
+
+component_name = one_of(*NAMES)
+
+
+#: ``handover: HandOverWay = "auto"``
+HandOverWay = Annotated[
+    str,
+    typer.Option(
+        "--handover",
+        metavar="|".join(_WAYS),
+        help="The way in which a port changes hands.",
+        parser=one_of(*_WAYS),
+        autocompletion=suggestions.among(_WAYS),
+    ),
+]
+
+
+#: ``node: Nodes = None``
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node",
+        metavar="NAME",
+        help="Only this control-plane node (repeatable).",
+    ),
+]
+
+
+#: ``component: Components = None``
+Components = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--component",
+        parser=component_name,
+        metavar="NAME",
+        help="Only this component (repeatable).",
+        autocompletion=suggestions.among(NAMES),
+    ),
+]
+
+
+def components(names: Sequence[str] | None) -> tuple[Component, ...]:
+    """The components of these names, in our order; all without any."""
+    return tuple(one for one in COMPONENTS if one.name in (names or NAMES))
