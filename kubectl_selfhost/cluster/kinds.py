@@ -44,34 +44,13 @@ class Kind:
 
 PODS = Kind("v1", "pods", "Pod")
 NODES = Kind("v1", "nodes", "Node", namespaced=False)
-NAMESPACES = Kind("v1", "namespaces", "Namespace", namespaced=False)
 CONFIGMAPS = Kind("v1", "configmaps", "ConfigMap")
 SECRETS = Kind("v1", "secrets", "Secret")
 SERVICES = Kind("v1", "services", "Service")
-SERVICE_ACCOUNTS = Kind("v1", "serviceaccounts", "ServiceAccount")
 EVENTS = Kind("v1", "events", "Event")
 DAEMONSETS = Kind("apps/v1", "daemonsets", "DaemonSet")
-DEPLOYMENTS = Kind("apps/v1", "deployments", "Deployment")
-CONTROLLER_REVISIONS = Kind("apps/v1", "controllerrevisions", "ControllerRevision")
 LEASES = Kind("coordination.k8s.io/v1", "leases", "Lease")
 ENDPOINTSLICES = Kind("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
-PRIORITY_CLASSES = Kind(
-    "scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", namespaced=False
-)
-ROLES = Kind("rbac.authorization.k8s.io/v1", "roles", "Role")
-ROLE_BINDINGS = Kind("rbac.authorization.k8s.io/v1", "rolebindings", "RoleBinding")
-CLUSTER_ROLES = Kind(
-    "rbac.authorization.k8s.io/v1", "clusterroles", "ClusterRole", namespaced=False
-)
-CLUSTER_ROLE_BINDINGS = Kind(
-    "rbac.authorization.k8s.io/v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
-)
-CUSTOM_RESOURCE_DEFINITIONS = Kind(
-    "apiextensions.k8s.io/v1",
-    "customresourcedefinitions",
-    "CustomResourceDefinition",
-    namespaced=False,
-)
 SELF_SUBJECT_ACCESS_REVIEWS = Kind(
     "authorization.k8s.io/v1",
     "selfsubjectaccessreviews",

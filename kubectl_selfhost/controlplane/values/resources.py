@@ -51,16 +51,6 @@ def quantity(text: str | int | float) -> Fraction:
     return number * _SUFFIXES[match["suffix"]]
 
 
-def millicores(text: str | int | float) -> int:
-    """An amount of CPU in thousandths, rounded up as the API server rounds it."""
-    return ceil(quantity(text) * 1000)
-
-
-def in_bytes(text: str | int | float) -> int:
-    """An amount of memory in bytes, rounded up."""
-    return ceil(quantity(text))
-
-
 def requests(pod_spec: dict) -> Amount:
     """What the scheduler and the kubelet set aside for a pod.
 

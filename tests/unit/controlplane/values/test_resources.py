@@ -12,6 +12,11 @@ from kubectl_selfhost.controlplane.values import resources
 from kubectl_selfhost.controlplane.values.resources import Amount
 
 
+def requested(**amounts: str | float) -> Amount:
+    """What a pod requests whose one container requests ``amounts``."""
+    return resources.requests({"containers": [{"resources": {"requests": amounts}}]})
+
+
 @pytest.mark.parametrize(
     ("text", "amount"),
     [
@@ -29,7 +34,7 @@ from kubectl_selfhost.controlplane.values.resources import Amount
     ],
 )
 def test_cpu(text: str | float, amount: int) -> None:
-    assert resources.millicores(text) == amount
+    assert requested(cpu=text).millicores == amount
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,7 @@ def test_cpu(text: str | float, amount: int) -> None:
     ],
 )
 def test_memory(text: str, amount: int) -> None:
-    assert resources.in_bytes(text) == amount
+    assert requested(memory=text).bytes == amount
 
 
 @pytest.mark.parametrize("text", ["", "Mi", "1mi", "1 Mi", "1Kib", "1e", "one", "1e9999999"])
