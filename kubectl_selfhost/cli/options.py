@@ -22,10 +22,7 @@ from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 
 Verb = Callable[..., Any]
 
-#: Seconds in each of Go's units of time (time.ParseDuration).
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_TERM = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
-
+_TERM = re.compile(r"(?:\d+\.?\d*|\.\d+)([^\d.]*)")
 _PANEL = "Options of kubectl"
 
 
@@ -36,24 +33,26 @@ def duration(text: str | float) -> float:
     """
     if isinstance(text, (int, float)):
         return float(text)
-    negative = text.startswith("-")
-    rest = text[1:] if text[:1] in ("-", "+") else text
-    if rest == "0":
-        return 0.0
-    seconds, position = 0.0, 0
-    for term in _TERM.finditer(rest):
+    from kubectl_selfhost.controlplane.values.durations import seconds
+
+    found = seconds(text)
+    if found is None:
+        raise typer.BadParameter(_wrong_duration(text, known=lambda unit: seconds(f"1{unit}")))
+    return found
+
+
+def _wrong_duration(text: str, *, known: Callable[[str], float | None]) -> str:
+    """What Go says of a duration that it can't read."""
+    position = 1 if text[:1] in ("+", "-") else 0
+    for term in _TERM.finditer(text, position):
         if term.start() != position:
             break
-        number, unit = term.groups()
+        unit, position = term[1], term.end()
         if not unit:
-            raise typer.BadParameter(f'time: missing unit in duration "{text}"')
-        if unit not in _UNITS:
-            raise typer.BadParameter(f'time: unknown unit "{unit}" in duration "{text}"')
-        seconds += float(number) * _UNITS[unit]
-        position = term.end()
-    if not rest or position != len(rest):
-        raise typer.BadParameter(f'time: invalid duration "{text}"')
-    return -seconds if negative else seconds
+            return f'time: missing unit in duration "{text}"'
+        if known(unit) is None:
+            return f'time: unknown unit "{unit}" in duration "{text}"'
+    return f'time: invalid duration "{text}"'
 
 
 def request_timeout(text: str | float) -> float:
