@@ -19,8 +19,8 @@ from typer.exceptions import Abort, Exit, TyperException
 from kubectl_selfhost.cli import words as spelling
 from kubectl_selfhost.cli.commands import PROGRAM, VERBS, overview, version
 from kubectl_selfhost.cli.options import command
-from kubectl_selfhost.cluster.errors import harmless
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.harmless import harmless
 
 DONE, FAILED = 0, 1
 TRACEBACKS_FROM = 6

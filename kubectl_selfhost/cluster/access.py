@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.cluster.errors import harmless
 from kubectl_selfhost.cluster.kinds import SELF_SUBJECT_ACCESS_REVIEWS
+from kubectl_selfhost.harmless import harmless
 
 _AT_ONCE = 8
 

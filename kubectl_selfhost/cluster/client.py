@@ -12,7 +12,7 @@ from typing import Any
 
 from kubectl_selfhost.cluster.connection.calls import Calls, Manifest
 from kubectl_selfhost.cluster.connection.exec import ExecResult
-from kubectl_selfhost.cluster.errors import AlreadyExists, Conflict, NotFound, harmless
+from kubectl_selfhost.cluster.errors import AlreadyExists, Conflict, NotFound
 from kubectl_selfhost.cluster.kinds import (
     PODS,
     SELF_SUBJECT_ACCESS_REVIEWS,
@@ -20,6 +20,7 @@ from kubectl_selfhost.cluster.kinds import (
     Kind,
     kind_of,
 )
+from kubectl_selfhost.harmless import harmless
 from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE
 
 _PAGE = 500

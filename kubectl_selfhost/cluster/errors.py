@@ -22,25 +22,9 @@ import re
 from typing import Any
 
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.harmless import harmless
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _LONGEST_MESSAGE = 2000
-
-
-def harmless(text: str) -> str:
-    """``text`` without anything that steers a terminal: ESC is shown as ``^[``, as kubectl does.
-
-    Line feeds and tabs stay. Bidirectional overrides are shown by their number, since they can make
-    a line read otherwise than it is (kubernetes/kubernetes issue 101695 for the escapes).
-    """
-    return _CONTROL.sub(_caret, text)
-
-
-def _caret(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x20:
-        return "^" + chr(code + 0x40)
-    return "^?" if code == 0x7F else f"<U+{code:04X}>"
 
 
 class BadConfig(SelfhostError):

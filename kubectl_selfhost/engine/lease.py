@@ -25,10 +25,10 @@ from kubectl_selfhost.cluster.errors import (
     NotFound,
     Unauthorized,
     Unreachable,
-    harmless,
 )
 from kubectl_selfhost.cluster.kinds import LEASES
 from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.harmless import harmless
 from kubectl_selfhost.names import LEASE, NAMESPACE
 
 DURATION = 15

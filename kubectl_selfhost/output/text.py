@@ -10,37 +10,25 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TextIO
 
+from kubectl_selfhost.harmless import harmless
+
 WIDTH = 80
 #: Columns of a reason on one line.
 _BRIEF = 240
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_BLANK = str.maketrans("\n\r\t", "   ")
 _COLOURS = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
 
 
 def clean(value: object) -> str:
-    """``value`` on one line, without anything that steers a terminal: ESC becomes ``^[``.
-
-    As kubectl shows it (kubernetes/kubernetes issue 101695). Line feeds and tabs become spaces;
-    characters that turn the direction of writing or can't be seen are shown by their number.
-    """
-    return _CONTROL.sub(_caret, str(value))
+    """Return ``value`` harmless (``harmless``), and on one line."""
+    return harmless(str(value).translate(_BLANK))
 
 
 def brief(value: object) -> str:
     """Return ``value`` clean and no longer than a person reads on one line: a pod's last words, or an
     answer of the API, may be pages."""
     return cut(clean(value), _BRIEF)
-
-
-def _caret(match: re.Match[str]) -> str:
-    character = match.group()
-    if character in "\n\r\t":
-        return " "
-    code = ord(character)
-    if code < 0x20:
-        return "^" + chr(code + 0x40)
-    return "^?" if code == 0x7F else f"<U+{code:04X}>"
 
 
 def width(text: str) -> int:

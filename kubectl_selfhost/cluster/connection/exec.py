@@ -23,8 +23,9 @@ from urllib.parse import urlencode
 from kubectl_selfhost.cluster.connection.dial import dial
 from kubectl_selfhost.cluster.connection.failures import as_unreachable
 from kubectl_selfhost.cluster.connection.transport import Transport
-from kubectl_selfhost.cluster.errors import ApiError, Unreachable, from_response, harmless
+from kubectl_selfhost.cluster.errors import ApiError, Unreachable, from_response
 from kubectl_selfhost.cluster.kinds import PODS
+from kubectl_selfhost.harmless import harmless
 
 _PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 _STDIN, _STDOUT, _STDERR, _STATUS = 0, 1, 2, 3

@@ -6,7 +6,8 @@ import http.client
 import socket
 import ssl
 
-from kubectl_selfhost.cluster.errors import Unreachable, Untrusted, harmless
+from kubectl_selfhost.cluster.errors import Unreachable, Untrusted
+from kubectl_selfhost.harmless import harmless
 
 _HINTS = {
     "dns": "Is the name in the kubeconfig right, and is the network (or VPN) up?",

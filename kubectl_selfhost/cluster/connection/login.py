@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kubectl_selfhost.cluster.errors import BadConfig, harmless
+from kubectl_selfhost.cluster.errors import BadConfig
+from kubectl_selfhost.harmless import harmless
 
 if TYPE_CHECKING:
     from kubernetes.client.configuration import Configuration

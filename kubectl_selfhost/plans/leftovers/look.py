@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.cluster.errors import harmless
 from kubectl_selfhost.cluster.kinds import LEASES
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.engine import journal as journals
+from kubectl_selfhost.harmless import harmless
 from kubectl_selfhost.names import AGENT_LABELS, LEASE, NAMESPACE
 from kubectl_selfhost.plans.shared import service_address
 from kubectl_selfhost.plans.shared.situation import Situation, read_situation
