@@ -13,7 +13,8 @@ from kubectl_selfhost.engine.preflight import Finding
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.session import Prepared
 from kubectl_selfhost.names import AGENT_LABELS
-from kubectl_selfhost.plans.pivot.checks import Preflight
+from kubectl_selfhost.plans.pivot.checks import catalogue
+from kubectl_selfhost.plans.pivot.checks.look import Look
 from kubectl_selfhost.plans.pivot.options import PivotOptions
 from kubectl_selfhost.plans.pivot.plan import Pivot
 from kubectl_selfhost.plans.shared import nodes
@@ -55,8 +56,8 @@ def prepare(
 
     Changes nothing. Raises PreflightFailed after ``show_findings`` was given all findings.
     """
-    looked = Preflight(cluster, options, tell=observer.step_waiting)
-    findings = preflight.run_checks(looked.checks(), ignore=options.ignore)
+    looked = Look(cluster, options, tell=observer.step_waiting)
+    findings = preflight.run_checks(catalogue.checks(looked), ignore=options.ignore)
     show_findings(findings)
     preflight.require(findings)
     pivot = looked.pivot

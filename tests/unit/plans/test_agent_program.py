@@ -25,7 +25,7 @@ from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.node.pod import NodeTarget
 from kubectl_selfhost.node.program import ForeignProgram, SwappedProgram
-from kubectl_selfhost.plans.pivot.checks import Preflight
+from kubectl_selfhost.plans.pivot.checks.admission import agent_program
 from kubectl_selfhost.plans.shared.steps import CommonSteps
 from kubectl_selfhost.probe import from_a_pod
 from kubectl_selfhost.probe.from_a_pod import Reach, ReachTarget
@@ -310,7 +310,7 @@ def test_evidence_stays_and_is_told():
 def check(api: Api, *staying: dict[str, Any]) -> Any:
     groups = SimpleNamespace(staying=lambda: list(staying))
     pivot = SimpleNamespace(nodes=[SimpleNamespace(target=TARGET)], groups=groups)
-    return Preflight.agent_program(cast(Any, SimpleNamespace(pivot=pivot, _cluster=api)))
+    return agent_program(cast(Any, SimpleNamespace(pivot=pivot, cluster=api)))
 
 
 @pytest.mark.parametrize("stored", [(), (binaries.secret("amd64"),)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, group_named_after
 from kubectl_selfhost.names import SHARED_BY_ALL, cut
-from kubectl_selfhost.plans.pivot.checks import _trial
+from kubectl_selfhost.plans.pivot.checks.admission import _trial
 
 #: IsDNS1123Subdomain and IsValidLabelValue (k8s.io/apimachinery/pkg/util/validation).
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

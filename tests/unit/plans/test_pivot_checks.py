@@ -13,7 +13,8 @@ from fakes.world import World
 
 from kubectl_selfhost.controlplane.component import CONTROLLER_MANAGER, SCHEDULER
 from kubectl_selfhost.engine.preflight import FAILED, OK, SKIPPED, WARNING, Finding, run_checks
-from kubectl_selfhost.plans.pivot.checks import Preflight
+from kubectl_selfhost.plans.pivot.checks import catalogue
+from kubectl_selfhost.plans.pivot.checks.look import Look
 from kubectl_selfhost.plans.pivot.options import PivotOptions
 
 
@@ -29,8 +30,8 @@ def world(new_world) -> World:
 
 def look(world: World, **options: Any) -> dict[str, Finding]:
     chosen = PivotOptions(timeout=5.0, **options)
-    seen = Preflight(world.client().cluster(), chosen, tell=Seen().step_waiting)
-    return {one.check: one for one in run_checks(seen.checks(), ignore=chosen.ignore)}
+    seen = Look(world.client().cluster(), chosen, tell=Seen().step_waiting)
+    return {one.check: one for one in run_checks(catalogue.checks(seen), ignore=chosen.ignore)}
 
 
 def failed(found: dict[str, Finding]) -> list[str]:

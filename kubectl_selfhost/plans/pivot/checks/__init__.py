@@ -1,0 +1,1 @@
+"""What is found out before a pivot changes anything: a file a subject."""

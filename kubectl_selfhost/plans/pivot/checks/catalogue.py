@@ -1,0 +1,57 @@
+"""The pre-flight checks of a pivot in their order, each named as a person may ignore it.
+
+A check that needs what another one found missing (no static pods, so no DaemonSets to try) is skipped:
+one cause is one failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from kubectl_selfhost.engine.preflight import Check, Finding
+from kubectl_selfhost.plans.pivot.checks import admission, control_plane, kubelets, static_pods
+from kubectl_selfhost.plans.pivot.checks.look import Look
+
+_STATIC = ("StaticPods",)
+_LOOKS_AT_KUBELETS = ("Permissions", "StaticPods")
+_ALIKE = ("NodesAlike",)
+_PLANS = ("StaticPodPath", "Architecture")
+_TRIES = ("Permissions", "NodesAlike", "AgentProgram")
+
+
+#: Name, what it looks at, what judges it, and the checks without which it has nothing to judge.
+_ALL: list[tuple[str, str, Callable[[Look], Finding], tuple[str, ...]]] = [
+    ("Permissions", "what you may do", control_plane.allowed, ()),
+    ("ServerVersion", "the server's version", control_plane.server_version, ()),
+    ("ControlPlaneNodes", "the control-plane nodes", control_plane.control_plane_nodes, ()),
+    ("Ownership", "who else manages the control plane", control_plane.owner, ()),
+    ("StaticPods", "the static pods", static_pods.static_pods, ("ControlPlaneNodes", "Ownership")),
+    ("StaticPodPath", "the kubelet's staticPodPath", kubelets.path, _LOOKS_AT_KUBELETS),
+    (
+        "PodCgroups",
+        "whether pods have cgroups of their own",
+        kubelets.pod_cgroups,
+        ("StaticPodPath",),
+    ),
+    ("Architecture", "the node's CPU", kubelets.architecture, _STATIC),
+    ("AdvertiseAddress", "the API server's address", static_pods.advertise_address, _STATIC),
+    ("LeaderElection", "by what leaders are known", static_pods.leader_election, _STATIC),
+    ("NodesAlike", "whether the nodes are alike", static_pods.nodes_alike, _PLANS),
+    (
+        "SideBySide",
+        "whether two instances can run side by side",
+        static_pods.side_by_side,
+        _ALIKE,
+    ),
+    ("HandOver", "how the ports can change hands", static_pods.handover, _ALIKE),
+    ("HeadRoom", "room for the second instances", kubelets.head_room, _ALIKE),
+    ("ForeignDaemonSets", "DaemonSets of our names", control_plane.foreign_daemonsets, ()),
+    ("AgentProgram", "the node agent's program", admission.agent_program, _PLANS),
+    ("Admission", "what admission makes of our pods", admission.admission, _TRIES),
+]
+
+
+def checks(look: Look) -> list[Check]:
+    """All checks, in the order in which they are shown."""
+    return [Check(name, what, partial(judge, look), needs) for name, what, judge, needs in _ALL]
