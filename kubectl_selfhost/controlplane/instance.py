@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from kubectl_selfhost.controlplane.component import Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import WAIT_CONTAINER
+from kubectl_selfhost.controlplane.daemonset.facts import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.names import CONFIG_HASH_ANNOTATION, MIRROR_ANNOTATION
 

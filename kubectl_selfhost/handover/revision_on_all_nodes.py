@@ -13,7 +13,7 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.daemonset import change
-from kubectl_selfhost.controlplane.daemonset.daemonset import is_rolled_out
+from kubectl_selfhost.controlplane.daemonset.progress import is_rolled_out
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions, Revision, put_back
 from kubectl_selfhost.handover.ways import SHARED, Choice

@@ -24,7 +24,7 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import APISERVER
-from kubectl_selfhost.controlplane.daemonset.daemonset import MIN_READY_SECONDS
+from kubectl_selfhost.controlplane.daemonset.facts import MIN_READY_SECONDS
 from kubectl_selfhost.engine.journal import now
 from kubectl_selfhost.handover.conditions import REVISION_LABEL
 from kubectl_selfhost.handover.handover import HandOver, Subject

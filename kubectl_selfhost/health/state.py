@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
-from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.daemonset.facts import NodeFacts
 from kubectl_selfhost.controlplane.instance import (
     DAEMONSET,
     STATIC,

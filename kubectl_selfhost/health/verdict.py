@@ -9,7 +9,7 @@ from typing import Any
 
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import WAIT_CONTAINER
+from kubectl_selfhost.controlplane.daemonset.facts import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
 from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.health.certificates import Expiry

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kubectl_selfhost.controlplane.component import Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.daemonset.facts import NodeFacts
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.side_by_side import beside
 from kubectl_selfhost.controlplane.values.addresses import is_address

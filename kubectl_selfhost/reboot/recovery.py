@@ -15,7 +15,7 @@ from copy import deepcopy
 from typing import Any
 
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import (
+from kubectl_selfhost.controlplane.daemonset.facts import (
     NODE_VOLUME,
     PROBE_ADDRESSES,
     WAIT_CONTAINER,
@@ -63,7 +63,7 @@ def pod_name(component: Component) -> str:
 def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
     """The static pod (v1 Pod) that stands in for ``daemonset``'s pod on ``node``.
 
-    ``daemonset`` may be one that ``daemonset.build`` made, or as the API shows it. Raises
+    ``daemonset`` may be one that ``daemonset.build.build`` made, or as the API shows it. Raises
     SelfhostError where its pods need what no static pod may have (a Secret, say).
     """
     template = daemonset["spec"]["template"]

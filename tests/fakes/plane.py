@@ -18,7 +18,7 @@ import yaml
 
 from fakes.agent import Agent, Disk
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, component_named
-from kubectl_selfhost.controlplane.daemonset.daemonset import WAIT_CONTAINER
+from kubectl_selfhost.controlplane.daemonset.facts import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.pod.flags import of_container
 from kubectl_selfhost.names import AGENT_LABELS, CONFIG_HASH_ANNOTATION, MIRROR_ANNOTATION

@@ -28,7 +28,7 @@ from fakes.edge import LOCK, Call, Edge, Fault
 from fakes.plane import MANIFESTS, Node, Process
 from fakes.store import Object, Refusal, Store
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import MIN_READY_SECONDS
+from kubectl_selfhost.controlplane.daemonset.facts import MIN_READY_SECONDS
 from kubectl_selfhost.names import NAMESPACE
 
 _DATA = Path(__file__).parents[1] / "unit" / "controlplane" / "data" / "kubeadm-1.37"

@@ -14,7 +14,7 @@ from fakes.bad_server import Certificates, Server, TokenLogin, make_certificate,
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.connection.transport import Transport
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
 
 DATA = Path(__file__).parent / "controlplane" / "data"
 VERSIONS = ("1.20", "1.30", "1.34", "1.37")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from kubectl_selfhost.controlplane.daemonset.daemonset import PROBE_ADDRESSES, WAIT_CONTAINER
+from kubectl_selfhost.controlplane.daemonset.facts import PROBE_ADDRESSES, WAIT_CONTAINER
 from kubectl_selfhost.controlplane.pod.defaults import actions, containers, with_defaults
 from kubectl_selfhost.controlplane.pod.difference import Difference, compare
 from kubectl_selfhost.controlplane.program import AGENT_VOLUME

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from kubectl_selfhost.controlplane.component import APISERVER, Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import PROBE_ADDRESSES, WAIT_CONTAINER
+from kubectl_selfhost.controlplane.daemonset.facts import PROBE_ADDRESSES, WAIT_CONTAINER
 from kubectl_selfhost.controlplane.pod import flags as component_flags
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.pod.defaults import actions

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_named_after
-from kubectl_selfhost.controlplane.daemonset import alike, daemonset
-from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts
+from kubectl_selfhost.controlplane.daemonset import alike
+from kubectl_selfhost.controlplane.daemonset.build import build
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
+from kubectl_selfhost.controlplane.daemonset.fit import is_each_nodes_own
 from kubectl_selfhost.controlplane.pod.difference import Difference
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NODE_LABEL, SHARED_BY_ALL
@@ -192,7 +194,7 @@ class Groups:
 
     def _built(self, component: Component, node: NodePivot) -> dict:
         """The DaemonSet as the static pod of ``node`` makes it, for every node like it."""
-        return daemonset.build(
+        return build(
             component,
             node.static_pod(component),
             nodes=[node.facts(), *self._facts_beside(component, node)],
@@ -218,6 +220,6 @@ class Groups:
 
         def alone(facts: NodeFacts) -> bool:
             pod = situation.mirror_pod(component, facts.name)
-            return pod is not None and daemonset.is_each_nodes_own(component, pod, facts)
+            return pod is not None and is_each_nodes_own(component, pod, facts)
 
         return [] if alone(node.facts()) else [one for one in of_its_kind if not alone(one)]

@@ -9,7 +9,7 @@ from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.change import probe_address
-from kubectl_selfhost.controlplane.daemonset.daemonset import PROBE_ADDRESSES
+from kubectl_selfhost.controlplane.daemonset.facts import PROBE_ADDRESSES
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, instances_of
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.side_by_side import pace

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset import revert
+from kubectl_selfhost.controlplane.daemonset import to_static_pod
 from kubectl_selfhost.controlplane.instance import STATIC
 from kubectl_selfhost.controlplane.pod import difference, staticpod
 from kubectl_selfhost.controlplane.side_by_side import pace, readiness
@@ -70,7 +70,7 @@ class NodeRevert(HostedPart):
 
     def manifest(self, component: Component) -> dict:
         """The static pod's manifest that the component gets."""
-        return revert.from_daemonset(
+        return to_static_pod.from_daemonset(
             component,
             self._daemonset(component),
             self.backups.get(component),
@@ -89,7 +89,7 @@ class NodeRevert(HostedPart):
             staticpod.bind_address(template, component)
         ):
             return ""
-        return revert.other_probe_address(self._daemonset(component))
+        return to_static_pod.other_probe_address(self._daemonset(component))
 
     def differences(self, component: Component) -> str:
         """What will be different from the manifest before the pivot, in words."""

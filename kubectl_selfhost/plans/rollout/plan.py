@@ -14,7 +14,7 @@ from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset import change as changes
-from kubectl_selfhost.controlplane.daemonset.daemonset import is_available
+from kubectl_selfhost.controlplane.daemonset.progress import is_available
 from kubectl_selfhost.controlplane.pod import difference
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal, now

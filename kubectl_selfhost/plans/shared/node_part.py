@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.daemonset.facts import NodeFacts
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
 from kubectl_selfhost.controlplane.values.hosts import Hosts
 from kubectl_selfhost.errors import SelfhostError

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS
-from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.daemonset.facts import NodeFacts
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.controlplane.pod import staticpod, truth
 from kubectl_selfhost.controlplane.values import addresses, hosts

@@ -14,7 +14,7 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
-from kubectl_selfhost.controlplane.daemonset.daemonset import is_rolled_out
+from kubectl_selfhost.controlplane.daemonset.progress import is_rolled_out
 from kubectl_selfhost.controlplane.instance import (
     DAEMONSET,
     STATIC,

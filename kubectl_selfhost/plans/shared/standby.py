@@ -13,7 +13,7 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, EVENTS, PODS
 from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
 from kubectl_selfhost.controlplane.component import Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import admission_changes
+from kubectl_selfhost.controlplane.daemonset.admission import admission_changes
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance, instances_of
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE

@@ -7,7 +7,7 @@ from fakes.runs import Run
 from fakes.world import World
 
 from kubectl_selfhost.controlplane.component import SCHEDULER
-from kubectl_selfhost.controlplane.daemonset.daemonset import NodeFacts
+from kubectl_selfhost.controlplane.daemonset.facts import NodeFacts
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.pod import NodeTarget

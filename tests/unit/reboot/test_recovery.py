@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kubectl_selfhost.controlplane.component import APISERVER, SCHEDULER
-from kubectl_selfhost.controlplane.daemonset.daemonset import build
+from kubectl_selfhost.controlplane.daemonset.build import build
 from kubectl_selfhost.controlplane.instance import kind_of
 from kubectl_selfhost.controlplane.pod import flags
 from kubectl_selfhost.controlplane.pod.defaults import PROBES

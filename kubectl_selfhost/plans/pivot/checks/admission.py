@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from kubectl_selfhost.cluster.kinds import PODS, SECRETS
-from kubectl_selfhost.controlplane.daemonset.daemonset import admission_changes, pulls
+from kubectl_selfhost.controlplane.daemonset.admission import admission_changes, pulls
 from kubectl_selfhost.engine.preflight import FAILED, WARNING, Finding, ok
 from kubectl_selfhost.names import NAMESPACE, cut
 from kubectl_selfhost.node import binaries, program

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import APISERVER, Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import require_fit
+from kubectl_selfhost.controlplane.daemonset.fit import require_fit
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.side_by_side import beside
 from kubectl_selfhost.engine.preflight import FAILED, Finding, ok

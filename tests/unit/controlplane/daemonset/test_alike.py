@@ -8,7 +8,8 @@ import pytest
 
 from kubectl_selfhost.controlplane.component import APISERVER, SCHEDULER
 from kubectl_selfhost.controlplane.daemonset import alike
-from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts, build
+from kubectl_selfhost.controlplane.daemonset.build import build
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
 
 NODES = [NodeFacts(f"cp-{n}", f"10.0.0.1{n}", f"10.0.0.1{n}", "amd64") for n in (1, 2)]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kubectl_selfhost.controlplane.component import APISERVER, SCHEDULER
+from kubectl_selfhost.controlplane.daemonset.build import build
 from kubectl_selfhost.controlplane.daemonset.change import Change, changed, probe_address
-from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts, build
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
 from kubectl_selfhost.controlplane.pod import flags
 from kubectl_selfhost.controlplane.pod.defaults import PROBES
 from kubectl_selfhost.errors import SelfhostError

@@ -7,8 +7,9 @@ from copy import deepcopy
 import pytest
 
 from kubectl_selfhost.controlplane.component import APISERVER, SCHEDULER
-from kubectl_selfhost.controlplane.daemonset import revert
-from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts, build
+from kubectl_selfhost.controlplane.daemonset import to_static_pod
+from kubectl_selfhost.controlplane.daemonset.build import build
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
 from kubectl_selfhost.controlplane.pod import difference, staticpod, truth
 from kubectl_selfhost.controlplane.pod.defaults import containers, with_defaults
 
@@ -187,7 +188,7 @@ def test_the_field_of_an_annotation_is_not_written_back(file) -> None:
     recovered = staticpod.from_mirror_pod(synced(file))
     assert "securityContext" not in main(recovered)
     daemonset = build(SCHEDULER, synced(file), nodes=[NODE], agent=AGENT)
-    back = revert.from_daemonset(SCHEDULER, daemonset, file)
+    back = to_static_pod.from_daemonset(SCHEDULER, daemonset, file)
     assert back["metadata"]["annotations"] == {APPARMOR: "unconfined"}
     assert "securityContext" not in main(back)
 
@@ -208,7 +209,7 @@ def test_labels_of_ones_own_are_there_again_after_a_revert(manifest, labels) -> 
     metadata = daemonset["spec"]["template"]["metadata"]
     assert metadata["labels"]["component"] == "kube-apiserver"
     assert metadata["annotations"]["mine/note"] == "kept"
-    back = revert.from_daemonset(APISERVER, daemonset, file, address="10.0.0.11")
+    back = to_static_pod.from_daemonset(APISERVER, daemonset, file, address="10.0.0.11")
     assert back["metadata"].get("labels", {}) == labels
     assert back["metadata"]["annotations"]["mine/note"] == "kept"
 
@@ -216,5 +217,5 @@ def test_labels_of_ones_own_are_there_again_after_a_revert(manifest, labels) -> 
 def test_without_a_back_up_the_labels_are_kubeadms(manifest) -> None:
     file = manifest("1.37", APISERVER)
     daemonset = build(APISERVER, file, nodes=[NODE], agent=AGENT)
-    back = revert.from_daemonset(APISERVER, daemonset, None, address="10.0.0.11")
+    back = to_static_pod.from_daemonset(APISERVER, daemonset, None, address="10.0.0.11")
     assert back["metadata"]["labels"] == APISERVER.labels

@@ -13,9 +13,10 @@ from kubectl_selfhost.controlplane.component import (
     SCHEDULER,
     Component,
 )
-from kubectl_selfhost.controlplane.daemonset import revert as reverts
+from kubectl_selfhost.controlplane.daemonset import to_static_pod
+from kubectl_selfhost.controlplane.daemonset.build import build
 from kubectl_selfhost.controlplane.daemonset.change import Change, changed
-from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts, build
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.side_by_side import beside
 from kubectl_selfhost.errors import SelfhostError
@@ -86,7 +87,7 @@ def test_such_a_daemonset_does_not_share_its_port(pod, component) -> None:
     assert "permit-port-sharing" not in staticpod.flags(made)
     assert beside.one_at_a_time(component, made)
     daemonset = build(component, static, nodes=[NODE], agent=AGENT)
-    back = reverts.from_daemonset(component, daemonset, static)
+    back = to_static_pod.from_daemonset(component, daemonset, static)
     assert "permit-port-sharing" not in staticpod.flags(back)
 
 

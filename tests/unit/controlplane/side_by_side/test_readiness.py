@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kubectl_selfhost.controlplane.component import APISERVER
-from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts, build
+from kubectl_selfhost.controlplane.daemonset.build import build
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
 from kubectl_selfhost.controlplane.side_by_side import readiness
 
 OWN = {"host": "10.0.0.11", "port": 6443, "path": "/readyz", "scheme": "HTTPS"}

@@ -11,13 +11,9 @@ import yaml
 from fakes.pods import for_any, static_pods
 
 from kubectl_selfhost.controlplane.component import APISERVER, SCHEDULER, Component
-from kubectl_selfhost.controlplane.daemonset.daemonset import (
-    AgentFacts,
-    NodeFacts,
-    admission_changes,
-    build,
-    pulls,
-)
+from kubectl_selfhost.controlplane.daemonset.admission import admission_changes, pulls
+from kubectl_selfhost.controlplane.daemonset.build import build
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
 from kubectl_selfhost.controlplane.pod import flags, staticpod
 from kubectl_selfhost.controlplane.pod.defaults import PROBES, containers, with_defaults
 from kubectl_selfhost.controlplane.values import resources

@@ -21,19 +21,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.controlplane.daemonset.facts import (
+    AGENT_MOUNT,
+    HOST_IP,
+    MIN_READY_SECONDS,
+    NODE_MOUNT,
+    NODE_VOLUME,
+    PROBE_ADDRESSES,
+    WAIT_CONTAINER,
+    AgentFacts,
+    NodeFacts,
+)
+from kubectl_selfhost.controlplane.daemonset.fit import (
+    advertises_host_ip,
+    refuse_what_cannot_be,
+    require_fit,
+)
 from kubectl_selfhost.controlplane.pod import flags as component_flags
-from kubectl_selfhost.controlplane.pod import profiles, staticpod
-from kubectl_selfhost.controlplane.pod.defaults import actions, containers, tidy, with_defaults
-from kubectl_selfhost.controlplane.pod.difference import Difference, compare
+from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.pod.defaults import actions, containers, tidy
 from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 from kubectl_selfhost.controlplane.side_by_side import beside
 from kubectl_selfhost.controlplane.values import resources
-from kubectl_selfhost.controlplane.values.addresses import same_address
-from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     ADVERTISE_ADDRESS_ANNOTATION,
     CONTROL_PLANE_LABEL,
@@ -42,21 +54,6 @@ from kubectl_selfhost.names import (
     NODE_LABEL,
     SHARED_BY_ALL,
 )
-
-WAIT_CONTAINER = "wait-port"
-NODE_VOLUME = "kubectl-selfhost-node"
-AGENT_MOUNT = "/selfhost"
-NODE_MOUNT = "/selfhost-node"
-HOST_IP = "HOST_IP"
-
-#: Where an apiserver of ours is probed: on loopback, at an address that the one beside it isn't
-#: probed at, so that a hand-over can tell the two apart (each roll-out takes the other one); and not
-#: at 127.0.0.1, which programs on the node may use to call whoever serves.
-PROBE_ADDRESSES = ("127.0.0.2", "127.0.0.3")
-
-#: A new instance counts as available when it has been Ready for so long (seconds), so that a
-#: roll-out never takes the old one away for one that dies at once.
-MIN_READY_SECONDS = 10
 
 #: Ports below need CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start).
 _FIRST_UNPRIVILEGED_PORT = 1024
@@ -71,41 +68,8 @@ _LOW_PORT_RIGHTS = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "SETUID"]},
 }
-
 #: What only a pod that is bound to its node already has, or that follows from another field.
 _NOT_IN_A_TEMPLATE = ("nodeName", "priority", "preemptionPolicy", "schedulerName")
-#: What the DaemonSet controller, the scheduler and admission always add to its pods.
-_ALWAYS_ADDED = ("nodeName", "tolerations", "affinity", "priority", "preemptionPolicy")
-_SERVICE_ACCOUNT = ("serviceAccount", "serviceAccountName", "imagePullSecrets")
-_LOOPBACK = ("127.0.0.1", "::1")
-_API_ACCESS = "kube-api-access-"
-
-
-@dataclass(frozen=True)
-class NodeFacts:
-    """A control-plane node: ``host_ip`` is its pods' status.hostIP, ``advertise_address`` what its
-    kube-apiserver advertises (None where that can't be told), ``arch`` its kubernetes.io/arch;
-    ``role`` is the value of its control-plane label, which kubeadm leaves empty."""
-
-    name: str
-    host_ip: str
-    advertise_address: str | None
-    arch: str
-    role: str = ""
-
-
-@dataclass(frozen=True)
-class AgentFacts:
-    """Where a pod finds the node agent: the Secret that carries it, the program for the CPU
-    ``arch``, and our directory on the node (``node_directory``, an absolute path)."""
-
-    arch: str
-    secret: str
-    node_directory: str
-
-    @property
-    def program(self) -> str:
-        return f"{AGENT_MOUNT}/{programs.file_name(self.arch)}"
 
 
 def build(
@@ -120,7 +84,7 @@ def build(
     """
     static_pod = staticpod.from_mirror_pod(static_pod)
     require_fit(component, static_pod)
-    _refuse_what_cannot_be(component, static_pod, nodes, agent)
+    refuse_what_cannot_be(component, static_pod, nodes, agent)
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -143,88 +107,6 @@ def build(
             "template": _template(component, static_pod, nodes, agent),
         },
     }
-
-
-def require_fit(component: Component, static_pod: dict) -> None:
-    """Raise SelfhostError if no DaemonSet can run ``component`` as ``static_pod`` does, on any node."""
-    if not static_pod["spec"].get("hostNetwork"):
-        raise SelfhostError(
-            f"The static pod {component} is not on its node's network (hostNetwork).",
-            "Only a control plane as kubeadm sets it up can be pivoted.",
-        )
-    component_flags.require_program(staticpod.component_container(static_pod))
-    if staticpod.secure_port(static_pod, component) == 0:
-        raise SelfhostError(
-            f"{component} serves nothing (--secure-port=0), so nobody could tell whether a new "
-            "instance of it works.",
-            "Take that flag out of its manifest.",
-        )
-
-
-def is_each_nodes_own(component: Component, static_pod: dict, node: NodeFacts) -> bool:
-    """Whether the static pod of ``node`` can share no DaemonSet, for it says an address of its own
-    that isn't the one which a pod can read from its node."""
-    bound = staticpod.bind_address(static_pod, component)
-    elsewhere = component == APISERVER and not _advertises_host_ip(node)
-    return elsewhere or not (staticpod.is_wildcard(bound) or bound in _LOOPBACK)
-
-
-def is_rolled_out(daemonset: dict) -> bool:
-    """Whether each node's pod is of the revision that the DaemonSet (from the API) has now."""
-    status = daemonset.get("status", {})
-    seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
-    wanted = status.get("desiredNumberScheduled", 0)
-    return seen and status.get("updatedNumberScheduled", 0) == wanted
-
-
-def is_available(daemonset: dict) -> bool:
-    """Whether it is rolled out, and each pod has been Ready for ``minReadySeconds``: what ``kubectl
-    rollout status`` waits for."""
-    status = daemonset.get("status", {})
-    wanted = status.get("desiredNumberScheduled", 0)
-    return is_rolled_out(daemonset) and status.get("numberAvailable", 0) >= wanted
-
-
-def admission_changes(template: dict, pod: dict) -> list[str]:
-    """What admission made different in a DaemonSet's ``pod`` from its ``template``, in words.
-
-    Left out is what belongs there: defaults, what the DaemonSet controller and the scheduler add
-    (tolerations, node affinity, the node's name), priority, the service account; and a pull policy
-    that AlwaysPullImages has made Always (see ``pulls``). A token that is mounted though the template
-    asks for none is told: the API server could not start without one.
-    """
-    wanted, actual = (_as_it_runs(one) for one in (template, pod))
-    for field in _ALWAYS_ADDED + _SERVICE_ACCOUNT:
-        wanted.pop(field, None)
-        actual.pop(field, None)
-    if wanted.get("automountServiceAccountToken", True):
-        _take_off_token(actual)
-    found = compare({"spec": wanted}, {"spec": actual})
-    return [str(one) for one in found if not _is_a_pull(one)]
-
-
-def pulls(template: dict, pod: dict) -> list[str]:
-    """Return the images that admission makes a ``pod`` of ``template`` pull at each start."""
-    wanted, actual = (_as_it_runs(one) for one in (template, pod))
-    found = [one.path for one in compare({"spec": wanted}, {"spec": actual}) if _is_a_pull(one)]
-    by_path = {
-        f"spec.{kind}[{container['name']}].imagePullPolicy": str(container["image"])
-        for kind in ("initContainers", "containers")
-        for container in actual.get(kind) or []
-    }
-    return list(dict.fromkeys(by_path[path] for path in found))
-
-
-def _is_a_pull(one: Difference) -> bool:
-    return one.path.endswith("].imagePullPolicy") and one.b == "Always"
-
-
-def _as_it_runs(pod: dict) -> dict:
-    """A pod's spec with its defaults, and its security profiles as fields."""
-    whole = deepcopy({"metadata": pod.get("metadata") or {}, "spec": pod["spec"]})
-    profiles.as_fields(whole)
-    spec: dict = with_defaults(whole)["spec"]
-    return spec
 
 
 def _template(
@@ -317,7 +199,7 @@ def _tell_soon(container: dict) -> None:
 
 def _advertise_node_address(container: dict, nodes: Sequence[NodeFacts]) -> None:
     given = component_flags.of_container(container).get("advertise-address")
-    if given is None or "$(" in given or not all(_advertises_host_ip(node) for node in nodes):
+    if given is None or "$(" in given or not all(advertises_host_ip(node) for node in nodes):
         return
     source = {"fieldRef": {"fieldPath": "status.hostIP"}}
     variables = container.setdefault("env", [])
@@ -326,10 +208,6 @@ def _advertise_node_address(container: dict, nodes: Sequence[NodeFacts]) -> None
     if name not in taken:
         variables.append({"name": name, "valueFrom": source})
     component_flags.with_flag(container, "advertise-address", f"$({name})")
-
-
-def _advertises_host_ip(node: NodeFacts) -> bool:
-    return node.advertise_address is not None and same_address(node.advertise_address, node.host_ip)
 
 
 def _place_like_a_static_pod(
@@ -419,42 +297,3 @@ def _user(spec: dict, container: dict) -> int:
         if user is not None:
             return int(user)
     return 0
-
-
-def _take_off_token(spec: dict) -> None:
-    for container in containers(spec):
-        mounts = container.get("volumeMounts", [])
-        kept = [one for one in mounts if not one["name"].startswith(_API_ACCESS)]
-        container["volumeMounts"] = kept
-    volumes = spec.get("volumes", [])
-    spec["volumes"] = [one for one in volumes if not one["name"].startswith(_API_ACCESS)]
-
-
-def _refuse_what_cannot_be(
-    component: Component, static_pod: dict, nodes: Sequence[NodeFacts], agent: AgentFacts
-) -> None:
-    for node in nodes:
-        if node.arch != agent.arch:
-            raise SelfhostError(
-                f"Node {node.name} has a CPU of another kind ({node.arch}) than the node agent "
-                f"that was chosen ({agent.arch})."
-            )
-    if len(nodes) > 1:
-        _refuse_per_node_addresses(component, static_pod, nodes)
-
-
-def _refuse_per_node_addresses(
-    component: Component, static_pod: dict, nodes: Sequence[NodeFacts]
-) -> None:
-    bound = staticpod.bind_address(static_pod, component)
-    if not staticpod.is_wildcard(bound) and bound not in _LOOPBACK:
-        raise SelfhostError(
-            f"{component} listens on one address ({bound}), which several nodes can't share."
-        )
-    for node in nodes if component == APISERVER else ():
-        if not _advertises_host_ip(node):
-            raise SelfhostError(
-                f"The kube-apiserver of node {node.name} advertises "
-                f"{node.advertise_address or 'an address that its pod does not tell'}, not the "
-                f"node's own ({node.host_ip}), so one DaemonSet can't serve several nodes."
-            )

@@ -8,9 +8,13 @@ import pytest
 from fakes.pods import for_any, static_pods
 
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, SCHEDULER, Component
+from kubectl_selfhost.controlplane.daemonset.build import build
 from kubectl_selfhost.controlplane.daemonset.change import Change, changed
-from kubectl_selfhost.controlplane.daemonset.daemonset import AgentFacts, NodeFacts, build
-from kubectl_selfhost.controlplane.daemonset.revert import from_daemonset, other_probe_address
+from kubectl_selfhost.controlplane.daemonset.facts import AgentFacts, NodeFacts
+from kubectl_selfhost.controlplane.daemonset.to_static_pod import (
+    from_daemonset,
+    other_probe_address,
+)
 from kubectl_selfhost.controlplane.pod import difference, flags, staticpod
 from kubectl_selfhost.controlplane.pod.defaults import actions, with_defaults
 from kubectl_selfhost.controlplane.side_by_side import beside

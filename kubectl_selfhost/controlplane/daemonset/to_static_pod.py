@@ -1,6 +1,6 @@
 """From a component's DaemonSet back to a static pod's manifest: of what runs now.
 
-The inverse of ``daemonset.build``: an image or a flag that was changed since is kept, and what the
+The inverse of ``daemonset.build.build``: an image or a flag that was changed since is kept, and what the
 DaemonSet needed is taken off again. What it could not keep (ports, a probe's host, for how long the
 start may take) comes from the manifest as it was before the pivot, where that is known, else it is
 written as kubeadm would.
@@ -19,7 +19,7 @@ from copy import deepcopy
 
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset.change import ROLLED_OUT_ANNOTATION
-from kubectl_selfhost.controlplane.daemonset.daemonset import (
+from kubectl_selfhost.controlplane.daemonset.facts import (
     NODE_VOLUME,
     PROBE_ADDRESSES,
     WAIT_CONTAINER,

@@ -1,0 +1,47 @@
+"""What DaemonSets and recovery copies need to know of nodes and of the agent; names in their pods."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubectl_selfhost.controlplane import program as programs
+
+WAIT_CONTAINER = "wait-port"
+NODE_VOLUME = "kubectl-selfhost-node"
+AGENT_MOUNT = "/selfhost"
+NODE_MOUNT = "/selfhost-node"
+HOST_IP = "HOST_IP"
+#: Where an apiserver of ours is probed: on loopback, at an address that the one beside it isn't
+#: probed at, so that a hand-over can tell the two apart (each roll-out takes the other one); and not
+#: at 127.0.0.1, which programs on the node may use to call whoever serves.
+PROBE_ADDRESSES = ("127.0.0.2", "127.0.0.3")
+#: A new instance counts as available when it has been Ready for so long (seconds), so that a
+#: roll-out never takes the old one away for one that dies at once.
+MIN_READY_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """A control-plane node: ``host_ip`` is its pods' status.hostIP, ``advertise_address`` what its
+    kube-apiserver advertises (None where that can't be told), ``arch`` its kubernetes.io/arch;
+    ``role`` is the value of its control-plane label, which kubeadm leaves empty."""
+
+    name: str
+    host_ip: str
+    advertise_address: str | None
+    arch: str
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class AgentFacts:
+    """Where a pod finds the node agent: the Secret that carries it, the program for the CPU
+    ``arch``, and our directory on the node (``node_directory``, an absolute path)."""
+
+    arch: str
+    secret: str
+    node_directory: str
+
+    @property
+    def program(self) -> str:
+        return f"{AGENT_MOUNT}/{programs.file_name(self.arch)}"

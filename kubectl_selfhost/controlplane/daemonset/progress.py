@@ -1,0 +1,19 @@
+"""How far the roll-out of a DaemonSet is."""
+
+from __future__ import annotations
+
+
+def is_rolled_out(daemonset: dict) -> bool:
+    """Whether each node's pod is of the revision that the DaemonSet (from the API) has now."""
+    status = daemonset.get("status", {})
+    seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
+    wanted = status.get("desiredNumberScheduled", 0)
+    return seen and status.get("updatedNumberScheduled", 0) == wanted
+
+
+def is_available(daemonset: dict) -> bool:
+    """Whether it is rolled out, and each pod has been Ready for ``minReadySeconds``: what ``kubectl
+    rollout status`` waits for."""
+    status = daemonset.get("status", {})
+    wanted = status.get("desiredNumberScheduled", 0)
+    return is_rolled_out(daemonset) and status.get("numberAvailable", 0) >= wanted
