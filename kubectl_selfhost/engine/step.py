@@ -15,6 +15,28 @@ def nothing() -> None:
     """The undo of a step that leaves nothing behind."""
 
 
+def looks_itself() -> bool:
+    """The ``done`` of a step that waits: it looks whether it has to, and one look is all it costs."""
+    return False
+
+
+def needed_again() -> bool:
+    """The ``done`` of a step whose result this run needs in its hands: an agent that answers, what is
+    on the node. What a former run knew is gone with it."""
+    return False
+
+
+def unknown() -> bool:
+    """The ``done`` of a step that only the node could tell of, and that can be done twice: it writes
+    or removes what it would have written or removed before."""
+    return False
+
+
+def asked_for() -> bool:
+    """The ``done`` of a step that a person asks for anew each time, as new pods from a roll-out."""
+    return False
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of a plan.

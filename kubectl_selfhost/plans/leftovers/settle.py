@@ -123,9 +123,9 @@ class NodeSteps(CommonSteps):
 
     def all(self) -> list[Step]:
         """Return the steps in their order."""
-        return [self.program(), self.start_agent(), self.finish(), self.end_agent()]
+        return [self.program(), self.agent(), self.finish(), self.end_agent()]
 
-    def start_agent(self) -> Step:
+    def agent(self) -> Step:
         return Step(
             name=f"node-agent/{self._node}",
             title=f"Start the node agent on {self._node}, or use the one that is there",

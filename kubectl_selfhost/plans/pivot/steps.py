@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
+from kubectl_selfhost.cluster.kinds import NODES
 from kubectl_selfhost.cluster.waits import Waiting
-from kubectl_selfhost.controlplane.component import COMPONENTS, Component
+from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.daemonset.change import probe_address
 from kubectl_selfhost.controlplane.daemonset.facts import PROBE_ADDRESSES
-from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, instances_of
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal, now
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.engine.step import Step, looks_itself
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover import ways
 from kubectl_selfhost.handover.conditions import instances_on
@@ -24,16 +22,15 @@ from kubectl_selfhost.handover.ways import Choice
 from kubectl_selfhost.names import (
     CONFIG_HASH_ANNOTATION,
     CONTROL_PLANE_LABEL,
-    NAMESPACE,
     NODE_LABEL,
     SHARED_BY_ALL,
 )
 from kubectl_selfhost.node import manifestfile
-from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.node.orders import ManifestFile
 from kubectl_selfhost.plans.pivot.grouping import Groups
 from kubectl_selfhost.plans.pivot.node import NodePivot
 from kubectl_selfhost.plans.pivot.options import PivotOptions
+from kubectl_selfhost.plans.pivot.undo import Undo
 from kubectl_selfhost.plans.shared import former_pods
 from kubectl_selfhost.plans.shared.standby import wait_until_standing_by
 from kubectl_selfhost.plans.shared.steps import CommonSteps
@@ -64,6 +61,7 @@ class PivotSteps(CommonSteps):
         self._groups = groups
         self._options = options
         self._journal = journal
+        self._undo = Undo(cluster, part.agent, part.node)
         self._to_switch = groups.to_switch(part)
         choices = part.choices(self._to_switch, options.handover)
         #: Every hand-over on the node, as it is planned.
@@ -75,7 +73,7 @@ class PivotSteps(CommonSteps):
             title=f"Start the node agent on {self._node}, find the manifests, check its disk",
             why="what can't be moved or kept must be known before anything is",
             done=lambda: all(handover.done() for handover in self.handovers),
-            do=self._start_agent,
+            do=self._inspect,
             undo=self.stop_agent,
         )
 
@@ -100,7 +98,7 @@ class PivotSteps(CommonSteps):
             why="only pivoted nodes run the DaemonSets: one that joins later brings static pods",
             done=is_labelled,
             do=lambda: set_label(value),
-            undo=self._unless_it_serves_here(lambda: set_label(None)),
+            undo=self._undo.unless_it_serves_here(lambda: set_label(None)),
         )
 
     def recovery(self) -> Step:
@@ -123,7 +121,7 @@ class PivotSteps(CommonSteps):
             # this step finds them gone.
             done=lambda: all(handover.done() for handover in self.handovers),
             do=install,
-            undo=self._unless_it_serves_here(self._agent.clear_recovery),
+            undo=self._undo.unless_it_serves_here(self._agent.clear_recovery),
         )
 
     def daemonset(self, component: Component) -> Step:
@@ -136,7 +134,7 @@ class PivotSteps(CommonSteps):
             done=lambda: self._groups.in_use(component),
             # As it is then: by then the manifests on the node were read.
             do=lambda: self._apply(component, self._groups.daemonset(component)),
-            undo=lambda: self._delete_daemonset(component),
+            undo=lambda: self._undo.delete_daemonset(component),
         )
 
     def standby(self) -> Step:
@@ -156,7 +154,7 @@ class PivotSteps(CommonSteps):
             name=f"standby/{self._node}",
             title=f"Wait until every new pod stands by{self._there}",
             why="no pod need be made or scheduled while a component changes hands",
-            done=lambda: False,
+            done=looks_itself,
             do=wait,
         )
 
@@ -172,7 +170,7 @@ class PivotSteps(CommonSteps):
             name=f"returned/{self._node}",
             title=f"Wait until the DaemonSets' pods serve on {self._node} again",
             why="recovery copies stand in for them, and go by themselves",
-            done=lambda: False,
+            done=looks_itself,
             do=lambda: self.wait(ready, "the DaemonSets' pods to serve again"),
         )
 
@@ -225,29 +223,21 @@ class PivotSteps(CommonSteps):
     def static_ended(self) -> Step:
         def left() -> list[str]:
             return [
-                component.name
+                f"the static {component}"
                 for component in self._to_switch
                 for instance in instances_on(self._cluster, component, self._node)
                 if instance.kind == STATIC
             ]
 
-        def ended() -> bool:
-            for component in left():
-                raise Waiting(f"the static {component} lets its last requests finish")
-            return True
-
-        return Step(
-            name=f"static-pods/{self._node}",
-            title="Wait until the static pods have let their last requests finish",
-            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
-            done=lambda: not left(),
-            do=lambda: self.wait(ended, "the static pods to end", slack=self._part.grace_period()),
+        return self.ended(
+            left,
+            name="static-pods",
+            whose="the static pods",
+            grace_period=self._part.grace_period,
         )
 
-    def _start_agent(self) -> None:
-        if not self._agent.runs():
-            self._agent.start(timeout=self._timeout, tell=self._tell)
-        checked = self.check_node()
+    def _inspect(self) -> None:
+        checked = self.start_agent()
         if not checked.get("same_filesystem", True):
             self._observer.note(
                 f"{self._part.target.directory} is not on the manifests' file system: "
@@ -333,47 +323,3 @@ class PivotSteps(CommonSteps):
             lambda: former_pods.are_gone(self._cluster, applied, self._node),
             f"the pods of an earlier {component.daemonset} to end",
         )
-
-    def _delete_daemonset(self, component: Component) -> None:
-        instances = instances_on(self._cluster, component, self._node)
-        serves = any(i.kind == DAEMONSET and i.ready for i in instances)
-        static = any(i.kind == STATIC and i.ready for i in instances)
-        # A static pod that was switched is called Ready until it has let its last request finish:
-        # only one whose manifest is in its place stays. Where in doubt, the DaemonSet stays.
-        in_place = self._is_in_place(component)
-        if not static or in_place is False or (in_place is None and serves):
-            return
-        if self._runs_elsewhere(component):
-            return
-        self._cluster.delete(DAEMONSETS, component.daemonset, NAMESPACE)
-
-    def _runs_elsewhere(self, component: Component) -> bool:
-        """Whether the component's DaemonSet has a pod on another node."""
-
-        pods = self._cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
-        return any(
-            instance.kind == DAEMONSET and instance.node != self._node
-            for instance in instances_of(pods, component)
-        )
-
-    def _unless_it_serves_here(self, undo: Callable[[], None]) -> Callable[[], None]:
-        """``undo``, but only where no DaemonSet's instance serves on this node."""
-
-        def run() -> None:
-            for component in COMPONENTS:
-                found = instances_on(self._cluster, component, self._node)
-                hosted = any(i.kind == DAEMONSET for i in found)
-                static = any(i.kind == STATIC and i.ready for i in found)
-                if hosted and not (static and self._is_in_place(component)):
-                    return
-            undo()
-
-        return run
-
-    def _is_in_place(self, component: Component) -> bool | None:
-        """Whether the component's manifest is in the kubelet's directory; None: nobody can look."""
-        try:
-            files = self._agent.manifests()
-        except AgentGone:
-            return None
-        return bool(manifestfile.files_of({f.name: f.content for f in files}, component))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES
-from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.instance import DAEMONSET
 from kubectl_selfhost.engine.journal import Journal, now
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.engine.step import Step, needed_again, unknown
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover import ways
 from kubectl_selfhost.handover.conditions import instances_on
@@ -50,8 +49,8 @@ class RevertSteps(CommonSteps):
             name=f"node-agent/{self._node}",
             title=f"Start the node agent on {self._node}, read the manifests that are kept there",
             why="it places the manifests, and takes them away again unless told in time",
-            done=lambda: False,
-            do=self._start_agent,
+            done=needed_again,
+            do=self._inspect,
             undo=self.stop_agent,
         )
 
@@ -60,7 +59,7 @@ class RevertSteps(CommonSteps):
             name=f"guardian-off/{self._node}",
             title=f"Switch the guardian on {self._node} off",
             why="a copy of a component that is handed over would be in its way",
-            done=lambda: False,
+            done=unknown,
             do=self._agent.disable_guardian,
             undo=self._guard_what_is_left,
         )
@@ -70,7 +69,7 @@ class RevertSteps(CommonSteps):
             name=f"guardian-on/{self._node}",
             title=f"Switch the guardian on {self._node} on again",
             why="what stays self-hosted needs it after a reboot",
-            done=lambda: False,
+            done=unknown,
             do=self._guard_what_is_left,
         )
 
@@ -79,7 +78,7 @@ class RevertSteps(CommonSteps):
             name=f"recovery-gone/{self._node}",
             title=f"Remove the guardian and the recovery copies from {self._node}",
             why="static pods come back after a reboot by themselves",
-            done=lambda: False,
+            done=unknown,
             do=self._agent.clear_recovery,
         )
 
@@ -160,19 +159,11 @@ class RevertSteps(CommonSteps):
                 if instance.kind == DAEMONSET
             ]
 
-        def ended() -> bool:
-            for pod in left():
-                raise Waiting(f"{pod} lets its last requests finish")
-            return True
-
-        return Step(
-            name=f"former-pods/{self._node}",
-            title="Wait until the DaemonSets' pods have let their last requests finish",
-            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
-            done=lambda: not left(),
-            do=lambda: self.wait(
-                ended, "the DaemonSets' pods to end", slack=self._part.grace_period()
-            ),
+        return self.ended(
+            left,
+            name="former-pods",
+            whose="the DaemonSets' pods",
+            grace_period=self._part.grace_period,
         )
 
     def unlabel(self) -> Step:
@@ -210,7 +201,7 @@ class RevertSteps(CommonSteps):
                 else f"Remove {directory} from {self._node}"
             ),
             why="the static pods' manifests are where kubeadm has them",
-            done=lambda: False,
+            done=unknown,
             do=tidy,
         )
 
@@ -222,10 +213,8 @@ class RevertSteps(CommonSteps):
         }
         on_node.install_guardian(self._agent, left, facts=self._part.facts())
 
-    def _start_agent(self) -> None:
-        if not self._agent.runs():
-            self._agent.start(timeout=self._timeout, tell=self._tell)
-        self.check_node()
+    def _inspect(self) -> None:
+        self.start_agent()
         kept = self._agent.kept()
         for component in {*self._part.to_revert, *self._part.to_exchange}:
             self._take_backup(component, [k for k in kept if k.component == component.name])

@@ -19,7 +19,7 @@ from kubectl_selfhost.controlplane.pod import difference
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal, now
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Outcome, Plan, Step
+from kubectl_selfhost.engine.step import Outcome, Plan, Step, asked_for, looks_itself
 from kubectl_selfhost.handover import ways
 from kubectl_selfhost.handover.conditions import instances_on
 from kubectl_selfhost.handover.revision_on_all_nodes import AcrossNodes
@@ -209,7 +209,7 @@ class Rollout:
                 if handovers[0].choice.way == ways.WAITING
                 else "the old pod goes only when the new one serves"
             ),
-            done=lambda: False,
+            done=asked_for,
             do=do,
             undo=rolled.undo,
             unavailable=ways.unavailable(
@@ -234,7 +234,7 @@ class Rollout:
             title="Wait until the former pods have let their last requests finish, and the new ones "
             "count as available",
             why="an apiserver with open watches takes 30 s for that; nobody waits for it",
-            done=lambda: False,
+            done=looks_itself,
             do=lambda: steps.wait(
                 ended,
                 "the former pods to end, the new ones to be available",

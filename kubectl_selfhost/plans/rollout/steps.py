@@ -9,11 +9,11 @@ from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.engine.step import Step, needed_again, unknown
 from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions
 from kubectl_selfhost.handover.ways import Choice
 from kubectl_selfhost.plans.rollout.node import NodeRollout
-from kubectl_selfhost.plans.shared.steps import CommonSteps
+from kubectl_selfhost.plans.shared.steps import CommonSteps, discard
 from kubectl_selfhost.reboot import on_node
 
 
@@ -35,17 +35,12 @@ class RolloutSteps(CommonSteps):
         self._journal = journal
 
     def inspect(self) -> Step:
-        def start() -> None:
-            if not self._agent.runs():
-                self._agent.start(timeout=self._timeout, tell=self._tell)
-            self.check_node()
-
         return Step(
             name=f"node-agent/{self._node}",
             title=f"Start the node agent on {self._node}",
             why="it steers connections while two instances share a port",
-            done=lambda: False,
-            do=start,
+            done=needed_again,
+            do=lambda: discard(self.start_agent()),
             undo=self.stop_agent,
         )
 
@@ -66,7 +61,7 @@ class RolloutSteps(CommonSteps):
             name=f"recovery-copies/{self._node}",
             title=f"Keep what runs now as recovery copies{self._there}",
             why="a copy is what ran last and was seen to serve; the guardian starts it after a reboot",
-            done=lambda: False,
+            done=unknown,
             do=lambda: self._store_copies(daemonsets),
         )
 
@@ -81,7 +76,7 @@ class RolloutSteps(CommonSteps):
             name=f"guardian/{self._node}",
             title=f"Install the guardian on {self._node}, with recovery copies of what runs now",
             why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
-            done=lambda: False,
+            done=unknown,
             do=install,
         )
 

@@ -12,7 +12,7 @@ from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.program import is_named
 from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Step
+from kubectl_selfhost.engine.step import Step, looks_itself
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.conditions import api_is_ready, instances_on
 from kubectl_selfhost.names import (
@@ -67,6 +67,12 @@ class CommonSteps:
             do=lambda: program.store(self._cluster, arch),
             undo=self.unless_self_hosted(lambda: program.remove(self._cluster, arch)),
         )
+
+    def start_agent(self) -> dict:
+        """Start the node agent where it doesn't run; return what ``check_node`` finds."""
+        if not self._agent.runs():
+            self._agent.start(timeout=self._timeout, tell=self._tell)
+        return self.check_node()
 
     def check_node(self) -> dict:
         """Return what the agent's ``check`` says; warn if the guardian's program was replaced.
@@ -131,6 +137,29 @@ class CommonSteps:
                 f"{ADDRESS_SLICE} keeps it, and the next run deletes that."
             ) from late
 
+    def ended(
+        self,
+        left: Callable[[], list[str]],
+        *,
+        name: str,
+        whose: str,
+        grace_period: Callable[[], float],
+    ) -> Step:
+        """Wait until none is ``left`` of the pods that were told to end, in ``grace_period`` seconds."""
+
+        def none_left() -> bool:
+            for one in left():
+                raise Waiting(f"{one} lets its last requests finish")
+            return True
+
+        return Step(
+            name=f"{name}/{self._node}",
+            title=f"Wait until {whose} have let their last requests finish",
+            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            done=lambda: not left(),
+            do=lambda: self.wait(none_left, f"{whose} to end", slack=grace_period()),
+        )
+
     def end_agent(self) -> Step:
         return Step(
             name=f"end-agent/{self._node}",
@@ -151,7 +180,7 @@ class CommonSteps:
             name=f"settled/{self._node}",
             title=f"See that {self._node} serves again, and that etcd has all its members",
             why="one node at a time: what it was able to lose, the others still have",
-            done=lambda: False,
+            done=looks_itself,
             do=lambda: self.wait(check, f"{self._node} to serve again"),
         )
 
