@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kubectl_selfhost.cluster import lean
-from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.connection.login import Chosen, FromKubeconfig, InCluster, Login
-from kubectl_selfhost.cluster.connection.transport import Transport
 from kubectl_selfhost.cluster.errors import BadConfig
+
+if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
 
 DEFAULT_TIMEOUT = 10.0
 _REQUESTS_FROM = 6
@@ -49,6 +50,9 @@ def connect(
     Sends nothing yet, but may run an exec credential plugin. ``log`` gets a line per request if
     options.verbosity is 6 or more (default: to stderr). Raises BadConfig.
     """
+    # Here, not at the top: --help needs the options alone, and this costs a fifth of its time.
+    from kubectl_selfhost.cluster.client import Cluster
+    from kubectl_selfhost.cluster.connection.transport import Transport
 
     lean.prepare()
     options = options or ConnectionOptions()

@@ -113,7 +113,7 @@ def test_help_loads_neither_typer_nor_a_verb():
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verbs_help_does_not_load_the_api_client(verb):
     code = f"import sys\nfrom kubectl_selfhost.cli.main import run\nrun(['{verb}', '--help'])\n"
-    code += "assert not {'kubernetes', 'yaml'} & set(sys.modules)"
+    code += "assert not {'kubernetes', 'yaml', 'http.client'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
