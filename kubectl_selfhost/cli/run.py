@@ -157,7 +157,7 @@ def rehearse(
     """
     from kubectl_selfhost.output.progress import Progress
     from kubectl_selfhost.plans.leftovers import look as leftovers
-    from kubectl_selfhost.plans.leftovers import settle as settling
+    from kubectl_selfhost.plans.leftovers import settle
 
     left = leftovers.look(cluster)
     if not left and _said(verb, left):
@@ -166,7 +166,7 @@ def rehearse(
         if left:
             if left.held_by:
                 pages.say(f"{left.held_by} holds the Lease: some of this may be that run's work.")
-            first = settling.plan(cluster, left, timeout=verb.timeout, observer=progress)
+            first = settle.plan(cluster, left, timeout=verb.timeout, observer=progress)
             pages.print_plan(first, file=sys.stderr if output else sys.stdout)
         if left.hides_the_rest:
             _say_later(verb, output)
@@ -191,9 +191,9 @@ def _settle(
 ) -> Says | None:
     """Settle what is ``left``, once a person has agreed to that; return what the verb's own plan says,
     where it was shown with it."""
-    from kubectl_selfhost.plans.leftovers import settle as settling
+    from kubectl_selfhost.plans.leftovers import settle
 
-    first = settling.plan(cluster, left, timeout=verb.timeout, observer=progress)
+    first = settle.plan(cluster, left, timeout=verb.timeout, observer=progress)
     shown = _plan_already(verb, left, progress)
     pages.print_plan(first, file=sys.stderr)
     if shown is not None:
@@ -202,7 +202,7 @@ def _settle(
         _say_later(verb)
     pages.ask(yes=yes)
     lease.discard = False
-    settling.carry_out(
+    settle.carry_out(
         cluster,
         first,
         verb=verb.name,

@@ -97,23 +97,23 @@ def _manifests(cluster: Cluster, whole: Pivot, *, judged: bool) -> list[dict]:
 
 
 def _verb(cluster: Cluster, options: PivotOptions) -> run.Verb[Pivot]:
-    from kubectl_selfhost.plans.pivot import prepare as pivoting
+    from kubectl_selfhost.plans.pivot.prepare import nothing_to_do, prepare
 
     shown: list[list[Finding]] = []
 
-    def prepare(progress: Progress) -> Prepared[Pivot]:
+    def look(progress: Progress) -> Prepared[Pivot]:
         def show(findings: list[Finding]) -> None:
             if findings not in shown:  # checked again after something was settled
                 shown.append(findings)
                 _show_findings(progress, findings)
 
-        return pivoting.prepare(cluster, options, observer=progress, show_findings=show)
+        return prepare(cluster, options, observer=progress, show_findings=show)
 
     return run.Verb(
         name="pivot",
         timeout=options.timeout,
-        nothing_to_do=lambda situation: pivoting.nothing_to_do(cluster, situation, options),
-        prepare=prepare,
+        nothing_to_do=lambda situation: nothing_to_do(cluster, situation, options),
+        prepare=look,
     )
 
 

@@ -60,11 +60,11 @@ def revert(
 
 
 def _verb(cluster: Cluster, options: RevertOptions) -> run.Verb[Revert]:
-    from kubectl_selfhost.plans.revert import prepare as reverting
+    from kubectl_selfhost.plans.revert.prepare import nothing_to_do, prepare
 
     return run.Verb(
         name="revert",
         timeout=options.timeout,
-        nothing_to_do=lambda situation: reverting.nothing_to_do(cluster, situation, options),
-        prepare=lambda progress: reverting.prepare(cluster, options, observer=progress),
+        nothing_to_do=lambda situation: nothing_to_do(cluster, situation, options),
+        prepare=lambda progress: prepare(cluster, options, observer=progress),
     )

@@ -108,11 +108,11 @@ def rollout(
 
 
 def _verb(cluster: Cluster, options: RolloutOptions) -> run.Verb[Rollout]:
-    from kubectl_selfhost.plans.rollout import prepare as rolling
+    from kubectl_selfhost.plans.rollout.prepare import prepare
 
     return run.Verb(
         name="rollout",
         timeout=options.timeout,
         nothing_to_do=run.always_something,
-        prepare=lambda progress: rolling.prepare(cluster, options, observer=progress),
+        prepare=lambda progress: prepare(cluster, options, observer=progress),
     )

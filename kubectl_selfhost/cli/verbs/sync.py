@@ -27,11 +27,11 @@ def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 
 
 
 def _verb(cluster: Cluster, timeout: float) -> run.Verb[Rollout]:
-    from kubectl_selfhost.plans import sync as syncing
+    from kubectl_selfhost.plans.sync import prepare
 
     return run.Verb(
         name="sync",
         timeout=timeout,
         nothing_to_do=run.always_something,
-        prepare=lambda progress: syncing.prepare(cluster, timeout=timeout, observer=progress),
+        prepare=lambda progress: prepare(cluster, timeout=timeout, observer=progress),
     )
