@@ -7,9 +7,13 @@ from typing import Protocol
 
 from kubectl_selfhost.output.table import table
 from kubectl_selfhost.output.text import PLAIN, WIDTH, Style, clean, seconds, wrap
-
-#: What a failure that no client sees is called: client-go obeys a Retry-After by itself.
-RETRY_AFTER = "retry-after"
+from kubectl_selfhost.probe.sightings import (
+    RETRY_AFTER,
+    SLOT,
+    ProbeReport,
+    Tally,
+    WatchReport,
+)
 
 _NAMES = {
     "connect": "new connections",
@@ -24,85 +28,8 @@ _POD = "from a pod"
 _SIGNS = {"none": " ", "fine": ".", "slow": "~", RETRY_AFTER: "r", "failed": "!"}
 _COLOURS = {"~": "yellow", "r": "yellow", "!": "red"}
 _WORST = {slot: number for number, slot in enumerate(_SIGNS)}
-#: Seconds of a slot.
-SLOT = 0.5
 _LEGEND = ". fine   ~ slow (over 0.5s)   r put off with Retry-After   ! failed"
 _INDENT = "  "
-
-
-class Latency(Protocol):
-    """Percentiles of good answers, in milliseconds."""
-
-    @property
-    def p50(self) -> float: ...
-    @property
-    def p90(self) -> float: ...
-    @property
-    def p99(self) -> float: ...
-    @property
-    def max(self) -> float: ...
-
-
-class Tally(Protocol):
-    """Requests counted; the gap in seconds."""
-
-    @property
-    def requests(self) -> int: ...
-    @property
-    def failures(self) -> Mapping[str, int]: ...
-    @property
-    def longest_gap(self) -> float | None: ...
-    @property
-    def latency(self) -> Latency | None: ...
-
-
-class Section(Protocol):
-    """A part of a run, and what was seen in it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def total(self) -> Tally: ...
-
-
-class Watch(Protocol):
-    """What a watch saw; times in seconds."""
-
-    @property
-    def events(self) -> int: ...
-    @property
-    def lost(self) -> int: ...
-    @property
-    def unseen(self) -> int: ...
-    @property
-    def ended(self) -> Mapping[str, int]: ...
-    @property
-    def longest_silence(self) -> float: ...
-
-
-class Probe(Protocol):
-    """How the API looked to clients; times in seconds, ``slots`` of half a second."""
-
-    @property
-    def requests(self) -> int: ...
-    @property
-    def failures(self) -> Mapping[str, int]: ...
-    @property
-    def longest_gap(self) -> float: ...
-    @property
-    def started(self) -> float: ...
-    @property
-    def ended(self) -> float: ...
-    @property
-    def kinds(self) -> Mapping[str, Tally]: ...
-    @property
-    def sections(self) -> Sequence[Section]: ...
-    @property
-    def slots(self) -> Sequence[str]: ...
-    @property
-    def watch(self) -> Watch | None: ...
-    @property
-    def endpoints_empty(self) -> float | None: ...
 
 
 class Pod(Protocol):
@@ -122,7 +49,7 @@ class Pod(Protocol):
 
 def page(
     server: str,
-    probe: Probe,
+    probe: ProbeReport,
     pod: Pod | None = None,
     *,
     remarks: Sequence[str] = (),
@@ -141,7 +68,7 @@ def page(
     return [*lines, "", *_verdict(probe, pod, style)]
 
 
-def as_seen(probe: Probe) -> str:
+def as_seen(probe: ProbeReport) -> str:
     """How the API looked to clients, in a sentence: what was measured, and nothing else."""
     failures = {kind: count for kind, count in probe.failures.items() if count}
     if not probe.requests:
@@ -154,7 +81,7 @@ def as_seen(probe: Probe) -> str:
     return f"{probe.requests} requests, {failed}{put_off}; {gap}."
 
 
-def in_summary(probe: Probe, *, drawn: bool, style: Style = PLAIN) -> list[str]:
+def in_summary(probe: ProbeReport, *, drawn: bool, style: Style = PLAIN) -> list[str]:
     """What a run's summary says; ``drawn``: with the time-line, for a person who looks on."""
     lines = wrap(as_seen(probe), first="API meanwhile: ", rest=_INDENT)
     watch = probe.watch
@@ -200,7 +127,7 @@ def _row(slots: Sequence[str], each: int) -> list[str]:
     return [_SIGNS[max(group, key=lambda slot: _WORST[slot])] for group in groups]
 
 
-def _table(probe: Probe, pod: Pod | None, style: Style) -> list[str]:
+def _table(probe: ProbeReport, pod: Pod | None, style: Style) -> list[str]:
     rows = [
         [_NAMES.get(kind, kind), *_numbers(probe.kinds[kind])]
         for kind in [*_NAMES, *(k for k in probe.kinds if k not in _NAMES)]
@@ -244,7 +171,7 @@ def _painter(style: Style) -> Callable[[str, str], str]:
     return paint
 
 
-def _failures(probe: Probe, pod: Pod | None) -> list[str]:
+def _failures(probe: ProbeReport, pod: Pod | None) -> list[str]:
     found = {_NAMES.get(kind, kind): tally.failures for kind, tally in probe.kinds.items()}
     if pod is not None:
         found[_POD] = pod.failures
@@ -261,11 +188,11 @@ def _counts(failures: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(failures.items()) if count)
 
 
-def _torn(watch: Watch) -> int:
+def _torn(watch: WatchReport) -> int:
     return sum(count for how, count in watch.ended.items() if how not in ("cleanly", "expired"))
 
 
-def _besides(probe: Probe, columns: int = WIDTH) -> list[str]:
+def _besides(probe: ProbeReport, columns: int = WIDTH) -> list[str]:
     """The watch and the Service, each in a sentence."""
     lines: list[str] = []
     if probe.watch is not None:
@@ -281,7 +208,7 @@ def _besides(probe: Probe, columns: int = WIDTH) -> list[str]:
     return lines
 
 
-def _of_watch(watch: Watch) -> str:
+def _of_watch(watch: WatchReport) -> str:
     lost = f"{watch.lost} lost" if watch.lost else "none lost"
     lost += f", {watch.unseen} not seen by the end" if watch.unseen else ""
     times = sum(watch.ended.values())
@@ -292,7 +219,7 @@ def _of_watch(watch: Watch) -> str:
     return f"{watch.events} events, {lost}; {ended}; longest time without an event {silence}."
 
 
-def _verdict(probe: Probe, pod: Pod | None, style: Style) -> list[str]:
+def _verdict(probe: ProbeReport, pod: Pod | None, style: Style) -> list[str]:
     failed = _failed(probe.failures)[0] + (sum(pod.failures.values()) if pod else 0)
     requests = probe.requests + (pod.requests if pod else 0)
     gap = max(probe.longest_gap, pod.longest_gap if pod else 0.0)

@@ -25,7 +25,8 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from kubectl_selfhost.output.document import API_VERSION
-from kubectl_selfhost.output.probe import RETRY_AFTER, SLOT, Pod, Probe, Tally
+from kubectl_selfhost.output.probe import Pod
+from kubectl_selfhost.probe.sightings import RETRY_AFTER, SLOT, ProbeReport, Tally
 
 
 class PodWithRuns(Pod, Protocol):
@@ -37,19 +38,8 @@ class PodWithRuns(Pod, Protocol):
     def runs(self) -> Sequence[tuple[float, float, str, int]]: ...
 
 
-class ProbeWithAll(Probe, Tally, Protocol):
-    """How the API looked to clients, with what was left out."""
-
-    @property
-    def longest_gap(self) -> float: ...
-    @property
-    def spotless(self) -> bool: ...
-    @property
-    def left_out(self) -> Mapping[str, str]: ...
-
-
 def document(
-    probe: ProbeWithAll,
+    probe: ProbeReport,
     pod: PodWithRuns | None = None,
     *,
     context: str,
@@ -88,7 +78,7 @@ def document(
     }
 
 
-def _tally(tally: Tally) -> dict[str, Any]:
+def _tally(tally: Tally | ProbeReport) -> dict[str, Any]:
     latency = tally.latency
     names = ("p50", "p90", "p99", "max")
     return {

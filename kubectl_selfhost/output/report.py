@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from kubectl_selfhost.output.probe import Probe, in_summary
+from kubectl_selfhost.output.probe import in_summary
 from kubectl_selfhost.output.table import table
 from kubectl_selfhost.output.text import PLAIN, Style, clean, seconds, wrap
+from kubectl_selfhost.probe.sightings import ProbeReport
 
 _INDENT = " " * 4
 
@@ -59,7 +60,7 @@ def summary(
     *,
     served: Sequence[tuple[str, str, str]] = (),
     switched: Mapping[tuple[str, str], float] | None = None,
-    probe: Probe | None = None,
+    probe: ProbeReport | None = None,
     know: Sequence[str] = (),
     next_command: str = "",
     drawn: bool = False,
