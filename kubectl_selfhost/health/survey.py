@@ -28,7 +28,7 @@ from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.health import certificates
 from kubectl_selfhost.health.certificates import Expiry
-from kubectl_selfhost.health.state import led, observe
+from kubectl_selfhost.health.observe import led, observe
 from kubectl_selfhost.health.verdict import Survey
 from kubectl_selfhost.names import (
     ADDRESS_SLICE,

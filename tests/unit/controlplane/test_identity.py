@@ -10,7 +10,7 @@ import pytest
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, SCHEDULER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, instances_of, kind_of
 from kubectl_selfhost.controlplane.values.addresses import host_ip
-from kubectl_selfhost.health.state import observe
+from kubectl_selfhost.health.observe import observe
 from kubectl_selfhost.health.verdict import judge
 from kubectl_selfhost.plans.shared import etcd
 from kubectl_selfhost.plans.shared.situation import Situation

@@ -10,7 +10,7 @@ from kubectl_selfhost.controlplane.component import (
     SCHEDULER,
 )
 from kubectl_selfhost.controlplane.program import Carrier, Reference
-from kubectl_selfhost.health.state import observe
+from kubectl_selfhost.health.observe import observe
 from kubectl_selfhost.health.verdict import Verdict, judge
 
 PIVOT = "kubectl selfhost pivot"

@@ -7,7 +7,7 @@ import apiobjects as api
 import yaml
 
 from kubectl_selfhost.health.certificates import Expiry
-from kubectl_selfhost.health.state import observe
+from kubectl_selfhost.health.observe import observe
 from kubectl_selfhost.health.verdict import Survey
 from kubectl_selfhost.output.document import as_json, as_yaml, document, essence
 

@@ -14,7 +14,7 @@ import pytest
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, SCHEDULER
 from kubectl_selfhost.controlplane.program import Carrier, Reference
 from kubectl_selfhost.health.certificates import Expiry
-from kubectl_selfhost.health.state import observe
+from kubectl_selfhost.health.observe import observe
 from kubectl_selfhost.health.verdict import Survey
 from kubectl_selfhost.output.status import page
 from kubectl_selfhost.output.text import Style

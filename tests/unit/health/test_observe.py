@@ -11,7 +11,9 @@ from kubectl_selfhost.controlplane.component import (
     CONTROLLER_MANAGER,
     SCHEDULER,
 )
-from kubectl_selfhost.health.state import ControlPlane, instances_of, observe
+from kubectl_selfhost.controlplane.instance import instances_of
+from kubectl_selfhost.health.observe import observe
+from kubectl_selfhost.health.state import ControlPlane
 
 
 def seen(**objects: list) -> ControlPlane:
