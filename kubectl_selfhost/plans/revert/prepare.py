@@ -51,6 +51,8 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     hosted = hosted_nodes(situation)
     meant = nodes.chosen(situation, options.nodes, server=cluster.server)
     journal = journals.read(cluster)
+    # A run that ended after the last node was done: what is left may be any node's.
+    left_over = not hosted and not nothing_to_do(cluster, situation, options)
     revert = Revert(
         cluster,
         situation,
@@ -58,7 +60,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
         kubelets={
             node: require_kubelet(cluster, node)
             for node in meant
-            if node in hosted or not nodes.are_several(situation)
+            if node in hosted or left_over or not nodes.are_several(situation)
         },
         options=options,
         backups={node: _backups(journal, node) for node in meant},
