@@ -80,7 +80,7 @@ def carry_out(
 
 def _release(cluster: Cluster, left: Leftovers, timeout: float, observer: Observer) -> Step:
     def release() -> None:
-        doubled = service_address.nodes_with_two(cluster)
+        doubled = service_address.nodes_with_two(cluster, to_stay=True)
         if doubled:  # one of them goes by a later plan, and takes the address out as it ends
             observer.note(f"two API servers run on {', '.join(doubled)}: the EndpointSlice stays")
             return

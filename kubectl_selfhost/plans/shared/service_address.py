@@ -83,11 +83,15 @@ def require_back(cluster: Cluster) -> bool:
     return True
 
 
-def nodes_with_two(cluster: Cluster) -> list[str]:
-    """Return the nodes on which two API servers run; one that waits for its port doesn't."""
+def nodes_with_two(cluster: Cluster, *, to_stay: bool = False) -> list[str]:
+    """Return the nodes on which two API servers run; one that waits for its port doesn't.
+
+    ``to_stay``: one that was told to end doesn't count, either.
+    """
 
     pods = [pod for pod in cluster.list(PODS, NAMESPACE) if not _has_ended(pod)]
-    running = [one.node for one in instances_of(pods, APISERVER) if not one.waiting_for_port]
+    found = [one for one in instances_of(pods, APISERVER) if not one.waiting_for_port]
+    running = [one.node for one in found if not (to_stay and one.terminating)]
     return sorted({node for node in running if running.count(node) > 1})
 
 
