@@ -8,7 +8,8 @@ they are repeated (``--service-account-issuer``); of the others the last one win
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from kubectl_selfhost.controlplane.component import COMPONENTS
@@ -107,15 +108,26 @@ def without_flag(container: dict, name: str) -> bool:
     return True
 
 
-def _flags(words: list[str]) -> Iterator[_Flag]:
-    """Read ``words`` as pflag does.
+def _flags(words: list[str]) -> tuple[_Flag, ...]:
+    """Read ``words`` as pflag does."""
+    return _read(tuple(map(str, words)))
+
+
+# A command line is asked for at each look at its pod, and is what it was.
+@lru_cache(maxsize=256)
+def _read(words: tuple[str, ...]) -> tuple[_Flag, ...]:
+    return tuple(_each(words))
+
+
+def _each(words: tuple[str, ...]) -> Iterator[_Flag]:
+    """Read the flags one after the other.
 
     A word after a flag without ``=`` is the flag's value unless it is a flag itself: the components
     take no other arguments, so it can be nothing else.
     """
     at = 0
     while at < len(words):
-        start, word = at, str(words[at])
+        start, word = at, words[at]
         at += 1
         if word == "--":
             return
@@ -124,8 +136,8 @@ def _flags(words: list[str]) -> Iterator[_Flag]:
         name, has_value, value = _split(word)
         if not has_value:
             value = "true"
-            if at < len(words) and _is_value(str(words[at])):
-                value = str(words[at])
+            if at < len(words) and _is_value(words[at]):
+                value = words[at]
                 at += 1
         yield _Flag(name.replace("_", "-"), value, start, at)
 
@@ -173,7 +185,7 @@ def _command_line(container: dict) -> tuple[list[_Word], int]:
     ``/hyperkube kube-apiserver``). Raises SelfhostError where a shell starts it, or nothing does.
     """
     words = [(key, str(word)) for key in ("command", "args") for word in container.get(key) or []]
-    start = _start([word for _, word in words], entrypoint=not container.get("command"))
+    start = _start(tuple(word for _, word in words), entrypoint=not container.get("command"))
     if start is not None:
         return words, start
     command = " ".join(word for _, word in words)
@@ -184,7 +196,8 @@ def _command_line(container: dict) -> tuple[list[_Word], int]:
     )
 
 
-def _start(words: list[str], *, entrypoint: bool) -> int | None:
+@lru_cache(maxsize=256)
+def _start(words: tuple[str, ...], *, entrypoint: bool) -> int | None:
     """Where the flags begin; None if that can't be told. ``entrypoint``: the image's own program
     is started, with ``words`` as its arguments."""
     if not words or words[0] == "-c":
@@ -205,7 +218,7 @@ def _start(words: list[str], *, entrypoint: bool) -> int | None:
     return first + 1
 
 
-def _after_go_runner(words: list[str], at: int) -> int | None:
+def _after_go_runner(words: Sequence[str], at: int) -> int | None:
     """Where the component's flags begin behind those of the go-runner; None if it starts none."""
     while at < len(words) and words[at].startswith("-"):
         name, equals, _ = words[at].lstrip("-").partition("=")
@@ -215,7 +228,7 @@ def _after_go_runner(words: list[str], at: int) -> int | None:
     return at + 1 if at < len(words) and _names_program(words[at]) else None
 
 
-def _may_be_a_value(words: list[str], at: int) -> bool:
+def _may_be_a_value(words: Sequence[str], at: int) -> bool:
     """Whether the word may be the value of the flag before it, of a program that starts another."""
     before = words[at - 1] if at else ""
     return before.startswith("--") and before != "--" and "=" not in before
