@@ -4,5 +4,6 @@
 
 The real client (``cluster.client.Cluster``) sends its requests to a fake API server (``edge``) with
 a store of objects (``store``); kubelets, controllers and node agents work on the same store
-(``plane``, ``agent``). Time is virtual (``clock``): a wait of minutes takes no time.
+(``plane``, ``agent``). Time is virtual (``clock``): a wait of minutes takes no time. ``branches``
+breaks a run at each of its steps.
 """

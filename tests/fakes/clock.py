@@ -24,11 +24,15 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float, *, step: float = STEP) -> None:
+    def sleep(self, seconds: float) -> None:
         end = self.now + max(0.0, seconds)
         while self.now < end:
-            self.now = min(end, self.now + step)
-            self.on_tick()
+            self.advance(min(end, self.now + STEP))
+
+    def advance(self, to: float) -> None:
+        """Lets time pass at once."""
+        self.now = to
+        self.on_tick()
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Makes it the time of everything that runs in this test."""

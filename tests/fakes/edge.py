@@ -66,7 +66,7 @@ class Call:
 class Fault:
     """Something that goes wrong ``times`` times with the calls that ``meant`` is true of.
 
-    ``how``: "refused" or "timeout" (nothing happened), "lost" (it happened, and the answer didn't
+    ``how``: "refused", "timeout" or "cut" (nothing happened), "lost" (it happened, and the answer didn't
     come), "killed" and "killed-after" (the caller is killed before or after the effect), an HTTP
     status ("503"), or what is raised instead (an exception; KeyboardInterrupt() is Ctrl-C).
     ``skip``: for how many such calls it waits. ``met`` counts how often it came true.
@@ -158,8 +158,8 @@ class Edge:
             if how == "killed":
                 self.killed = True
                 raise Killed
-            if how in ("refused", "timeout"):
-                raise _unreachable(how)
+            if how in ("refused", "timeout", "cut"):
+                raise _unreachable("closed" if how == "cut" else how)
             if how.isdigit():
                 return int(how), Refusal(int(how), "", "as the test has it").as_status()
             if not self.world.api_answers():
@@ -220,7 +220,8 @@ class _Request:
                 labels=query.get("labelSelector", ""),
                 fields=query.get("fieldSelector", ""),
             )
-            return 200, {"kind": "List", "metadata": {}, "items": found}
+            items = ", ".join(map(store.text, found))
+            return 200, f'{{"kind": "List", "metadata": {{}}, "items": [{items}]}}'
         if method == "POST":
             self._world.admit(plural, body)
             return 201, store.create(plural, body, dry_run=dry)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,22 @@ class Node:
     def agent_runs(self, pod: str) -> bool:
         return any(one.name == pod and one.listens for one in self.processes)
 
+    def state(self) -> tuple[object, ...]:
+        """What happens here, to be compared with what happened before."""
+        return (
+            self.disk.switch.state,
+            *self.manifests,
+            *((o.uid, o.began, o.ends, o.restarts, o.paused_until) for o in self.processes),
+        )
+
+    def due(self) -> Iterator[float]:
+        """When something is going to happen here by itself, or was."""
+        yield self.disk.switch.deadline
+        for one in self.processes:
+            yield one.paused_until
+            yield one.ends or 0.0
+            yield (one.began or 0.0) + _START.get(one.component, 1.0)
+
     def tick(self) -> None:
         """What the kubelet and the agent do from time to time."""
         self._run_static_pods()
@@ -188,7 +205,7 @@ class Node:
             return
         bound = {
             pod["metadata"]["uid"]: pod
-            for pod in self.world.store.list("pods", fields=f"spec.nodeName={self.name}")
+            for pod in self.world.store.bound_to(self.name)
             if MIRROR_ANNOTATION not in (pod["metadata"].get("annotations") or {})
         }
         known = {one.uid: one for one in self.processes if not one.static}
@@ -222,7 +239,7 @@ class Node:
     def _tell(self) -> None:
         store = self.world.store
         statics = {one.name: one for one in self.processes if one.static}
-        for pod in store.list("pods", fields=f"spec.nodeName={self.name}"):
+        for pod in store.bound_to(self.name):
             annotations = pod["metadata"].get("annotations") or {}
             if MIRROR_ANNOTATION not in annotations:
                 continue

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
+from io import StringIO
 from typing import Any
 
 from fakes.edge import Edge
 from fakes.world import World
+from kubectl_selfhost.cli import run
+from kubectl_selfhost.cli.verbs import pivot, revert, rollout, sync
 from kubectl_selfhost.cluster.client import Cluster
+from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.daemonset.change import Change
 from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.step import Plan, Step, nothing
@@ -31,6 +36,8 @@ StepChange = Callable[[int, Step], Step]
 class Seen:
     """An observer that keeps what it is told."""
 
+    #: The names of the steps of the plan that is carried out, and of those that have begun.
+    planned: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -85,8 +92,32 @@ class Run:
                 self._settle(cluster, left)
             return getattr(self, f"_{self.verb}")(cluster)
 
+    def rehearse(self) -> None:
+        """Run it with --dry-run, as far as the run of a person goes who reads the plans."""
+        assert self.edge is not None
+        cluster = self.edge.cluster()
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            run.rehearse(
+                cluster, self.command(cluster), how="client", output="", manifests=lambda _: []
+            )
+
+    def command(self, cluster: Cluster) -> run.Verb[Any, Any]:
+        """Return the verb as it is typed."""
+        if self.verb == "pivot":
+            return pivot._verb(cluster, PivotOptions(timeout=TIMEOUT, **self.options))
+        if self.verb == "revert":
+            return revert._verb(cluster, RevertOptions(timeout=TIMEOUT, **self.options))
+        if self.verb == "rollout":
+            return rollout._verb(cluster, self._rollout_options())
+        return sync._verb(cluster, TIMEOUT)
+
+    def _rollout_options(self) -> RolloutOptions:
+        change = dict(self.options)
+        components = change.pop("components", COMPONENTS)
+        return RolloutOptions(components=components, change=Change(**change), timeout=TIMEOUT)
+
     def _settle(self, cluster: Cluster, left: leftovers.Leftovers) -> None:
-        plan = settling.plan(cluster, left, timeout=TIMEOUT, observer=self.seen)
+        plan = self._changed(settling.plan(cluster, left, timeout=TIMEOUT, observer=self.seen))
         settling.carry_out(
             cluster,
             plan,
@@ -112,10 +143,7 @@ class Run:
         return self._carry_out(cluster, prepared)
 
     def _rollout(self, cluster: Cluster) -> Any:
-        change = Change(**self.options)
-        prepared = rolling.prepare(
-            cluster, RolloutOptions(change=change, timeout=TIMEOUT), observer=self.seen
-        )
+        prepared = rolling.prepare(cluster, self._rollout_options(), observer=self.seen)
         return self._carry_out(cluster, prepared)
 
     def _sync(self, cluster: Cluster) -> Any:
@@ -123,11 +151,13 @@ class Run:
         return self._carry_out(cluster, prepared)
 
     def _carry_out(self, cluster: Cluster, prepared: Any) -> Any:
-        steps = [self.step(number, step) for number, step in enumerate(prepared.plan.steps)]
-        plan: Plan = replace(prepared.plan, steps=steps)
         return session.carry_out(
             cluster,
-            replace(prepared, plan=plan),
+            replace(prepared, plan=self._changed(prepared.plan)),
             observer=self.seen,
             still_ours=self.still_ours,
         )
+
+    def _changed(self, plan: Plan) -> Plan:
+        self.seen.planned = [step.name for step in plan.steps]
+        return replace(plan, steps=[self.step(n, step) for n, step in enumerate(plan.steps)])

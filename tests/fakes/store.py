@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +18,7 @@ from typing import Any
 from kubectl_selfhost.cluster.kinds import KINDS, Kind
 
 Object = dict[str, Any]
+_NO: Object = {}
 Key = tuple[str, str, str]
 
 BY_PLURAL: dict[str, Kind] = {kind.plural: kind for kind in KINDS.values()}
@@ -48,7 +50,8 @@ class Store:
     def __init__(self) -> None:
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
         self._applied: dict[Key, Object] = {}
-        self._versions = itertools.count(1)
+        self.version = 0
+        self._texts: dict[str, tuple[str, str]] = {}
         self._names = itertools.count(0x2A7F3)
         self.now = "2026-11-26T09:00:00Z"
 
@@ -77,6 +80,34 @@ class Store:
             and all(_has_label(one["metadata"].get("labels") or {}, n) for n in by_label)
         ]
 
+    def bound_to(self, node: str) -> list[Object]:
+        """The pods of a node, and quickly: its kubelet asks for them at each moment."""
+        return [
+            one
+            for one in self._of("pods").values()
+            if (one.get("spec") or _NO).get("nodeName") == node
+        ]
+
+    def labelled(self, plural: str, namespace: str, labels: Object) -> list[Object]:
+        """Those that have all of ``labels``."""
+        wanted = labels.items()
+        return [
+            one
+            for (where, _), one in self._of(plural).items()
+            if where == namespace and wanted <= (one["metadata"].get("labels") or _NO).items()
+        ]
+
+    def text(self, one: Object) -> str:
+        """The object as JSON; of a pod, whose every change is known, that of its version."""
+        if one.get("kind") != "Pod":
+            return json.dumps(one)
+        metadata = one["metadata"]
+        version, text = self._texts.get(metadata["name"], ("", ""))
+        if version != metadata["resourceVersion"]:
+            text = json.dumps(one)
+            self._texts[metadata["name"]] = metadata["resourceVersion"], text
+        return text
+
     # ---- changing ----
 
     def create(self, plural: str, manifest: Object, *, dry_run: bool = False) -> Object:
@@ -87,7 +118,7 @@ class Store:
         key = self._key(plural, made)
         if key[1:] in self._of(plural):
             raise Refusal(409, "AlreadyExists", f'{plural} "{metadata["name"]}" already exists')
-        metadata["uid"] = f"uid-{next(self._versions):04}"
+        metadata["uid"] = f"uid-{self._next():04}"
         metadata["creationTimestamp"] = self.now
         metadata["generation"] = 1
         self._keep(key, made, dry_run=dry_run)
@@ -145,7 +176,11 @@ class Store:
 
     def touch(self, one: Object) -> None:
         """Gives a new resourceVersion to an object that was changed in its place."""
-        one["metadata"]["resourceVersion"] = str(next(self._versions))
+        one["metadata"]["resourceVersion"] = str(self._next())
+
+    def _next(self) -> int:
+        self.version += 1
+        return self.version
 
     def all(self) -> Iterator[tuple[Key, Object]]:
         """Every object, by plural, namespace and name."""

@@ -15,7 +15,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,15 @@ from typing import Any
 import pytest
 import yaml
 
-from fakes.clock import Clock
+from fakes.agent import DIGEST, PROGRAM
+from fakes.clock import STEP, Clock
 from fakes.edge import LOCK, Call, Edge, Fault
 from fakes.plane import MANIFESTS, Node, Process
 from fakes.store import Object, Refusal, Store
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.facts import MIN_READY_SECONDS
 from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.node import binaries
 
 _DATA = Path(__file__).parents[1] / "unit" / "controlplane" / "data" / "kubeadm-1.37"
 _VERSION = "v1.37.2"
@@ -37,6 +41,7 @@ _VERSION = "v1.37.2"
 #: kubernetesservice/controller.go), how long a lease lasts, how often it is renewed.
 _RECONCILE = 10.0
 _LEASE, _RENEW = 15.0, 2.0
+_NEVER = math.inf
 #: How often everybody looks at each moment: what one does, the others see.
 _ROUNDS = 2
 _ETCD = b"""
@@ -74,20 +79,28 @@ class World:
         self._ticking = False
         self._ticked = self.clock.now
         self._seen: tuple[float, int] = (0.0, 0)
+        self._state: tuple[object, ...] = ()
+        #: Until then nothing happens by itself; and nothing but renewals of leases.
+        self._wake = self._rests_until = 0.0
+        self._renewals = 0
+        self._lacks_address = self._lacks_api = False
         self.nodes = [self._node(number) for number in range(nodes)]
         self.files = {node.name: dict(node.manifests) for node in self.nodes}
         self._make_slice()
         self.clock.on_tick = self.tick
-        self._install(monkeypatch)
+        self.monkeypatch: pytest.MonkeyPatch | None = monkeypatch
+        self.install()
         self.clock.sleep(30.0)
         self.empty_service = self.silent_api = 0.0
 
     # ---- for tests ----
 
-    def copy(self, monkeypatch: pytest.MonkeyPatch) -> World:
+    def copy(self, monkeypatch: pytest.MonkeyPatch | None = None) -> World:
         """Another cluster that is as this one is now, for the test of ``monkeypatch``."""
+        patches, self.monkeypatch = self.monkeypatch, None
         made = copy.deepcopy(self)
-        made._install(monkeypatch)
+        self.monkeypatch, made.monkeypatch = patches, monkeypatch or patches
+        made.install()
         return made
 
     def client(self, name: str = "a run") -> Edge:
@@ -113,9 +126,11 @@ class World:
             watcher(call)
 
     def pass_time(self, seconds: float) -> None:
-        """Nobody does anything for so long: looked at less often, for it is always the same."""
-        self.clock.sleep(min(seconds, 2.0))
-        self.clock.sleep(seconds - 2.0, step=5.0)
+        """Nobody does anything for so long: looked at only when something is due."""
+        end = self.clock.now + seconds
+        self._wake = self._rests_until = self.clock.now  # a test may have changed something
+        while self.clock.now < end:
+            self.clock.advance(min(end, max(self.clock.now + STEP, self._rests_until)))
 
     def unserved(self, *, alone: bool = True) -> list[str]:
         """The components without a Ready instance, or with more than one (``alone``), by node."""
@@ -174,12 +189,15 @@ class World:
     # ---- time ----
 
     def tick(self) -> None:
-        """Lets everybody look, if time has passed or something has changed."""
+        """Lets everybody look, if something is due or has changed."""
         with LOCK:
             seen = self.clock.now, len(self.changed)
             if self._ticking or seen == self._seen:
                 return
+            if seen[0] < self._wake and seen[1] == self._seen[1]:
+                return
             self._seen, self._ticking = seen, True
+            self._count()
             try:
                 for _ in range(_ROUNDS):
                     for node in self.nodes:
@@ -187,15 +205,41 @@ class World:
                     self._lead()
                     self._keep_service()
                     self._control()
-                self._count()
+                self._lacks_address = not self._service_addresses()
+                self._lacks_api = not self.api_answers()
+                self._sleep()
             finally:
                 self._ticking = False
 
+    def _sleep(self) -> None:
+        """Finds out when to look again: at once where this look has changed something."""
+        version = self.store.version - self._renewals
+        before, self._state = self._state, (version, *(node.state() for node in self.nodes))
+        if before != self._state:
+            self._wake = self._rests_until = self.clock.now
+            return
+        due = [at for node in self.nodes for at in node.due()]
+        due += [at + MIN_READY_SECONDS for at in self._ready_since.values()]
+        for component in COMPONENTS:
+            if component.lease is not None and self.leads(component) is None:
+                due.append(self._renewed.get(component.lease, 0.0) + _LEASE)
+        addresses = self._service_addresses()
+        for node in self.nodes:
+            if node.address not in addresses:
+                due += [one.next_reconcile for one in node.serving(APISERVER.name)]
+        beats = [at + _RENEW for at in self._renewed.values()]
+        beats += [one.next_try for node in self.nodes for one in node.servers()]
+        now = self.clock.now
+        self._rests_until = min((at for at in due if at > now), default=_NEVER)
+        self._wake = min((at for at in beats if at > now), default=_NEVER)
+        self._wake = min(self._wake, self._rests_until)
+
     def _count(self) -> None:
+        """What was lacking when everybody had last looked has been lacking until now."""
         passed, self._ticked = self.clock.now - self._ticked, self.clock.now
-        if not self._service_addresses():
+        if self._lacks_address:
             self.empty_service += passed
-        if not self.api_answers():
+        if self._lacks_api:
             self.silent_api += passed
 
     # ---- leases ----
@@ -217,7 +261,6 @@ class World:
                     "spec": {"holderIdentity": "", "leaseDurationSeconds": int(_LEASE)},
                 },
             )
-            lease["at"] = 0.0
         spec, now = lease["spec"], self.clock.now
         able = [
             one
@@ -237,6 +280,7 @@ class World:
                 one.next_try = now + _RENEW
         if holder is not None and now >= at + _RENEW:
             self._renewed[name] = now
+            self._renewals += 1
             spec.update(holderIdentity=holder.identity, renewTime=self.clock.stamp())
             self.store.touch(lease)
 
@@ -268,6 +312,10 @@ class World:
                     self._address(node, there=True)
 
     def _address(self, node: Node, *, there: bool) -> None:
+        if not there:
+            for one in node.serving(APISERVER.name):  # what it did unseen, for it changed nothing
+                beats = max(0, math.ceil((self.clock.now - one.next_reconcile) / _RECONCILE))
+                one.next_reconcile += beats * _RECONCILE
         kept = self.store.find("endpointslices", "kubernetes", "default")
         if kept is None:
             return
@@ -280,8 +328,8 @@ class World:
     def _service_addresses(self) -> list[str]:
         return [
             address
-            for one in self.store.list(
-                "endpointslices", "default", labels="kubernetes.io/service-name=kubernetes"
+            for one in self.store.labelled(
+                "endpointslices", "default", {"kubernetes.io/service-name": "kubernetes"}
             )
             for endpoint in one["endpoints"]
             for address in endpoint["addresses"]
@@ -314,9 +362,7 @@ class World:
         uid, selector = daemonset["metadata"]["uid"], daemonset["spec"]["selector"]["matchLabels"]
         revision = self._revision(daemonset)
         pods = []
-        for pod in self.store.list(
-            "pods", NAMESPACE, labels=",".join(f"{k}={v}" for k, v in selector.items())
-        ):
+        for pod in self.store.labelled("pods", NAMESPACE, selector):
             owners = pod["metadata"].get("ownerReferences")
             if not owners:
                 _adopt(pod, daemonset)
@@ -419,8 +465,19 @@ class World:
             },
         )
 
-    def _install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def install(self) -> None:
+        """Makes its time, and what else is its own, that of everything which runs in the test."""
+        monkeypatch = self.monkeypatch
+        assert monkeypatch is not None
         self.clock.install(monkeypatch)
+        monkeypatch.setattr(binaries, "content", lambda _: PROGRAM)
+        monkeypatch.setattr(binaries, "digest", lambda _: DIGEST)
+        # What a plan looks at side by side, it looks at in an order that is always the same.
+        monkeypatch.setattr(ThreadPoolExecutor, "submit", _at_once)
+        # Indented JSON is written in Python, any other in C.
+        monkeypatch.setattr(
+            json, "dumps", lambda thing, **more: _dumps(thing, **{**more, "indent": None})
+        )
         monkeypatch.setattr(
             "kubectl_selfhost.cluster.connection.exec.run_in_container", _run_in_container
         )
@@ -433,6 +490,18 @@ class World:
             "safe_dump",
             lambda data, **more: yaml.dump_all([data], None, Dumper=yaml.CSafeDumper, **more),
         )
+
+
+_dumps = json.dumps
+
+
+def _at_once(_: object, do: Callable[..., Any], /, *words: Any, **more: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    try:
+        future.set_result(do(*words, **more))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 @cache
