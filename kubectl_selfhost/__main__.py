@@ -1,7 +1,7 @@
-"""Where the program begins: krew's and pip's entry points, and ``python -m kubectl_selfhost``.
+"""The start of the program: krew's and pip's entry points, and ``python -m kubectl_selfhost``.
 
-The version and the overview are told from here, before the libraries are loaded: people and scripts
-ask for them most, and kubectl itself answers in 50 ms.
+This module answers ``--version`` and ``--help`` before it loads the libraries. People and scripts
+ask for these most, and kubectl itself answers in 50 ms.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 
 def main() -> None:
-    """Run what the command line says, and exit as it ends."""
+    """Run the command line, and exit with its exit status."""
     words = sys.argv[1:]
     if not words or words in (["-h"], ["--help"], ["help"]):
         from kubectl_selfhost.cli.commands import overview

@@ -1,13 +1,13 @@
-"""What may go wrong, in words that a person can act on."""
+"""Failures, in words that a person can act on."""
 
 from __future__ import annotations
 
 
 class SelfhostError(Exception):
-    """A failure that is told to the person as it is, without a traceback.
+    """A failure that the person reads as it is, without a traceback.
 
-    ``message`` is a plain sentence that names the thing; ``hint`` says what to do next (it may be
-    empty where nothing sensible can be said). Neither may ever hold a key, a token or a kubeconfig.
+    ``message`` is a plain sentence that names the thing; ``hint`` says what to do next (empty if
+    there is nothing sensible to say). Neither may ever hold a key, a token or a kubeconfig.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -14,8 +14,8 @@ FIELD_MANAGER = "kubectl-selfhost"
 #: Only nodes with this label run our DaemonSets: a control-plane node that is joined later brings
 #: static pods of its own and must not be given a second set before it is pivoted.
 NODE_LABEL = "kubectl-selfhost/pivoted"
-#: Its value on nodes that are alike and share the DaemonSets; elsewhere it names a group of nodes that
-#: have DaemonSets of their own, for they differ.
+#: The label's value on nodes that are alike and share the DaemonSets. On nodes that differ, the value
+#: names the group of nodes that have DaemonSets of their own.
 SHARED_BY_ALL = "true"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 
@@ -35,10 +35,11 @@ _LABEL_MAX = 63
 
 
 def pod_name(prefix: str, node: str) -> str:
-    """Return the name of our pod on ``node``, always the same one: two runs can't have one each.
+    """Return the name of our pod on ``node``. The name is always the same: two runs can't have a
+    pod each.
 
-    It is a DNS label, for the kubelet makes the pod's host name of it. Where the node's name does not
-    fit (dots, too long), a digest of it keeps two nodes' pods apart.
+    The name is a DNS label, because the kubelet makes the pod's host name of it. If the node's name
+    does not fit (dots, too long), a digest of it keeps two nodes' pods apart.
     """
     name = f"{prefix}-{node}"
     if len(name) <= _LABEL_MAX and "." not in node:
@@ -54,12 +55,13 @@ RECOVERY = "kubectl-selfhost-recovery"
 RECOVERS_LABEL = "kubectl-selfhost/recovers"
 #: On the guardian's pod: the name of the Secret whose program the guardian runs a copy of.
 GUARDIAN_PROGRAM_ANNOTATION = "kubectl-selfhost/program"
-#: Of a copy: the DaemonSet for whose pod it stands in.
+#: On a copy: the DaemonSet for whose pod the copy stands in.
 DAEMONSET_ANNOTATION = "kubectl-selfhost/daemonset"
 
 
 def cut(name: str, length: int) -> str:
-    """Return the first ``length`` characters of an object's name; what is left is a valid name.
+    """Return the first ``length`` characters of an object's name, such that the result is a valid
+    name.
 
     A part of a DNS name may not end in a dash, and no name in a dot (RFC 1123).
     """
@@ -72,11 +74,13 @@ ADDRESS_SLICE = "kubernetes-kubectl-selfhost"
 
 
 def guardian_pod(node: str) -> str:
-    """The name of the guardian's mirror pod: the kubelet appends the node's, in lower case."""
+    """Return the name of the guardian's mirror pod: the kubelet appends the node's name, in lower
+    case.
+    """
     return f"{GUARDIAN}-{node.lower()}"
 
 
-#: What a probe makes, for as long as it runs.
+#: The objects that a probe makes, and keeps while it runs.
 PROBE = "kubectl-selfhost-probe"
 PROBE_LABELS = {
     "app.kubernetes.io/name": PROBE,

@@ -1,7 +1,8 @@
-"""What goes into the zipapp: our wheel and those of the lock, less what must not or need not be.
+"""The content of the zipapp: our wheel and the lock's wheels, less what must not or need not be in
+it.
 
 The wheels are fetched for Python 3.10 on one platform, whatever runs here, so that every machine
-builds the same file; then all that is compiled is taken out, since it would fit nowhere else.
+builds the same file. Then all compiled code is removed: it would run nowhere else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "runtime.txt"
 
-#: Wheels of the lock, since another package asks for them, that the zipapp does without.
+#: Wheels that another package requires, and that the zipapp does without.
 LEFT_OUT = {
     "rich": "Typer imports it only for markup, which we switch off (rich_markup_mode=None)",
     "pygments": "only for rich",
@@ -43,7 +44,9 @@ class BuildError(Exception):
 
 
 def fetched() -> Path:
-    """The directory with the lock's wheels. Kept in the cache: a second build needs no network."""
+    """Return the directory with the lock's wheels. The cache keeps it: a second build needs no
+    network.
+    """
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     key = hashlib.sha256(LOCK.read_bytes() + " ".join(_TARGET).encode()).hexdigest()[:12]
     wheels = base / "kubectl-selfhost" / f"wheels-{key}"
@@ -54,7 +57,7 @@ def fetched() -> Path:
         _run([*command, "--dest", str(partial), "--requirement", str(LOCK)])
         try:
             partial.rename(wheels)
-        except OSError:  # somebody else was faster
+        except OSError:  # another process was faster
             shutil.rmtree(partial)
     return wheels
 
@@ -88,7 +91,7 @@ def _wanted(member: zipfile.ZipInfo) -> bool:
 
 
 def _keep_licences(wheel: zipfile.ZipFile, path: Path, licences: Path) -> None:
-    """Copy a wheel's licences, and those of what it vendors. Raises BuildError if there is none."""
+    """Copy a wheel's licences, and those of what it vendors. Raise BuildError if there is none."""
     found = [member for member in wheel.namelist() if _is_licence(member)]
     if not any(".dist-info/" in member for member in found):
         raise BuildError(f"{path.name} comes without its licence")
@@ -99,7 +102,7 @@ def _keep_licences(wheel: zipfile.ZipFile, path: Path, licences: Path) -> None:
 
 
 def _keep_tools_licences(licences: Path) -> None:
-    """The licences of what our tools put in: shiv its bootstrap, zig the agent's C library."""
+    """Copy the licences of what the tools add: shiv its bootstrap, zig the agent's C library."""
     shiv = importlib.metadata.distribution("shiv")
     for file in filter(lambda file: _is_licence(str(file)), shiv.files or ()):
         _write(licences / f"shiv-{shiv.version}" / file.name, file.read_binary())
@@ -120,7 +123,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _check(site: Path) -> None:
-    """Raises BuildError for what must not be there, and for what we import and didn't pack."""
+    """Raise BuildError for what must not be there, and for an import that is not packed."""
     for path in site.rglob("*"):
         if path.is_file() and path.read_bytes()[:4] in _MAGIC and path.parent.name != "binaries":
             raise BuildError(f"{path.relative_to(site)} is compiled: it runs on one platform only")
@@ -134,7 +137,7 @@ _MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"MZ\x90\x00")
 
 
 def _imports(package: Path) -> Iterator[str]:
-    """The top-level names of everything that ``package`` imports."""
+    """Yield the top-level names of everything that ``package`` imports."""
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):

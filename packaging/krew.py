@@ -1,4 +1,6 @@
-"""What krew installs: an archive of the zipapp and the licences, and a manifest that names it."""
+"""What krew installs: an archive of the zipapp and the licences, and a manifest that names the
+archive.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +14,19 @@ from pathlib import Path
 
 from contents import ROOT, BuildError
 
-#: Where this project lives and its releases are found. The only place that says so.
+#: The address of this project and of its releases. It is written nowhere else.
 HOME = "https://example.com/kubectl-selfhost"
 
 TEMPLATE = ROOT / "krew-manifest.yaml"
 
 
 def release_uri(version: str, home: str = HOME) -> str:
-    """Where the archive of a release is downloaded from."""
+    """Return the address from which the archive of a release is downloaded."""
     return f"{home}/releases/download/v{version}/kubectl-selfhost.tar.gz"
 
 
 def write_archive(target: Path, zipapp: Path, licences: Path) -> None:
-    """The archive: the same bytes for the same content, whoever makes it, and when."""
+    """Write the archive: the same bytes for the same content, whoever makes it, and when."""
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
     files = {"kubectl-selfhost": zipapp, "LICENSE": ROOT / "LICENSE"}
     found = sorted(path for path in licences.rglob("*") if path.is_file())
@@ -42,7 +44,7 @@ def write_archive(target: Path, zipapp: Path, licences: Path) -> None:
 
 
 def write_manifest(target: Path, archive: Path, version: str, home: str = HOME) -> None:
-    """The manifest for ``archive``, as one release of ``version``."""
+    """Write the manifest for ``archive``, as one release of ``version``."""
     facts = {
         "version": f"v{version}",
         "homepage": home,

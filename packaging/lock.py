@@ -1,9 +1,9 @@
 """Write requirements/runtime.txt and requirements/dev.txt: exact versions, with their hashes.
 
-The runtime is resolved for Python 3.10 on Linux, the oldest that the zipapp serves: what is chosen
-there is pure Python, so it also runs on newer ones and on macOS. The development lock holds for
-every Python and builds on the runtime's versions, so that the tests run with what is shipped.
-Any index may be in use; none is written into the files.
+The runtime is resolved for Python 3.10 on Linux, the oldest that the zipapp serves. The versions
+chosen there are pure Python, so they also run on newer Pythons and on macOS. The development lock
+holds for every Python and builds on the runtime's versions, so that the tests run with what is
+shipped. Any index may be in use; none is written into the files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def compile_(output: str, *options: str) -> None:
-    """Resolve into ``output``; what it holds already is kept where it still fits."""
+    """Resolve into ``output``; keep the versions in it that still fit."""
     command = [sys.executable, *COMPILE, *options, "--output-file", output]
     subprocess.run(command, cwd=ROOT, check=True)
 

@@ -21,7 +21,7 @@ from contents import ROOT, BuildError
 
 
 def build(directory: Path, *, home: str, agents: bool) -> None:
-    """The zipapp, krew's archive, and krew's manifest with the archive's digest."""
+    """Build the zipapp, krew's archive, and krew's manifest with the archive's digest."""
     directory.mkdir(parents=True, exist_ok=True)
     program, archive = directory / "kubectl-selfhost", directory / "kubectl-selfhost.tar.gz"
     with tempfile.TemporaryDirectory(prefix="kubectl-selfhost-") as folder:
@@ -32,7 +32,7 @@ def build(directory: Path, *, home: str, agents: bool) -> None:
 
 
 def version() -> str:
-    """The version, read from where it is kept, without importing the package."""
+    """Return the version, read from its file, without an import of the package."""
     text = (ROOT / "kubectl_selfhost" / "version.py").read_text()
     found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     assert found, "kubectl_selfhost/version.py holds no version"
@@ -40,7 +40,7 @@ def version() -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("directory", nargs="?", type=Path, default=ROOT / "dist")
     parser.add_argument("--home", default=krew.HOME, help="the project's URL, for the manifest")

@@ -1,7 +1,7 @@
 """Build dist/kubectl-selfhost: one file for every Python from 3.10, Linux and macOS, any CPU.
 
-shiv packs it; its first module and its first lines are then replaced by ours (packaging/launcher
-says why). The same sources give the same bytes; times come from SOURCE_DATE_EPOCH, if it is set.
+shiv packs it; then our first module and first lines replace shiv's (packaging/launcher says why).
+The same sources give the same bytes; times come from SOURCE_DATE_EPOCH, if it is set.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _launcher(name: str, build_id: str) -> bytes:
 
 
 def main() -> None:
-    """The command line: ``python packaging/zipapp.py [--without-agents] [FILE]``."""
+    """Run the command line: ``python packaging/zipapp.py [--without-agents] [FILE]``."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("file", nargs="?", type=Path, default=ROOT / "dist" / "kubectl-selfhost")
     parser.add_argument("--without-agents", action="store_true", help="can't pivot; for trying")

@@ -1,4 +1,4 @@
-"""Objects of a control plane as the API shows them, cut down to what is looked at."""
+"""Objects of a control plane as the API shows them, reduced to the fields that the code reads."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def our_pod(component: Component, *, on: str = NODE, ready: bool = True, **statu
 
 
 def waiting_pod(component: Component, *, on: str = NODE) -> dict:
-    """Ours, while its init container waits until the port is free."""
+    """Return a self-hosted pod whose init container waits until the port is free."""
     return our_pod(
         component,
         on=on,
@@ -77,7 +77,7 @@ def waiting_pod(component: Component, *, on: str = NODE) -> dict:
 
 
 def crashing_pod(component: Component, *, restarts: int = 3, message: str = "bad flag") -> dict:
-    """Ours, and its process always ends at once."""
+    """Return a self-hosted pod whose process always ends at once."""
     status = container(
         component.name, waiting={"reason": "CrashLoopBackOff", "message": "back-off"}
     )
@@ -165,7 +165,7 @@ def daemonset(component: Component, *, desired: int = 1, ready: int = 1, updated
 
 
 def lease(name: str, holder: str, *, renewed: float = 1.0) -> dict:
-    """A Lease that ``holder`` renewed so many seconds ago."""
+    """Return a Lease that ``holder`` renewed ``renewed`` seconds ago."""
     return {
         "metadata": {"name": name},
         "spec": {
@@ -196,7 +196,7 @@ def guardian_pod(on: str = NODE) -> dict:
 
 
 def standing_in(component: Component, *, on: str = NODE) -> dict:
-    """A recovery copy that runs."""
+    """Return a recovery copy that runs."""
     pod = _ours(f"{component}-recovery-{on}", on)
     pod["metadata"]["labels"]["kubectl-selfhost/recovers"] = component.name
     return pod
@@ -250,7 +250,7 @@ def journal(*runs: dict, on: str = NODE) -> dict:
 
 
 def static_plane() -> dict:
-    """What kubeadm leaves behind, as ``observe`` takes it."""
+    """Return the objects that kubeadm leaves behind, as ``observe`` takes them."""
     return {
         "nodes": [node()],
         "pods": [static_pod(c) for c in COMPONENTS],
@@ -259,7 +259,7 @@ def static_plane() -> dict:
 
 
 def self_hosted_plane() -> dict:
-    """What a pivot leaves behind."""
+    """Return the objects that a pivot leaves behind."""
     return {
         "nodes": [pivoted()],
         "pods": [*(our_pod(c) for c in COMPONENTS), guardian_pod()],

@@ -1,6 +1,7 @@
-"""The list of verbs. The overview, the dispatch and the completion are all made from it.
+"""The list of verbs, from which the overview, the dispatch and the completion are made.
 
-It imports nothing, neither Typer nor the verbs: an overview should cost no more than kubectl's own.
+This module imports nothing, neither Typer nor the verbs: the overview must cost no more than
+kubectl's own.
 """
 
 from __future__ import annotations
@@ -85,14 +86,14 @@ Use "{program} COMMAND --help" for a command's options.
 
 
 def overview() -> str:
-    """What ``kubectl selfhost --help`` says."""
+    """Return the text of ``kubectl selfhost --help``."""
     width = max(map(len, VERBS)) + 3
     lines = [f"  {verb:{width}}{line}" for verb, (_, _, line) in VERBS.items()]
     return _OVERVIEW.format(verbs="\n".join(lines), program=PROGRAM)
 
 
 def version() -> str:
-    """What ``kubectl selfhost --version`` says."""
+    """Return the text of ``kubectl selfhost --version``."""
     from kubectl_selfhost.version import __version__
 
     return f"kubectl-selfhost v{__version__}\n"

@@ -1,9 +1,9 @@
-"""``kubectl selfhost completion``, and the answers that the scripts which it prints ask for.
+"""``kubectl selfhost completion``, and the answers to the scripts that it prints.
 
 kubectl (from 1.26) completes a plugin's words by running ``kubectl_complete-<plugin>`` from the
 PATH, which answers as cobra's programs do: a candidate a line, a tab, a description, and at the end
-a directive. krew links one program for each plugin, so that second one is printed here to be put in
-place by hand. All scripts end at ``kubectl-selfhost __complete``.
+a directive. krew links one program for each plugin, so this verb prints the second program, and a
+person puts it in place by hand. All scripts call ``kubectl-selfhost __complete``.
 """
 
 from __future__ import annotations
@@ -98,11 +98,13 @@ def completion(
 
 
 def suggest(words: list[str]) -> int:
-    """Print what may stand in the place of the last of ``words``. Always 0, also with nothing."""
+    """Print what may stand in the place of the last of ``words``. Return 0 always, also with
+    nothing to print.
+    """
     *before, incomplete = words or [""]
     try:
         candidates, directive = _candidates(before, incomplete)
-    except Exception:  # somebody is typing: nothing is better than a message in the middle of it
+    except Exception:  # a message would land in the middle of what the person types
         candidates, directive = [], NO_FILES
     for value, line in candidates:
         sys.stdout.write(f"{value}\t{line}\n" if line else f"{value}\n")
@@ -123,7 +125,9 @@ def _candidates(before: list[str], incomplete: str) -> tuple[list[tuple[str, str
 
 
 def _options(verb: str, before: list[str], incomplete: str) -> tuple[list[tuple[str, str]], int]:
-    """Values of the option or argument that ``incomplete`` begins, or the names of options."""
+    """Return the values of the option or argument that ``incomplete`` begins, or the names of
+    options.
+    """
     from kubectl_selfhost.cli.options import command
 
     made = command(verb)

@@ -15,7 +15,7 @@ _WAYS = ("auto", "seamless", "steered", "shared", "waiting")
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """A parser for one of these; it raises typer.BadParameter for another word."""
+    """Return a parser for one of these words; it raises typer.BadParameter for another word."""
 
     def parse(word: str) -> str:
         if word not in words:

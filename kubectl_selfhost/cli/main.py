@@ -1,7 +1,7 @@
-"""From the words of a command line to a verb, and from whatever happens to an exit status.
+"""From the words of a command line to a verb, and from any end of it to an exit status.
 
-Exit status: 0 done, 1 not, as kubectl has it (Typer's own for a wrong command line would be 2). A
-person gets a sentence, never a traceback, unless they ask for one with -v=6.
+The exit status is 0 for done and 1 for not, as in kubectl (Typer's own for a wrong command line
+would be 2). A person gets a sentence, never a traceback, unless they ask for one with -v=6.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class UsageError(SelfhostError):
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks us to end: so does Ctrl-C, and a node is left as tidily for either."""
+    """A signal asks the program to end. It ends as with Ctrl-C: either leaves a node just as tidy."""
 
 
 def run(words: Sequence[str]) -> int:
-    """Do what ``words`` say (what follows ``kubectl selfhost``); the exit status."""
+    """Do what ``words`` say (what follows ``kubectl selfhost``); return the exit status."""
     _set_up_streams()
     _listen_to_signals()
     try:
@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Whoever read our output has gone (| head): Python would complain of it at exit once more.
+        # The reader of stdout has gone (| head): without this Python complains again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except BaseException as error:
@@ -90,7 +90,7 @@ def _invoke(verb: str, words: list[str]) -> int:
 
 
 def _kubectls_words(error: TyperException) -> str:
-    """Typer's complaint as kubectl would put it."""
+    """Return Typer's complaint as kubectl would put it."""
     text = error.format_message()
     bad_value = re.match(r"Invalid value for (.+?): (.*)", text, re.DOTALL)
     if bad_value:
@@ -112,7 +112,7 @@ def _unknown(verb: str) -> UsageError:
 
 
 def _tell(error: BaseException, verbosity: int) -> int:
-    """Say on stderr what went wrong; the exit status."""
+    """Write on stderr what went wrong; return the exit status."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     if verbosity >= TRACEBACKS_FROM and not isinstance(error, (KeyboardInterrupt, UsageError)):
@@ -141,14 +141,18 @@ def _sentence(error: BaseException) -> tuple[str, str]:
 
 
 def _set_up_streams() -> None:
-    """A terminal that lacks a character gets a question mark, not an end in the middle of a run."""
+    """Have a question mark written for a character that a terminal lacks: an error would end a run
+    half-way.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
 
 
 def _listen_to_signals() -> None:
-    """SIGTERM and a closed terminal end us as Ctrl-C does, unless nohup said otherwise."""
+    """Have SIGTERM and a closed terminal end the program as Ctrl-C does, unless nohup said
+    otherwise.
+    """
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(signal.Signals(number).name)

@@ -1,8 +1,8 @@
-"""kubectl's own flags and manners, for all verbs alike.
+"""kubectl's own flags and their meaning, for all verbs alike.
 
-kubectl hands a plugin nothing but the words after its name, so each flag that people know from
-kubectl has to be one of ours. ``takes_connection`` adds those that choose a cluster and a user to a
-verb; the others are annotations, for a verb's parameters.
+kubectl hands a plugin nothing but the words after its name, so this program must have each flag
+that people know from kubectl. ``takes_connection`` adds the flags that choose a cluster and a user
+to a verb; the others are annotations, for a verb's parameters.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _PANEL = "Options of kubectl"
 
 
 def duration(text: str | float) -> float:
-    """Seconds in a duration as Go writes it: ``90s``, ``1m30s``, ``1.5h``, ``0``.
+    """Return the seconds in a duration as Go writes it: ``90s``, ``1m30s``, ``1.5h``, ``0``.
 
-    Raises typer.BadParameter in Go's own words. A number is a default, in seconds already.
+    Raise typer.BadParameter in Go's own words. A number is a default, in seconds already.
     """
     if isinstance(text, (int, float)):
         return float(text)
@@ -56,7 +56,9 @@ def _wrong_duration(text: str, *, known: Callable[[str], float | None]) -> str:
 
 
 def request_timeout(text: str | float) -> float:
-    """Seconds for one request: as ``duration``, and a plain number is seconds, as with kubectl."""
+    """Return seconds for one request: as ``duration``, and a plain number is seconds, as with
+    kubectl.
+    """
     if isinstance(text, str) and text.isdecimal():
         return float(text)
     try:
@@ -72,7 +74,7 @@ def request_timeout(text: str | float) -> float:
 
 
 def verbosity(text: str | int) -> int:
-    """klog's level. Raises typer.BadParameter."""
+    """Return klog's level. Raise typer.BadParameter."""
     try:
         return max(0, int(text))
     except ValueError:
@@ -80,7 +82,7 @@ def verbosity(text: str | int) -> int:
 
 
 def output_format(*formats: str) -> Any:
-    """The ``-o`` option for exactly these formats; the value is "" when it isn't given.
+    """Return the ``-o`` option for exactly these formats; the value is "" if it isn't given.
 
     Use: ``output: Annotated[str, output_format("json", "yaml")] = ""``.
     """
@@ -105,7 +107,9 @@ def output_format(*formats: str) -> Any:
 
 
 def dry_run(text: str) -> str:
-    """kubectl's three values of --dry-run. Raises typer.BadParameter in kubectl's words."""
+    """Return one of kubectl's three values of --dry-run. Raise typer.BadParameter in kubectl's
+    words.
+    """
     if text not in ("none", "client", "server"):
         raise typer.BadParameter(
             f'Invalid dry-run value ({text}). Must be "none", "server", or "client".'
@@ -211,7 +215,9 @@ def _connection(
         ),
     ] = 0,
 ) -> ConnectionOptions:
-    """The flags of ``kubectl options`` that we have, in the form that the cluster room takes."""
+    """Return the flags of ``kubectl options`` that this program has, in the form that the cluster
+    room takes.
+    """
     return ConnectionOptions(
         kubeconfig=kubeconfig or None,
         context=context or None,
@@ -226,10 +232,11 @@ def _connection(
 
 
 def takes_connection(verb: Verb) -> Verb:
-    """Give ``verb`` kubectl's own flags: it gets them as ConnectionOptions, as ``connection``.
+    """Give ``verb`` kubectl's own flags: ``verb`` gets them as ConnectionOptions, as
+    ``connection``.
 
-    What comes back has the verb's other parameters and those of ``_connection`` in its signature,
-    which is where Typer reads the options from.
+    The result has the verb's other parameters and those of ``_connection`` in its signature, from
+    which Typer reads the options.
     """
     own = inspect.signature(verb, eval_str=True).parameters
     ours = inspect.signature(_connection, eval_str=True).parameters
@@ -251,7 +258,7 @@ def _by_keyword(parameters: Iterable[inspect.Parameter]) -> list[inspect.Paramet
 
 
 def command(verb: str) -> typer.core.TyperCommand:
-    """The command behind ``verb``, with its options; only now its module is imported."""
+    """Return the command behind ``verb``, with its options; import the verb's module only now."""
     module, function, line = VERBS[verb]
     implementation = getattr(importlib.import_module(module), function)
     if "connection" in implementation.__code__.co_varnames[: _arguments(implementation)]:

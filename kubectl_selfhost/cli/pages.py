@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def require_an_answer(*, yes: bool) -> None:
-    """Refuse where nobody could say yes."""
+    """Refuse if nobody could say yes."""
     if not yes and not sys.stdin.isatty():
         raise SelfhostError(
             "There is no terminal on which to ask you whether to begin. Nothing was changed.",
@@ -24,18 +24,18 @@ def require_an_answer(*, yes: bool) -> None:
 
 
 def ask(*, yes: bool) -> None:
-    """Ask, unless that was answered beforehand."""
+    """Ask, unless ``yes`` answers beforehand."""
     if not yes and not typer.confirm("Begin?", err=True):
         raise SelfhostError("You said no. Nothing was changed.")
 
 
 def say(text: str) -> None:
-    """A word to the person."""
+    """Write a word to the person."""
     print(text, file=sys.stderr)
 
 
 def print_plan(plan: Any, *, file: TextIO) -> None:
-    """The plan's page."""
+    """Print the plan's page."""
     from kubectl_selfhost.output.plan import page
 
     print_lines(
@@ -47,7 +47,7 @@ def print_plan(plan: Any, *, file: TextIO) -> None:
 
 
 def print_manifests(manifests: list[dict], how: str) -> None:
-    """Objects as data: ``how`` is yaml, json or name."""
+    """Print objects as data: ``how`` is yaml, json or name."""
     from kubectl_selfhost.output.manifests import as_text
 
     sys.stdout.write(as_text(manifests, how))
@@ -61,7 +61,7 @@ def print_summary(
     probe: Any,
     file: TextIO,
 ) -> None:
-    """What runs where now, how long each switch took, and what a client saw of it."""
+    """Print what runs where now, how long each switch took, and what a client saw of it."""
     from kubectl_selfhost.output import report
     from kubectl_selfhost.output.text import is_terminal
     from kubectl_selfhost.plans.shared import nodes
@@ -83,7 +83,7 @@ def print_summary(
 
 
 def print_lines(file: TextIO, lines: Callable[[Any], list[str]]) -> None:
-    """Lines, styled for what ``file`` is, between two empty ones."""
+    """Print lines, styled for what ``file`` is, between two empty lines."""
     from kubectl_selfhost.output.text import Style
 
     print("", *lines(Style.for_stream(file)), "", sep="\n", file=file)

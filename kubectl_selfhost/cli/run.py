@@ -1,12 +1,12 @@
 """The one way of a verb that changes something: look, plan, show, ask, carry out.
 
-Nothing is changed before a person has said yes to a plan that says so. One object is written before
-that: the Lease, which keeps other runs away while the person reads; a run that ends without a yes
-deletes it again, if it was not there. A dry run doesn't take it.
+Nothing changes before a person has said yes to a plan. One object is written before: the Lease,
+which keeps other runs away while the person reads. A run that ends without a yes deletes the Lease
+again, if it was not there. A dry run doesn't take the Lease.
 
-What an earlier run left is settled by a plan of its own, which is shown first. The verb's plan is
-shown under it where it can be made by then. Afterwards the cluster is read again and the verb's plan is
-made again: if it says anything else than what was shown, it is shown, and asked about.
+A plan of its own settles what an earlier run left; it is shown first. The verb's plan is shown
+under it if it can be made by then. Afterwards the cluster is read again and the verb's plan is made
+again: if the new plan differs from the one that was shown, it is shown, and asked about.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def _say_later(verb: Verb[W], output: str = "") -> None:
 
 
 def _said(verb: Verb[W], left: Leftovers, *, settled: bool = False) -> bool:
-    """Say it where there is nothing to do; return whether that is so."""
+    """Print the sentence if there is nothing to do; return whether there is nothing to do."""
     sentence = verb.nothing_to_do(left.situation)
     if sentence:
         pages.say(sentence if settled else f"{sentence} Nothing was changed.")
@@ -245,7 +245,7 @@ def _said(verb: Verb[W], left: Leftovers, *, settled: bool = False) -> bool:
 def _only_run(cluster: Cluster, timeout: float) -> Iterator[tuple[Progress, RunLease]]:
     """Hold the Lease, so that no other run goes on meanwhile.
 
-    ``timeout``: for how many seconds the API may be away; another run may be switching it just now.
+    ``timeout``: for how many seconds the API may be away; another run may be switching it now.
     """
     from kubectl_selfhost.engine.lease import RunLease
     from kubectl_selfhost.engine.session import identity
@@ -257,7 +257,7 @@ def _only_run(cluster: Cluster, timeout: float) -> Iterator[tuple[Progress, RunL
         RunLease(
             cluster.with_patience(timeout), identity=who, waiting=progress.step_waiting
         ) as lease,
-        # Whatever this run sends, to the API or to an agent: who has lost the Lease sends nothing.
+        # A run that has lost the Lease sends nothing more, neither to the API nor to an agent.
         cluster.acting_while(lease.check),
     ):
         lease.discard = lease.is_new  # until somebody has said yes

@@ -1,6 +1,7 @@
 """What may follow on the command line, for a shell's completion.
 
-Called while somebody types: no word to a cluster, no message, and nothing at all on any trouble.
+The shell calls this while somebody types: no request to a cluster, no message, and no output on any
+error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ Suggest = Callable[[str], list[str]]
 
 
 def among(values: Iterable[str]) -> Suggest:
-    """Those of fixed ``values`` that begin with what is typed."""
+    """Return a suggester for those of fixed ``values`` that begin with what is typed."""
     fixed = tuple(values)
 
     def suggest(incomplete: str) -> list[str]:
@@ -23,22 +24,24 @@ def among(values: Iterable[str]) -> Suggest:
 
 
 def contexts(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The kubeconfig's contexts."""
+    """Return the kubeconfig's contexts."""
     return _from_kubeconfig(ctx, "contexts", incomplete)
 
 
 def clusters(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The kubeconfig's clusters."""
+    """Return the kubeconfig's clusters."""
     return _from_kubeconfig(ctx, "clusters", incomplete)
 
 
 def users(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The kubeconfig's users."""
+    """Return the kubeconfig's users."""
     return _from_kubeconfig(ctx, "users", incomplete)
 
 
 def _from_kubeconfig(ctx: typer.Context, kind: str, incomplete: str) -> list[str]:
-    """Names in the files themselves, by YAML alone: building a client would be noticed."""
+    """Return names in the files themselves, by YAML alone: building a client would take noticeable
+    time.
+    """
     import os
     from pathlib import Path
 

@@ -22,13 +22,13 @@ _GLUED = re.compile(r"-v=?(\d+)$")
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
-    """``words`` with the verb first and every -v as --v=LEVEL."""
+    """Return ``words`` with the verb first and every -v as --v=LEVEL."""
     head, tail = _flags_before_verb(_levels(words))
     return tail[:1] + head + tail[1:]
 
 
 def verbosity(words: Sequence[str]) -> int:
-    """The level that ``words`` ask for, also where they are otherwise wrong."""
+    """Return the level that ``words`` ask for, also if they are otherwise wrong."""
     levels = [word.partition("=")[2] for word in _levels(words) if word.startswith("--v=")]
     return int(levels[-1]) if levels and levels[-1].isdecimal() else 0
 
@@ -54,7 +54,7 @@ def _levels(words: Sequence[str]) -> list[str]:
 
 
 def _flags_before_verb(words: list[str]) -> tuple[list[str], list[str]]:
-    """The kubectl flags at the front with their values, and what follows them."""
+    """Return the kubectl flags at the front with their values, and what follows them."""
     end = 0
     while end < len(words) and words[end].partition("=")[0] in BEFORE_VERB:
         end += 1 if "=" in words[end] else 2

@@ -1,4 +1,4 @@
-"""What we may do, asked of the API server itself (SelfSubjectAccessReview)."""
+"""What the user may do, as the API server itself answers (SelfSubjectAccessReview)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Access:
-    """Something that we mean to do. Empty ``namespace`` or ``name`` mean all."""
+    """An action that a run needs. Empty ``namespace`` or ``name`` mean all."""
 
     verb: str
     group: str
@@ -35,7 +35,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Denied:
-    """Something that we may not do, and the authorizer's reason if it gave one."""
+    """An action that the user may not do, and the authorizer's reason if it gave one."""
 
     access: Access
     reason: str
@@ -45,9 +45,9 @@ class Denied:
 
 
 def denied(cluster: Cluster, wanted: Sequence[Access]) -> list[Denied]:
-    """Which of ``wanted`` the API server would refuse, in their order; empty if none.
+    """Return which of ``wanted`` the API server would refuse, in their order; empty if none.
 
-    Any authenticated user may ask (the system:basic-user role). Raises ApiError.
+    Any authenticated user may ask (the system:basic-user role). Raise ApiError.
     """
     from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""The certificate that the API server's address shows to everybody who connects."""
+"""The certificate that the API server shows to everybody who connects."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from kubectl_selfhost.cluster.connection.failures import as_unreachable
 
 
 def served_certificate(cluster: Cluster) -> bytes | None:
-    """Its DER; None where it can't be seen: plain http, or a proxy in between.
+    """Return the certificate in DER; None if it can't be seen: plain http, or a proxy in between.
 
-    Raises Unreachable or Untrusted as any request would.
+    Raise Unreachable or Untrusted as any request would.
     """
 
     login = cluster.transport.login

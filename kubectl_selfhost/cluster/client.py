@@ -1,8 +1,8 @@
-"""The API server as we use it: objects in and out as plain dicts, errors in words, and patience.
+"""The API server as plans use it: objects in and out as plain dicts, errors in words, and patience.
 
-Plain paths on known kinds: no discovery, no models. What is special here is patience: while a
-control plane changes hands its API refuses, resets, times out, answers 503, and for a second after
-its start even 403. Within ``Cluster.waiting`` each call outlasts that.
+Plain paths on known kinds: no discovery, no models. While a control plane changes hands, its API
+refuses, resets, times out, answers 503, and for a second after its start even 403. Within
+``Cluster.waiting`` each call outlasts this.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _PAGE = 500
 
 
 class Cluster(Calls):
-    """One cluster, seen by one user. Safe to use from several threads.
+    """One cluster, as one user sees it. Safe to use from several threads.
 
     ``server`` is the API server's URL, ``context`` and ``user`` the kubeconfig's names.
-    ``patience`` is for how many seconds a call goes on trying while the API can't be reached
-    (0: not at all). ``timeout`` is the limit for each single try, in seconds.
+    ``patience`` is for how many seconds a call tries again while the API can't be reached (0: not
+    at all). ``timeout`` is the limit for each single try, in seconds.
     """
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest:
-        """The object. Raises NotFound."""
+        """Return the object. Raise NotFound."""
         asked = _asked("get", kind, name, namespace)
         return self._json("GET", kind.path(name, namespace), asked)
 
     def find(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest | None:
-        """The object, or None where there is none."""
+        """Return the object, or None if there is none."""
         try:
             return self.get(kind, name, namespace)
         except NotFound:
@@ -49,7 +49,7 @@ class Cluster(Calls):
     def list(
         self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> list[Manifest]:
-        """The objects that match both selectors, each with its apiVersion and kind."""
+        """Return the objects that match both selectors, each with its apiVersion and kind."""
         items: list[Manifest] = []
         token = ""
         while True:
@@ -64,10 +64,10 @@ class Cluster(Calls):
                 return items
 
     def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Makes the object; gives back what the API made of it. Raises AlreadyExists.
+        """Create the object; return what the API made of it. Raise AlreadyExists.
 
-        After a try that may have gone through unanswered, AlreadyExists means that it did: then the
-        object that is there is given back.
+        If an earlier try may have gone through unanswered, AlreadyExists means that it did: then
+        return the object that is there.
         """
         name, namespace = _identity(manifest)
         path = kind.path(None, namespace if kind.namespaced else None)
@@ -83,7 +83,7 @@ class Cluster(Calls):
             raise
 
     def apply(self, manifest: Manifest, *, dry_run: bool = False, force: bool = True) -> Manifest:
-        """Server-side apply under our field manager. Raises Conflict without ``force``."""
+        """Apply the manifest server-side under our field manager. Raise Conflict without ``force``."""
         kind = kind_of(manifest)
         name, namespace = _identity(manifest)
         query = {**_write_query(dry_run), "force": "true" if force else "false"}
@@ -106,7 +106,7 @@ class Cluster(Calls):
         *,
         subresource: str = "",
     ) -> Manifest:
-        """A JSON merge patch (RFC 7386: None takes a key away)."""
+        """Apply a JSON merge patch (RFC 7386: None removes a key); return the object."""
         path = kind.path(name, namespace) + (f"/{subresource}" if subresource else "")
         return self._json(
             "PATCH",
@@ -118,9 +118,9 @@ class Cluster(Calls):
         )
 
     def replace(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Puts the object in place of the one that was read, if nobody changed it since.
+        """Replace the object, if nobody changed it since it was read.
 
-        Raises Conflict if its metadata.resourceVersion is not the current one any more.
+        Raise Conflict if its metadata.resourceVersion is not the current one any more.
         """
         name, namespace = _identity(manifest)
         asked = _asked("update", kind, name, namespace)
@@ -132,7 +132,7 @@ class Cluster(Calls):
         except Conflict as error:
             if not error.retried:
                 raise
-            # An earlier try may have gone through unanswered: then ours is what is there.
+            # An earlier try may have gone through unanswered: then that try made the object.
             current = self.get(kind, name, namespace)
             if _content(current) != _content(manifest):
                 raise
@@ -148,7 +148,8 @@ class Cluster(Calls):
         propagation: str | None = None,
         uid: str | None = None,
     ) -> bool:
-        """Deletes the object; False if it was absent already (with ``uid``: or is another one now).
+        """Delete the object; return False if it was absent already (with ``uid``: or another object
+        has its name).
 
         ``propagation`` is Foreground, Background or Orphan; ``grace_seconds`` None leaves both to
         the API's defaults.
@@ -179,7 +180,8 @@ class Cluster(Calls):
         body: Any = None,
         query: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """Any path: status and body of the answer. Error statuses raise, as everywhere.
+        """Send a request to any path; return status and body of the answer. Raise for an error
+        status.
 
         ``body`` may be bytes, or anything that becomes JSON.
         """
@@ -195,7 +197,7 @@ class Cluster(Calls):
         previous: bool = False,
         tail: int = 20,
     ) -> str:
-        """The last ``tail`` lines that the container wrote, fit to be shown."""
+        """Return the last ``tail`` lines that the container wrote, fit to be shown."""
         query = {"container": container, "tailLines": str(tail)}
         if previous:
             query["previous"] = "true"
@@ -214,13 +216,13 @@ class Cluster(Calls):
         namespace: str = NAMESPACE,
         timeout: float = 10.0,
     ) -> ExecResult:
-        """Run ``command`` in a container, to its end. Raises Unreachable if that is not seen.
+        """Run ``command`` in a container, to its end. Raise Unreachable if the end is not seen.
 
-        Its words are in the request's URL, and so in audit logs; ``stdin`` is not. The command must
-        know by itself where ``stdin`` ends: not every server can close it.
+        The command's words are in the request's URL, and so in audit logs; ``stdin`` is not. The
+        command must know by itself where ``stdin`` ends: not every server can close it.
 
-        Never tried a second time once it may have started: only the caller knows whether a command
-        may run twice.
+        A command that may have started is never run again: only the caller knows whether it may run
+        twice.
         """
         from kubectl_selfhost.cluster.connection.exec import run_in_container
 
@@ -254,7 +256,7 @@ def _identity(manifest: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def _only_asks(kind: Kind) -> bool:
-    """Whether to create an object of this kind is a question, and leaves nothing behind."""
+    """Return whether creating an object of this kind is a question that leaves nothing behind."""
     return kind in (SELF_SUBJECT_ACCESS_REVIEWS, SELF_SUBJECT_REVIEWS)
 
 

@@ -1,4 +1,4 @@
-"""What the API may answer, as exceptions that can be told to a person.
+"""The API's error answers, as exceptions with words for a person.
 
     SelfhostError
       ApiError            any answer that is an error (status, reason, message)
@@ -35,10 +35,10 @@ class ApiError(SelfhostError):
     """The API answered with an error.
 
     ``status`` is the HTTP status (0: no answer), ``reason`` the API's own word for it (NotFound,
-    Forbidden, ...) and ``detail`` what the server said, made harmless.
-    ``retry_after`` are the seconds for which the server asks to be left alone, if it did.
-    ``retried``: an earlier try of the same call may have gone through without being answered.
-    ``may_have_run``: this was no plain request, and must not be sent again (exec).
+    Forbidden, ...) and ``detail`` what the server said, made harmless. ``retry_after`` is for how
+    many seconds the server asks to be left alone, if it asks. ``retried``: an earlier try of the
+    same call may have gone through without an answer. ``may_have_run``: the call was no plain
+    request, and must not be sent again (exec).
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class NotFound(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The API server does not accept our credentials."""
+    """The API server does not accept the credentials."""
 
 
 class Forbidden(ApiError):
-    """We are known, and may not do this."""
+    """The user is known, and may not do this."""
 
 
 class Conflict(ApiError):
-    """The object was changed by somebody else since we read it, or a field belongs to another."""
+    """Somebody else changed the object since it was read, or owns a field of it."""
 
 
 class AlreadyExists(ApiError):
@@ -81,11 +81,13 @@ class AlreadyExists(ApiError):
 
 
 class Rejected(ApiError):
-    """The object is not accepted: not valid, or an admission plugin or webhook refuses it."""
+    """The API does not accept the object: it is not valid, or an admission plugin or webhook
+    refuses it.
+    """
 
 
 class Unreachable(ApiError):
-    """Nothing answered, or something answered that it can't serve now.
+    """Nothing answered, or the answer is "not now".
 
     ``reason`` is one of refused, reset, closed, timeout, tls, dns, network, proxy, or the API's own
     (ServiceUnavailable, TooManyRequests, ...) when there was an answer.
@@ -93,13 +95,13 @@ class Unreachable(ApiError):
 
 
 class Untrusted(Unreachable):
-    """TLS failed in a way that no waiting mends: unknown authority, wrong name, expired."""
+    """TLS failed in a way that waiting does not fix: unknown authority, wrong name, expired."""
 
 
 def from_response(
     *, action: str, server: str, status: int, body: bytes, retry_after: float | None = None
 ) -> ApiError:
-    """The exception for an error answer; ``action`` says what was asked ("get pods x in y")."""
+    """Return the exception for an error answer; ``action`` says what was asked ("get pods x in y")."""
     said = _status_object(body)
     reason = str(said.get("reason") or _REASONS.get(status, f"HTTP {status}"))
     detail = harmless(str(said.get("message") or body.decode("utf-8", "replace")).strip())
@@ -110,7 +112,9 @@ def from_response(
 
 
 def _failing_checks(detail: str) -> str:
-    """Return what fails of a health check's answer, which lists some 40 checks, a line each."""
+    """Return the lines of a health check's answer that fail: the answer lists some 40 checks, a
+    line each.
+    """
     failing = _FAILING_CHECK.findall(detail)
     return f"failing checks: {', '.join(failing)}" if failing else detail
 
@@ -144,7 +148,7 @@ _CLASSES: dict[int, type[ApiError]] = {
     504: Unreachable,
 }
 
-#: What an apiserver says in a 500 when it is the store behind it that doesn't answer.
+#: An apiserver's words in a 500 if the store behind it doesn't answer.
 _STORE_DOWN = re.compile(
     r"etcd|rpc error|context deadline exceeded|leader changed|connection refused|timed out"
     r"|transport is closing",
@@ -197,7 +201,7 @@ def _words(
 
 
 def _status_object(body: bytes) -> dict[str, Any]:
-    """The Status that the API sends with an error, or nothing where a proxy answered."""
+    """Return the Status that the API sends with an error, or nothing if a proxy answered."""
     try:
         said = json.loads(body)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The kinds of object that we touch, and where the API serves them.
+"""The kinds of object that the program uses, and where the API serves them.
 
-A fixed list instead of discovery: discovery costs round trips at each start, is cached by others in
-files that anybody can write, and fails just when a control plane is changing hands.
+A fixed list replaces discovery. Discovery costs round trips at each start, is cached by others in
+files that anybody can write, and fails just when a control plane changes hands.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ class Kind:
 
     @property
     def group(self) -> str:
-        """The API group, empty for the core one."""
+        """Return the API group, empty for the core group."""
         return self.api_version.rpartition("/")[0]
 
     def path(self, name: str | None = None, namespace: str | None = None) -> str:
-        """The path of an object, or of the collection when ``name`` is None.
+        """Return the path of an object, or of the collection if ``name`` is None.
 
-        A namespaced kind without namespace gives the collection over all namespaces.
+        For a namespaced kind without namespace, return the path of the collection over all
+        namespaces.
         """
         if namespace and not self.namespaced:
             raise ValueError(f"{self.kind} has no namespace")
@@ -68,5 +69,5 @@ KINDS: dict[tuple[str, str], Kind] = {
 
 
 def kind_of(manifest: dict[str, object]) -> Kind:
-    """The kind of ``manifest``; raises KeyError for one that we don't know."""
+    """Return the kind of ``manifest``; raise KeyError for an unknown kind."""
     return KINDS[str(manifest["apiVersion"]), str(manifest["kind"])]

@@ -1,8 +1,9 @@
 """From kubectl's flags, environment and files to a Cluster, by kubectl's own rules.
 
-The files are read and merged by the kubernetes package. Where kubectl does otherwise, kubectl is
-followed: the environment is read at each call, not at import; the first current-context wins, not
-the last; --cluster and --user overrule a context; a user's ``as`` and --as impersonate; proxy-url.
+The kubernetes package reads and merges the files. Where kubectl differs from the package, this
+module follows kubectl: it reads the environment at each call, not at import; the first
+current-context counts, not the last; --cluster and --user overrule a context; a user's ``as`` and
+--as impersonate; proxy-url.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ _REQUESTS_FROM = 6
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """kubectl's own flags, as far as we have them. Empty or None: not given.
+    """kubectl's own flags, as far as this program has them. Empty or None: not given.
 
-    ``request_timeout`` is in seconds, for each single request; 0 and None mean our default of 10.
+    ``request_timeout`` is in seconds, for each single request; 0 and None mean the default of 10.
     """
 
     kubeconfig: str | None = None
@@ -45,10 +46,10 @@ class ConnectionOptions:
 def connect(
     options: ConnectionOptions | None = None, *, log: Callable[[str], None] | None = None
 ) -> Cluster:
-    """The cluster that the options, KUBECONFIG or ~/.kube/config name.
+    """Return the cluster that the options, KUBECONFIG or ~/.kube/config name.
 
-    Sends nothing yet, but may run an exec credential plugin. ``log`` gets a line per request if
-    options.verbosity is 6 or more (default: to stderr). Raises BadConfig.
+    Nothing is sent yet, but an exec credential plugin may run. ``log`` gets a line per request if
+    options.verbosity is 6 or more (default: to stderr). Raise BadConfig.
     """
     # Here, not at the top: --help needs the options alone, and this costs a fifth of its time.
     from kubectl_selfhost.cluster.client import Cluster
@@ -89,9 +90,9 @@ def _chosen_by_hand(options: ConnectionOptions) -> bool:
 
 
 class _Files:
-    """The kubeconfig files that --kubeconfig (``explicit``), or KUBECONFIG, or nobody named.
+    """The kubeconfig files that --kubeconfig (``explicit``) or KUBECONFIG names, or the default.
 
-    A file of KUBECONFIG that isn't there is passed over; an explicit one must be there.
+    A file of KUBECONFIG that isn't there is ignored; an explicit file must be there.
     """
 
     def __init__(self, explicit: str | None) -> None:
@@ -143,7 +144,7 @@ class _Files:
 
 
 def choose(files: _Files, options: ConnectionOptions) -> Chosen:
-    """The context's cluster and user, each overruled by its flag. Raises BadConfig."""
+    """Return the context's cluster and user, each overruled by its flag. Raise BadConfig."""
     from kubernetes.config.kube_config import ConfigNode
 
     name = options.context or files.current_context
@@ -189,7 +190,7 @@ def _absent(what: str, name: str, there: Mapping[str, Any], files: _Files) -> Ba
 
 
 def impersonation(user: Any, options: ConnectionOptions) -> list[tuple[str, str]]:
-    """The Impersonate headers: those of the flags, or else those of the kubeconfig's user."""
+    """Return the Impersonate headers: those of the flags, or else those of the kubeconfig's user."""
     extra: Mapping[str, Any] = {}
     if options.as_user or options.as_groups or options.as_uid:
         name, groups, uid = options.as_user, list(options.as_groups), options.as_uid

@@ -1,9 +1,9 @@
-"""Imports of the kubernetes package what we use, without its 700 models.
+"""Import of the needed parts of the kubernetes package, without its 700 models.
 
-``import kubernetes`` (35.0) loads every model and API class: 0.25 to 0.6 s, of the 0.5 s that a
-status page may take; what we need of it takes half. 37 loads them at first use, but needs compiled
-code. So its packages are entered here without running their ``__init__``; their modules are the
-package's own, untouched. Nothing here is needed for anything but speed.
+``import kubernetes`` (35.0) loads every model and API class: this takes 0.25 to 0.6 s, of the 0.5 s
+that a status page may take. The parts that the program needs take half. Version 37 loads models at
+first use, but needs compiled code. So this module enters the package's folders without running
+their ``__init__``; their modules are the package's own, unchanged. This module serves speed alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ _PACKAGES = ("client", "client.models", "config")
 
 
 def prepare() -> None:
-    """To be called before anything of ``kubernetes`` is imported; does nothing if it was before."""
+    """Prepare the import of ``kubernetes``; do nothing the second time. Call this before anything
+    of it is imported.
+    """
     if "kubernetes" in sys.modules:
         return
     found = importlib.util.find_spec("kubernetes")
@@ -27,7 +29,7 @@ def prepare() -> None:
     _enter("kubernetes", root)
     for name in _PACKAGES:
         _enter(f"kubernetes.{name}", f"{root}/{name.replace('.', '/')}")
-    # What the package's other modules import from kubernetes.client itself.
+    # The names that the package's other modules import from kubernetes.client itself.
     client = sys.modules["kubernetes.client"]
     for module, name in (
         ("kubernetes.client.configuration", "Configuration"),

@@ -1,4 +1,4 @@
-"""Waiting for something, with a time limit, and a reason to show meanwhile."""
+"""A wait for something, with a time limit, and a reason to show meanwhile."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ T = TypeVar("T")
 
 
 class Waiting(Exception):
-    """Raised by a check: not yet, and why. Its text is shown while waiting."""
+    """The sign of a check that its condition does not hold yet, and why. Its text is shown while
+    waiting.
+    """
 
 
 class TimedOut(SelfhostError):
-    """The time limit passed. ``what`` was waited for, ``why`` is the last reason that it wasn't."""
+    """The time limit passed. ``what`` was waited for, ``why`` is the last reason that it was
+    missing.
+    """
 
     def __init__(self, what: str, why: str, seconds: float, hint: str = "") -> None:
         because = f": {why}" if why else ""
@@ -34,11 +38,12 @@ def wait_until(
     every: float = 0.25,
     tell: Callable[[str], None] | None = None,
 ) -> T:
-    """What ``check()`` gives once it isn't None, asked every ``every`` seconds for ``timeout``.
+    """Return what ``check()`` returns once it isn't None; ask every ``every`` seconds for
+    ``timeout``.
 
     ``check`` says "not yet" by None, or by raising Waiting with the reason, which goes to ``tell``
-    (each time: who shows it sees whether it changed). It is asked once at least, and once more when
-    the time is up. Any other exception passes through. Raises TimedOut.
+    each time: ``tell`` sees whether it changed. ``check`` is called once at least, and once more
+    when the time is up. Any other exception passes through. Raise TimedOut.
     """
     began = time.monotonic()
     deadline = began + timeout

@@ -1,1 +1,1 @@
-"""What a control plane is: pure functions and data, no I/O."""
+"""The rules of a control plane: pure functions and data, no I/O."""

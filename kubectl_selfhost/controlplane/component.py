@@ -1,4 +1,4 @@
-"""The three components that change hands, and what sets them apart."""
+"""The three components that change hands, and how they differ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from kubectl_selfhost.names import NAMESPACE, NODE_LABEL, SHARED_BY_ALL, cut
 
-#: A label's value has 63 characters, and the longest of our DaemonSets' names 35 before the group's.
+#: A label's value has at most 63 characters; a DaemonSet's name has up to 35 before the group's name.
 _LONGEST_GROUP = 27
 _DIGEST = 5
 
@@ -17,11 +17,11 @@ _DIGEST = 5
 class Component:
     """One component of a kubeadm control plane.
 
-    ``default_port`` and ``default_bind_address`` are those of the component's own flags (Kubernetes
-    1.20 and later); a manifest may say otherwise. ``lease`` is its leader election lock in
-    ``lease_namespace``, None where there is no leader; a manifest may say otherwise (see
-    ``staticpod.led_as``). ``group`` is that of the nodes which are meant, for nodes that differ have
-    a DaemonSet of their own (see ``group_of``); it is the same component.
+    ``default_port`` and ``default_bind_address`` are the defaults of the component's own flags
+    (Kubernetes 1.20 and later); a manifest may set others. ``lease`` is the component's leader
+    election lock in ``lease_namespace``, or None if the component has no leader; a manifest may set
+    another (see ``staticpod.led_as``). ``group`` is the group of nodes (see ``group_of``): nodes
+    that differ have a DaemonSet of their own. The component is the same in every group.
     """
 
     name: str
@@ -33,32 +33,37 @@ class Component:
 
     @property
     def daemonset(self) -> str:
-        """The DaemonSet's name, as kubeadm named it until 1.20 (also its k8s-app label); that of
-        nodes that differ has their group's name behind it."""
+        """Return the DaemonSet's name, as kubeadm named it until 1.20 (also its k8s-app label). For
+        nodes that differ, the group's name is appended.
+        """
         return f"self-hosted-{self.name}{'-' if self.group else ''}{self.group}"
 
     def of(self, group: str) -> Component:
-        """The component on the nodes of ``group``."""
+        """Return the component on the nodes of ``group``."""
         return replace(self, group=group)
 
     def runs_as(self, daemonset: str) -> bool:
-        """Whether a DaemonSet of that name runs it, of whatever group."""
+        """Return whether a DaemonSet of this name runs the component, in any group."""
         everywhere = self.of("").daemonset
         return daemonset == everywhere or daemonset.startswith(f"{everywhere}-")
 
     def groups_in(self, daemonsets: Iterable[str]) -> list[Component]:
-        """The component for each group that has one of the DaemonSets with these names."""
+        """Return the component once for each group that has one of the DaemonSets with
+        these names.
+        """
         everywhere = self.of("").daemonset
         names = sorted(name for name in daemonsets if self.runs_as(name))
         return [self.of(name[len(everywhere) :].removeprefix("-")) for name in names]
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels by which kubeadm and others find the component's pods."""
+        """Return the labels by which kubeadm and others find the component's pods."""
         return {"component": self.name, "tier": "control-plane"}
 
     def mirror_pod(self, node: str) -> str:
-        """The name of the static pod's mirror: the kubelet appends the node's, in lower case."""
+        """Return the name of the static pod's mirror: the kubelet appends the node's name, in lower
+        case.
+        """
         return f"{self.name}-{node.lower()}"
 
     def __str__(self) -> str:
@@ -69,19 +74,20 @@ APISERVER = Component("kube-apiserver", 6443, lease=None)
 CONTROLLER_MANAGER = Component("kube-controller-manager", 10257, lease="kube-controller-manager")
 SCHEDULER = Component("kube-scheduler", 10259, lease="kube-scheduler")
 
-#: In the order in which they change hands: each needs the ones before it to recover from a failure.
+#: In the order in which they change hands: to recover from a failure, each needs those before it.
 COMPONENTS = (APISERVER, CONTROLLER_MANAGER, SCHEDULER)
 
 
 def group_of(node: dict) -> str:
-    """The group of a Node object: empty where it shares its DaemonSets with all that are like the
-    first, or has none; our label says it."""
+    """Return the group of a Node object, which our label names. The group is empty if the node
+    shares its DaemonSets with all nodes that are like the first, or has none.
+    """
     value = (node["metadata"].get("labels") or {}).get(NODE_LABEL, "")
     return "" if value == SHARED_BY_ALL else value
 
 
 def group_named_after(node: str) -> str:
-    """The group that nodes like ``node`` make, which is the first of them."""
+    """Return the name of the group of nodes that are like ``node``, the first of the group."""
     if len(node) <= _LONGEST_GROUP and node != SHARED_BY_ALL:
         return node
     digest = hashlib.sha256(node.encode()).hexdigest()[:_DIGEST]
@@ -89,7 +95,7 @@ def group_named_after(node: str) -> str:
 
 
 def component_named(name: str) -> Component:
-    """The component called ``name``; raises KeyError if there is none."""
+    """Return the component called ``name``; raise KeyError if there is none."""
     for component in COMPONENTS:
         if component.name == name:
             return component

@@ -1,6 +1,6 @@
-"""One component running (or trying to) on one node, as its pod's object tells it.
+"""One component that runs (or tries to) on one node, as its pod's object shows it.
 
-Everything that waits for a component, or shows one, looks at its pods through here, so that
+Everything that waits for a component, or shows one, looks at its pods through this module. So
 "Ready", "waits for its port" and "why not" mean the same everywhere.
 """
 
@@ -23,7 +23,7 @@ DAEMONSET = "daemonset"
 #: "E1124 07:53:24.875424       1 run.go:72] " and then '"command failed" err="..."' (klog).
 _KLOG_HEAD = re.compile(r"^[IWEF]\d{4} [\d:.]+\s+\d+ \S+\] ")
 _KLOG_ERROR = re.compile(r'^"[^"]*" err="((?:[^"\\]|\\.)*)"$')
-#: Characters of a container's last words: its termination message may have 4096.
+#: Characters to keep of a container's last words: its termination message may have 4096.
 _LONGEST_REASON = 300
 _TERMINAL = ("Succeeded", "Failed")
 
@@ -33,13 +33,13 @@ class Instance:
     """A pod of a component.
 
     ``kind`` is STATIC or DAEMONSET. ``phase`` is what kubectl shows in its STATUS column. ``ready``
-    is the pod's Ready condition, but False for a pod that is being deleted: it is on its way out.
-    ``since`` is when its process started (when the pod was made, if it has none). ``restarts``
-    counts as kubectl does. ``waiting_for_port``: our init container waits until the port is free.
-    ``reason`` says why it isn't Ready, beginning with Kubernetes' own word where there is one;
-    empty for a Ready one. ``last_exit`` says how its process last ended, empty if it never did.
-    ``node_uid`` is the UID that its node knows it by: a static pod has another one than its mirror.
-    Text comes as the API gave it: not fit for a terminal yet.
+    is the pod's Ready condition, but False for a pod that is being deleted. ``since`` is when its
+    process started (when the pod was made, if it has no process). ``restarts`` counts as kubectl
+    does. ``waiting_for_port``: our init container waits until the port is free. ``reason`` is why
+    the pod isn't Ready, beginning with Kubernetes' own word if there is one; empty for a Ready pod.
+    ``last_exit`` is how its process last ended, empty if it never did. ``node_uid`` is the UID by
+    which its node knows it: a static pod has another UID than its mirror. Text is as the API gave
+    it: not fit for a terminal yet.
     """
 
     kind: str
@@ -59,10 +59,11 @@ class Instance:
 
 
 def instances_of(pods: Iterable[dict], component: Component) -> list[Instance]:
-    """The instances of ``component`` among ``pods`` (API objects), in their order.
+    """Return the instances of ``component`` among ``pods`` (API objects), in their order.
 
-    A static one is a mirror pod with the static pod's name. Ours belongs to a DaemonSet of ours and
-    has its label k8s-app; a pod that somebody made by hand with such labels is no instance.
+    A static instance is a mirror pod with the static pod's name. A self-hosted instance belongs to
+    a DaemonSet of ours and has its label k8s-app. A pod that somebody made by hand with such labels
+    is no instance.
     """
     found = []
     for pod in pods:
@@ -73,7 +74,7 @@ def instances_of(pods: Iterable[dict], component: Component) -> list[Instance]:
 
 
 def kind_of(pod: dict, component: Component) -> str | None:
-    """STATIC or DAEMONSET if the pod is an instance of ``component``, else None."""
+    """Return STATIC or DAEMONSET if the pod is an instance of ``component``, else None."""
     metadata = pod["metadata"]
     labels = metadata.get("labels") or {}
     if MIRROR_ANNOTATION in (metadata.get("annotations") or {}):
@@ -166,9 +167,10 @@ def _since(pod: dict, main: dict) -> datetime | None:
 
 
 def phase_and_restarts(pod: dict) -> tuple[str, int]:
-    """The words of kubectl's STATUS column, and its RESTARTS.
+    """Return the words of kubectl's STATUS column, and its RESTARTS.
 
-    Follows printPod in Kubernetes' pkg/printers/internalversion/printers.go (1.20 to 1.37).
+    The rules are those of printPod in Kubernetes' pkg/printers/internalversion/printers.go (1.20 to
+    1.37).
     """
     status = pod.get("status") or {}
     phase = status.get("reason") or status.get("phase") or "Unknown"
@@ -186,7 +188,9 @@ def phase_and_restarts(pod: dict) -> tuple[str, int]:
 
 
 def _init_phase(spec: dict, status: dict) -> tuple[str, int]:
-    """The phase of the first init container that isn't done, empty if all are; their restarts."""
+    """Return the phase of the first init container that isn't done (empty if all are), and their
+    restarts.
+    """
     sidecars = {
         one["name"]
         for one in spec.get("initContainers") or []
@@ -235,7 +239,7 @@ def _ending(ended: dict) -> str:
 
 
 def _reason(status: dict, main: dict, phase: str) -> str:
-    """Why the pod isn't Ready, in one line."""
+    """Return why the pod isn't Ready, in one line."""
     if status.get("reason"):
         return _line(status["reason"], status.get("message"))
     for one in [*(status.get("initContainerStatuses") or []), main]:
@@ -259,7 +263,7 @@ def _container_reason(one: dict) -> str:
     if ended is not None:
         return _exit(ended) if ended.get("exitCode") else ""
     if waiting.get("reason") == "CrashLoopBackOff":
-        # Its message only says for how long it backs off; the last exit says why.
+        # The message only says how long the back-off lasts; the last exit says why.
         last = (one.get("lastState") or {}).get("terminated")
         return _line("CrashLoopBackOff", _exit(last) if last else "")
     if waiting.get("reason") in (None, "", "PodInitializing", "ContainerCreating"):
@@ -273,7 +277,7 @@ def _last_exit(one: dict) -> str:
 
 
 def _exit(ended: dict) -> str:
-    """How a container ended; its last words are the last line of its message (or log)."""
+    """Return how a container ended; its last words are the last line of its message (or log)."""
     words = [line.strip() for line in str(ended.get("message") or "").splitlines() if line.strip()]
     code = f"exit code {ended.get('exitCode', 0)}"
     if ended.get("reason") not in (None, "", "Error"):
@@ -282,7 +286,9 @@ def _exit(ended: dict) -> str:
 
 
 def _without_klog(line: str) -> str:
-    """A log line of Kubernetes without time and place; only the error where it has one."""
+    """Return a log line of Kubernetes without time and place; only the error if the
+    line has one.
+    """
     text = _KLOG_HEAD.sub("", line)
     error = _KLOG_ERROR.search(text)
     return error.group(1).replace('\\"', '"') if error else text

@@ -1,4 +1,4 @@
-"""Who leads: the holder of a Lease, as the Lease's object tells it."""
+"""Who leads: the holder of a Lease, as the Lease's object shows it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from kubectl_selfhost.names import NAMESPACE
 
 @dataclass(frozen=True)
 class Leader:
-    """Who holds a Lease. ``current`` is False once it wasn't renewed for its duration; ``namespace``
-    and ``name`` are the Lease's own."""
+    """The holder of a Lease. ``current`` is False if the Lease was not renewed for its duration;
+    ``namespace`` and ``name`` are the Lease's own.
+    """
 
     holder: str
     renewed: datetime | None
@@ -26,23 +27,27 @@ class Leader:
     name: str = ""
 
     def is_on(self, host: Hosts) -> bool:
-        """Whether the holder is a process on ``host``: it calls itself <host name>_<uuid>."""
+        """Return whether the holder is a process on ``host``: it calls itself <host
+        name>_<uuid>.
+        """
         return host.runs(self.holder)
 
 
 def leader_of(component: Component, leases: list[dict]) -> Leader | None:
-    """Return who holds the component's lease, which is among ``leases``; None for nobody."""
+    """Return the holder of the component's lease, which is among ``leases``; None if nobody holds
+    it.
+    """
     wanted = (component.lease_namespace, component.lease)
     own = [one for one in leases if (_namespace(one), one["metadata"]["name"]) == wanted]
     return holder(next(iter(own), None), newest_renewal(leases))
 
 
 def holder(lease: dict | None, newest: datetime | None) -> Leader | None:
-    """Who holds the lease, None for nobody.
+    """Return the holder of the lease, None if nobody holds it.
 
-    Whether that is so *now* is judged by the newest renewal of any lease, not by our own clock,
-    which may differ from the cluster's by more than a lease's duration: the apiserver, the
-    controller-manager and the scheduler renew theirs every 2 to 10 s.
+    The newest renewal of any lease decides whether the holder is current, not our own clock. Our
+    clock may differ from the cluster's by more than a lease's duration, while the apiserver, the
+    controller-manager and the scheduler renew their leases every 2 to 10 s.
     """
     spec = (lease or {}).get("spec") or {}
     if lease is None or not spec.get("holderIdentity"):

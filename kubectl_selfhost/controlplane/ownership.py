@@ -1,4 +1,4 @@
-"""Who else looks after this control plane.
+"""Other programs that look after this control plane.
 
 Cluster API, OpenShift, Deckhouse, Talos, RKE2, kops and the like write the control plane's static
 pods themselves; k3s, k0s and MicroK8s have none. Each would fight a pivot, or call the node broken
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: In the server's version: the distribution.
+#: A part of the server's version, and the distribution that it means.
 _VERSIONS = {"+rke2": "RKE2", "+k3s": "k3s", "+k0s": "k0s"}
-#: Of the API groups that the server serves.
+#: An API group that the server serves, and the owner that it means.
 _GROUPS = {"config.openshift.io": "OpenShift", "deckhouse.io": "Deckhouse"}
-#: The beginning of a node's label or annotation.
+#: The beginning of a node's label or annotation, and the owner that it means.
 _KEYS = {
     "kops.k8s.io/instancegroup": "kops",
     "node.deckhouse.io/": "Deckhouse",
@@ -28,18 +28,18 @@ _KEYS = {
     "rke.cattle.io/": "Rancher (RKE)",
     "worker.gardener.cloud/": "Gardener",
 }
-#: The beginning of a node's osImage.
+#: The beginning of a node's osImage, and the owner that it means.
 _SYSTEMS = {"Talos": "Talos"}
 _OWNER_KIND = "cluster.x-k8s.io/owner-kind"
 
-#: What makes a control plane with kubeadm and writes its manifests again later, and when.
+#: Programs that make a control plane with kubeadm and write its manifests again later, and when.
 _REWRITES = {
     "minikube.k8s.io/": ("minikube", "each `minikube start` after a stop"),
 }
 
 
 def owner(nodes: Iterable[dict], *, git_version: str, api_groups: Iterable[str]) -> str | None:
-    """Return the name of what owns the control plane, None for a plain kubeadm cluster.
+    """Return the name of the program that owns the control plane, None for a plain kubeadm cluster.
 
     ``nodes`` are the control-plane Node objects, ``git_version`` the server's version string,
     ``api_groups`` the names of the API groups that it serves.

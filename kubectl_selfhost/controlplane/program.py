@@ -1,4 +1,4 @@
-"""The node agent's program as an object in kube-system, and whether that object is what it should be.
+"""The node agent's program as an object in kube-system, and whether this object is as it should be.
 
 The program runs as root on every control-plane node, so whoever may write the object is root there.
 It is kept in a Secret, not in a ConfigMap as earlier builds did. Roles that let people write ConfigMaps
@@ -32,7 +32,7 @@ from kubectl_selfhost.names import AGENT, AGENT_LABELS, NAMESPACE
 SECRET = "Secret"  # noqa: S105 (a kind of object)
 CONFIG_MAP = "ConfigMap"
 
-#: The name of the volume that a DaemonSet's pods mount the program from.
+#: The name of the volume from which a DaemonSet's pods mount the program.
 AGENT_VOLUME = "kubectl-selfhost-agent"
 
 _TYPE = "Opaque"
@@ -43,7 +43,7 @@ _FORMER_NAME = re.compile(rf"{AGENT}-(?P<arch>[a-z0-9]+)-(?P<digest>[0-9a-f]{{10
 
 @dataclass(frozen=True)
 class Reference:
-    """The object that a DaemonSet's pods mount the program from: its kind and its name."""
+    """The object from which a DaemonSet's pods mount the program: its kind and its name."""
 
     kind: str
     name: str
@@ -54,7 +54,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Carrier:
-    """The object that DaemonSets' pods mount the program from, as it was seen.
+    """The object from which DaemonSets' pods mount the program, as it was seen.
 
     ``wrong``: why its program is not ours (empty if it is); ``missing``: there is no such object;
     ``current``: its program is this build's.
@@ -68,7 +68,9 @@ class Carrier:
 
     @property
     def former(self) -> bool:
-        """Whether an earlier build made it: a ConfigMap, which more people may write."""
+        """Return whether an earlier build made the object: a ConfigMap, which more people may
+        write.
+        """
         return self.reference.kind == CONFIG_MAP
 
 
@@ -188,10 +190,10 @@ def carriers(
     *,
     own: Collection[Reference] = (),
 ) -> list[Carrier]:
-    """Return the objects in ``stored`` (None: there is none) that a DaemonSet's pods mount the program
-    from, and those that hold no program of ours though no DaemonSet names them yet.
+    """Return the objects in ``stored`` (None: there is none) from which a DaemonSet's pods mount
+    the program, and the objects that hold no program of ours though no DaemonSet names them yet.
 
-    ``own`` are those with this build's programs.
+    ``own`` are the objects with this build's programs.
     """
     named: dict[Reference, list[str]] = {one: [] for one in stored}
     for daemonset in daemonsets:

@@ -1,1 +1,1 @@
-"""How any plan is run, undone and written down; it knows no control plane."""
+"""How any plan is run, undone and written down; the engine knows no control plane."""

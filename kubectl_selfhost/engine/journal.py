@@ -1,10 +1,10 @@
 """The journal: what was done to this cluster, when, by whom, and where the manifests are kept.
 
-It lives in a ConfigMap in kube-system (the agent keeps one of its own beside the backup on the
-node, for the time when there is no API). It explains; it never decides: whether a step is done is
-read from the cluster itself. So a journal that somebody deleted costs history, and nothing else. A
-journal that can't be written costs as little: the run is told once, and goes on. Whoever may write
-ConfigMaps may have written it: what is read from it is a stranger's.
+The journal is a ConfigMap in kube-system (the agent keeps a journal of its own beside the backup on
+the node, for the time when there is no API). The journal explains; it never decides: a run reads
+from the cluster itself whether a step is done. So a journal that somebody deleted costs history,
+and nothing else. A journal that can't be written costs as little: the run warns once, and goes on.
+Whoever may write ConfigMaps may have written the journal: a run treats its content as a stranger's.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ RUNS_KEPT = 20
 
 
 def now() -> str:
-    """The time as Kubernetes writes it (RFC 3339, UTC, whole seconds)."""
+    """Return the time as Kubernetes writes it (RFC 3339, UTC, whole seconds)."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Journal:
     """The journal of one cluster, with the run that is going on.
 
-    ``node`` facts (file, digest, backup, time and length of each switch) are kept across runs: they
-    are what a person needs who must put things back by hand. ``warn`` is told once if the journal
-    can't be written.
+    ``node`` facts (file, digest, backup, time and length of each switch) are kept across runs: a
+    person who must put things back by hand needs them. ``warn`` is called once if the journal can't
+    be written.
     """
 
     def __init__(self, cluster: Cluster, *, warn: Callable[[str], None]) -> None:
@@ -84,18 +84,18 @@ class Journal:
         self._write()
 
     def component(self, node: str, component: str, **facts: object) -> None:
-        """Keeps ``facts`` of a component on a node (digest of its manifest, where it is kept …)."""
+        """Keep ``facts`` of a component on a node (digest of its manifest, where it is kept …)."""
         nodes = self._content["nodes"]
         nodes.setdefault(node, {}).setdefault(component, {}).update(facts)
         self._write()
 
     def remove(self) -> None:
-        """Deletes it: there is nothing left that it could explain."""
+        """Delete the journal: there is nothing left that it could explain."""
 
         self._cluster.delete(CONFIGMAPS, JOURNAL, NAMESPACE)
 
     def close(self, outcome: str, *, message: str = "", probe: dict | None = None) -> None:
-        """Ends the run: ``outcome`` is done, failed or stopped."""
+        """End the run: ``outcome`` is done, failed or stopped."""
         self._run.update(ended=now(), outcome=outcome, message=message)
         if probe is not None:
             self._run["probe"] = probe
@@ -116,7 +116,7 @@ class Journal:
 
     @contextmanager
     def _tolerant(self) -> Iterator[None]:
-        """Tell what keeps the journal from being read or written, once, and go on without it."""
+        """Warn once if the journal can't be read or written, and go on without it."""
         try:
             yield
         except ApiError as error:
@@ -129,10 +129,10 @@ class Journal:
 
 
 def read(cluster: Cluster) -> dict:
-    """Return the journal's ``runs`` and ``nodes``, what makes no sense left out.
+    """Return the journal's ``runs`` and ``nodes``; leave out what makes no sense.
 
-    ``runs`` is a list of mappings whose ``steps`` are mappings, ``nodes`` the facts of each component
-    by node. Whatever is inside these is as somebody wrote it.
+    ``runs`` is a list of mappings whose ``steps`` are mappings, ``nodes`` the facts of each
+    component by node. The content of these is as somebody wrote it.
     """
 
     found = cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE)

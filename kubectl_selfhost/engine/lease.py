@@ -1,11 +1,11 @@
 """One run at a time: a Lease in kube-system that a run holds, renews and gives back.
 
-As in client-go's leader election, a run believes no clock but its own. Another holder counts as alive
-as long as its renewTime is seen to change, and as dead once it has not changed for the lease's
+As in client-go's leader election, a run believes no clock but its own. Another holder counts as
+alive as long as its renewTime changes, and as dead once it has not changed for the lease's
 duration. A holder acts only while its own last renewal is younger than the renew deadline: nobody
-else can have taken the lease by then. The age of the renewal is looked at when the run is about to
-act, and not kept as a flag, because a process can be frozen (SIGSTOP, a laptop's lid) between any
-two instructions.
+else can have taken the lease by then. The run checks the age of the renewal when it is about to
+act, and keeps no flag, because a process can be frozen (SIGSTOP, a laptop's lid) between any two
+instructions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _RENEWAL_LIMIT = 4.0
 _LOOK_EVERY = 0.5
 _SLOW = 1.0
 _RETRY_EVERY = 1.0
-#: Seconds for which a refusal of a renewal may be that of an API server that has just started (see
+#: Seconds for which a refusal of a renewal may come from an API server that has just started (see
 #: ``patience``).
 _BELIEVE_REFUSAL_AFTER = 20.0
 
@@ -69,8 +69,8 @@ class LeaseHeld(SelfhostError):
 class LeaseLost(SelfhostError):
     """This run held the lease, and may not act any more.
 
-    ``holder`` is who has the lease now, as far as that is known. ``why`` says what kept this run from
-    renewing the lease, where nobody else is known to have it.
+    ``holder`` is who has the lease now, if known. ``why`` says what kept this run from renewing the
+    lease, if nobody else is known to have it.
     """
 
     def __init__(self, holder: str = "", *, why: str = "") -> None:
@@ -101,10 +101,10 @@ class LeaseLost(SelfhostError):
 class RunLease:
     """The lease of a run, as a context manager: held inside the block.
 
-    ``identity`` names the run to others (who, on which machine, something unique). ``note`` is told
-    of renewals that fail, which an API that changes hands makes them do: that alone loses nothing.
-    ``waiting`` is told why it takes a while to begin. ``check()`` raises LeaseLost; whoever is about
-    to change something calls it first.
+    ``identity`` names the run to others (who, on which machine, something unique). ``note`` is
+    called with renewals that fail: an API that changes hands makes them fail, and this alone loses
+    nothing. ``waiting`` is called with the reason if the beginning takes a while. ``check()``
+    raises LeaseLost; call it before any change.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class RunLease:
         renew_every: float = RENEW_EVERY,
         deadline: float = RENEW_DEADLINE,
     ) -> None:
-        # A renewal that waits out an outage inside the call would come too late to tell anything.
+        # A renewal that waited out an outage inside the call would come too late.
         self._cluster = cluster.with_patience(0.0, timeout=_RENEWAL_LIMIT)
         self._patient = cluster
         self.identity = identity
@@ -134,22 +134,22 @@ class RunLease:
         self._stop = threading.Event()
         self._lost: LeaseLost | None = None
         self._thread: threading.Thread | None = None
-        #: Has the lease deleted at the end: nothing is left that another run could work on.
+        #: Delete the lease at the end: nothing is left that another run could work on.
         self.discard = False
         #: Whether there was no such object before this run.
         self.is_new = False
 
     @property
     def lost(self) -> bool:
-        """True once another run has been seen to hold the lease."""
+        """Return whether another run has been seen to hold the lease."""
         return self._lost is not None
 
     def check(self) -> None:
         """Make sure that no other run can hold the lease now; raise LeaseLost otherwise.
 
-        Costs nothing as long as the last renewal is young enough. If it is not, the lease is renewed
-        here: the API server accepts that only if nobody else has taken it. Raises Unreachable while
-        the API server doesn't answer; nothing could be changed then, either.
+        This costs nothing as long as the last renewal is young enough. If it is not, renew the
+        lease here: the API server accepts this only if nobody else has taken it. Raise Unreachable
+        while the API server doesn't answer; nothing could be changed then, either.
         """
         if self._lost is None and self._is_fresh():
             return
@@ -219,7 +219,7 @@ class RunLease:
             time.sleep(_LOOK_EVERY)
 
     def _take(self, cluster: Cluster, lease: dict[str, Any] | None) -> bool:
-        """Makes the lease ours; False if somebody was quicker."""
+        """Take the lease for this run; return False if somebody was quicker."""
         spec = (lease or {}).get("spec") or {}
         now = _now()
         ours = {
@@ -244,7 +244,7 @@ class RunLease:
                 self._lease = cluster.replace(LEASES, wanted)
         except (AlreadyExists, Conflict):
             return False
-        # create gives back what is there if it was made by an earlier try; or by another run.
+        # create returns the lease that is there if an earlier try, or another run, made it.
         if _holder(self._lease) != self.identity:
             return False
         self._renewed = sent
@@ -274,7 +274,7 @@ class RunLease:
                 return
             current = self._cluster.find(LEASES, LEASE, NAMESPACE)
             if current is None and self._is_fresh():
-                # Somebody deleted it; another run would have had to wait longer.
+                # Somebody deleted the lease; another run would have had to wait longer.
                 if self._take(self._cluster, None):
                     return
             elif _holder(current) != self.identity:
@@ -295,7 +295,7 @@ class RunLease:
         return True
 
     def _release(self) -> None:
-        """Gives the lease back. If that fails, others wait out its duration: nothing worse."""
+        """Give the lease back. If this fails, others wait out its duration: nothing worse."""
         for _ in range(2):
             try:
                 current = self._cluster.find(LEASES, LEASE, NAMESPACE)
@@ -320,5 +320,5 @@ def _holder(lease: dict[str, Any] | None) -> str:
 
 
 def _now() -> str:
-    """The time in the API's MicroTime form."""
+    """Return the time in the API's MicroTime form."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,9 +1,9 @@
 """Pre-flight: everything that can be found out before anything is changed.
 
-All checks run before anything is said to have failed, so that a person fixes them in one go. Each
-says what it found, why that is a problem, and what to do. One cause is one failed check: a check that
-needs what a failed one has looked for is skipped, and says so. A person may ignore a check by its
-name, as with kubeadm's own ``--ignore-preflight-errors``.
+All checks run before one is reported as failed, so that a person fixes all failures in one go. Each
+check says what it found, why this is a problem, and what to do. One cause is one failed check: a
+check that needs what a failed check has looked for is skipped, and says so. A person may ignore a
+check by its name, as with kubeadm's own ``--ignore-preflight-errors``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ SKIPPED = "skipped"
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. ``cause`` and ``hint`` are for a warning or a failure; ``blocks`` says
-    whether after a failure the checks that need this one have nothing to look at."""
+    """The result of a check. ``cause`` and ``hint`` are for a warning or a failure; ``blocks``:
+    after a failure the checks that need this one have nothing to look at.
+    """
 
     check: str
     result: str
@@ -35,8 +36,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its name (CamelCase, as kubeadm's), what it looks at, and how; ``needs`` are the names
-    of checks before it whose failure leaves it nothing to look at."""
+    """A check: its name (CamelCase, as kubeadm's), what it looks at, and how; ``needs`` are the
+    names of checks before it whose failure leaves it nothing to look at.
+    """
 
     name: str
     title: str
@@ -64,11 +66,11 @@ def ok(check: str, finding: str) -> Finding:
 
 
 def run_checks(checks: Iterable[Check], *, ignore: Iterable[str] = ()) -> list[Finding]:
-    """Run the checks side by side; return their findings in the checks' order.
+    """Run the checks in parallel; return their findings in the checks' order.
 
-    A failed check whose name is in ``ignore`` (any case, ``all`` for every one) becomes a warning.
-    A check that can't look (the API refuses, say) has failed with that as its finding. A check that
-    needs one that has failed, and isn't ignored, is skipped.
+    A failed check whose name is in ``ignore`` (any case, ``all`` for every check) becomes a
+    warning. A check that can't look (the API refuses, say) fails with this error as its finding. A
+    check that needs a check that has failed, and isn't ignored, is skipped.
     """
     checks = list(checks)
     ignored = {name.strip().lower() for name in ignore}
@@ -76,7 +78,7 @@ def run_checks(checks: Iterable[Check], *, ignore: Iterable[str] = ()) -> list[F
     begun: dict[str, Future[Finding]] = {}
 
     def run(check: Check) -> Finding:
-        # What it needs comes before it, so it has begun: nobody waits for a thread.
+        # The checks that it needs come before it, so they have begun: no check waits for a free thread.
         needed = (begun[name].result() for name in check.needs)
         missing = next((finding for finding in needed if _leaves_nothing(finding)), None)
         if missing is not None:
@@ -116,6 +118,6 @@ def _ignored(finding: Finding, ignored: set[str]) -> Finding:
 
 
 def require(findings: list[Finding]) -> None:
-    """Raises PreflightFailed if any of ``findings`` has failed."""
+    """Raise PreflightFailed if any of ``findings`` has failed."""
     if any(finding.result == FAILED for finding in findings):
         raise PreflightFailed(findings)

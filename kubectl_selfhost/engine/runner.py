@@ -1,9 +1,9 @@
-"""Runs a plan, and leaves a working control plane behind whatever happens on the way.
+"""The run of a plan, which leaves a working control plane behind whatever happens on the way.
 
 A step that fails, or a person's Ctrl-C, ends the run: the steps so far on its node are undone in
-reverse order, as far as nothing uses what they made; nodes that were done before stay done. A step
-is never undone by memory but by what is there, so the same code cleans up after a run that was
-killed.
+reverse order, as far as nothing uses what they made. Nodes that were done before stay done. What is
+there decides how a step is undone, not what the run remembers, so the same code cleans up after a
+run that was killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kubectl_selfhost.errors import SelfhostError
 
 
 class Observer(Protocol):
-    """Who is told of a run while it happens. Times are in seconds."""
+    """The listener to a run while it happens. Times are in seconds."""
 
     def run_started(self, plan_title: str, steps: int) -> None: ...
     def step_started(self, number: int, name: str, title: str) -> None: ...
@@ -31,7 +31,7 @@ class Observer(Protocol):
 
 
 class Recorder(Protocol):
-    """Who writes down what was done (the journal)."""
+    """The writer of what was done (the journal)."""
 
     def step_began(self, name: str) -> None: ...
     def step_ended(self, name: str, outcome: str, message: str = "") -> None: ...
@@ -50,9 +50,9 @@ def run(
 ) -> None:
     """Do the steps of ``plan`` that are not done yet, in order; ``before_each`` may raise to stop.
 
-    Raises the SelfhostError that ended the run, or Stopped, after the undoing; the error's hint
-    says what could not be undone. A bug in a step ends the run in the same way, as a SelfhostError.
-    A run that has lost its Lease undoes nothing: what its steps made is another run's by then.
+    Raise the SelfhostError that ended the run, or Stopped, after the undoing; the error's hint says
+    what could not be undone. A bug in a step ends the run in the same way, as a SelfhostError. A
+    run that has lost its Lease undoes nothing: what its steps made belongs to another run by then.
     """
     observer.run_started(plan.title, len(plan.steps))
     for number, step in enumerate(plan.steps, 1):
@@ -105,8 +105,8 @@ def _end(
 ) -> list[str]:
     """Undo the steps that were ``begun``, of which the last one has failed with ``error``.
 
-    Returns a sentence for each that could not be undone. Neither a second Ctrl-C nor whatever goes
-    wrong here hides ``error``, which ended the run.
+    Return a sentence for each step that could not be undone. Neither a second Ctrl-C nor any fault
+    here hides ``error``, which ended the run.
     """
     failed = begun[-1].name
     left: list[str] = []
@@ -133,16 +133,16 @@ _STOPPED_AGAIN = (
 
 
 def _tell(teller: Callable[..., None], *words: object) -> None:
-    """Tell a person something; a terminal that is gone keeps nothing from being undone."""
+    """Tell a person something; a terminal that is gone prevents no undoing."""
     with suppress(Exception):
         teller(*words)
 
 
 def _undo(begun: list[Step], observer: Observer) -> list[str]:
-    """Undo the last one of the steps, and take it off the list.
+    """Undo the last of the steps, and remove it from the list.
 
-    What goes wrong with it, of whatever kind, keeps no other from being undone; unless the Lease is
-    lost by now: then nothing may be touched any more.
+    A fault in one undoing, of whatever kind, doesn't prevent the others, unless the Lease is lost
+    by now: then nothing may be touched any more.
     """
     name = begun[-1].name
     left = []

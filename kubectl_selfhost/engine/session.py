@@ -1,4 +1,4 @@
-"""Carries a plan out: it is written down, the API is looked at meanwhile, and what ends it is told."""
+"""A plan carried out: the journal is written, the API is probed meanwhile, and the end is reported."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def carry_out(
     journal.open(verb=prepared.verb, by=identity())
     with (
         cluster.waiting(prepared.timeout, on_outage=observer.note),
-        # Only one run goes on at a time: what one that was killed has left is the next one's.
+        # Only one run goes on at a time: the next run takes over what a killed run has left.
         probers.Prober(cluster, kinds=probers.WHILE_RUNNING, name=f"{PROBE}-run") as prober,
     ):
         try:
             recorder = _Marking(journal, prober, prepared.plan)
             run(prepared.plan, observer=observer, recorder=recorder, before_each=still_ours)
         except LeaseLost:
-            raise  # the journal is another run's by now
+            raise  # the journal belongs to another run by now
         except SelfhostError as error:
             outcome = "stopped" if isinstance(error, Stopped) else "failed"
             _close(journal, outcome, error.message, prober)
@@ -82,8 +82,9 @@ def carry_out(
 
 
 class _Marking:
-    """The journal, with the prober told of each hand-over: what clients saw before, while and after
-    it can be told apart then."""
+    """The journal, which also marks each hand-over in the probe: so the report tells apart what
+    clients saw before, during and after it.
+    """
 
     def __init__(self, journal: Journal, prober: Prober, plan: Plan) -> None:
         self._journal = journal
@@ -114,16 +115,16 @@ class _Marking:
 
 
 def _subject(step: str) -> str:
-    """What changes hands: the component where there is one node; where there are several, the node."""
+    """Return what changes hands: the component if there is one node, the node if there are several."""
     return step.rpartition("/")[2]
 
 
-#: How the names of the steps begin in which a component changes hands.
+#: The beginning of the names of the steps in which a component changes hands.
 _CHANGING_HANDS = ("hand-over/", "roll-out/")
 
 
 def identity() -> str:
-    """Who runs this, for the Lease and the journal: user and host."""
+    """Return who runs this, for the Lease and the journal: user and host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -1,8 +1,8 @@
 """A step is data: what, why, how to tell that it is done, how to do it, how to undo it.
 
 From one list of steps come the plan that people read, the dry run, the run, its progress, the
-resume after an interruption and the way back after a failure. So a step that would need a word of
-explanation anywhere else has it here.
+resume after an interruption and the way back after a failure. So all words that explain a step are
+in the step.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 
 def nothing() -> None:
-    """The undo of a step that leaves nothing behind."""
+    """Undo a step that leaves nothing behind: do nothing."""
 
 
 def looks_itself() -> bool:
@@ -43,9 +43,10 @@ class Step:
 
     ``name`` is stable (people grep for it, the journal keeps it). ``done`` looks at the cluster,
     not at the journal, so a step that somebody did by hand counts as done. ``do`` may be called
-    when a former run did half of it. ``undo`` is called after a failure of this step or of a later
-    one on the same node; it takes away only what nothing uses by then. ``unavailable``: what clients
-    miss. ``node``: on which it is done, empty for a step that is the whole cluster's.
+    when a former run did half of the step. ``undo`` is called after a failure of this step or of a
+    later step on the same node; it removes only what nothing uses by then. ``unavailable``: what
+    clients miss. ``node``: the node on which the step is done, empty for a step of the whole
+    cluster.
     """
 
     name: str
@@ -71,11 +72,11 @@ class Plan:
     know: list[str] = field(default_factory=list)
 
     def says(self) -> Says:
-        """Return all that a person reads of it, to compare it with another."""
+        """Return all that a person reads of the plan, to compare it with another plan."""
         return self.title, self.as_rows(), self.facts, self.know
 
     def as_rows(self) -> list[dict[str, object]]:
-        """The steps as plain data, for the printed plan and for ``-o json``."""
+        """Return the steps as plain data, for the printed plan and for ``-o json``."""
         return [
             {
                 "number": number,

@@ -1,4 +1,4 @@
-"""What a hand-over waits for: each condition is true, says why not yet, or ends the hand-over."""
+"""The conditions of a hand-over: each is true, says why not yet, or ends the hand-over."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ from kubectl_selfhost.handover.leadership import Leadership
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import NodeAgent
 
-#: A restart or two can be a port that wasn't free for a moment; more is a component that can't run.
+#: After one or two restarts, a port may not have been free; after more, the component can't run.
 RESTARTS_THAT_FAIL = 2
-#: How the DaemonSet controller tells the pods of one revision from those of another.
+#: The label by which the DaemonSet controller tells the pods of two revisions apart.
 REVISION_LABEL = "controller-revision-hash"
 
-#: What a new instance is called in messages, by its kind.
+#: The name of a new instance in messages, by its kind.
 NEW = {DAEMONSET: "self-hosted", STATIC: "static"}
 
 AGAIN = "Mend the cause, then run the same command again."
 
 
 class HandOverFailed(SelfhostError):
-    """The new instance did not come to serve, or the switch was taken back."""
+    """The new instance did not come to serve, or the agent took the switch back."""
 
 
 class Conditions:
-    """Of ``component`` on the agent's node. All raise Waiting with the reason for "not yet", and
-    HandOverFailed where waiting is of no use."""
+    """The conditions of ``component`` on the agent's node. All raise Waiting with the reason for
+    "not yet", and HandOverFailed if waiting is of no use.
+    """
 
     def __init__(self, cluster: Cluster, agent: NodeAgent, component: Component) -> None:
         self._cluster = cluster
         self._agent = agent
         self._component = component
         self._node = agent.target.node
-        #: The UID of a DaemonSet's pod that is the old instance; empty where that is a static pod.
+        #: The UID of the old instance, a DaemonSet's pod; empty if the old instance is a static pod.
         self.old_pod = ""
         #: The kind of the new instance.
         self.new_kind = DAEMONSET
         self._restarts: dict[str, int] = {}
 
     def instances(self) -> list[Instance]:
-        """The component's instances on this node, as the API shows them."""
+        """Return the component's instances on this node, as the API shows them."""
         return instances_on(self._cluster, self._component, self._node)
 
     def new_instances(self) -> list[Instance]:
-        """The instances of the new one's kind that are not the old one."""
+        """Return the instances of the new instance's kind that are not the old one."""
         return [i for i in self.instances() if i.kind == self.new_kind and i.uid != self.old_pod]
 
     def delete_pods(self, uids: Collection[str]) -> None:
@@ -61,7 +62,7 @@ class Conditions:
                 self._cluster.delete(PODS, instance.pod, NAMESPACE, uid=instance.uid)
 
     def revision_of(self, uid: str) -> str:
-        """Return the DaemonSet's revision of the pod with this UID; empty where there is none."""
+        """Return the DaemonSet's revision of the pod with this UID; empty if there is none."""
 
         labels = f"k8s-app={self._component.daemonset}"
         for pod in self._cluster.list(PODS, NAMESPACE, labels=labels):
@@ -70,13 +71,14 @@ class Conditions:
         return ""
 
     def alone(self) -> bool:
-        """Whether the DaemonSet's instance serves, and there is no other one; never raises."""
+        """Return whether the DaemonSet's instance serves, and there is no other; never raise."""
         found = self.instances()
         return bool(found) and all(i.kind == DAEMONSET for i in found) and _ready(found)
 
     def is_ready_beside(self, *, steered: bool) -> bool:
-        """The new instance is Ready while the old one serves; ``steered``: the agent sees to it
-        that it is its own readiness."""
+        """Return True when the new instance is Ready while the old one serves; ``steered``: the
+        agent makes sure that it is the new instance's own readiness.
+        """
         state = self._agent.status() if steered else {}
         if state.get("steward") == "none":
             raise HandOverFailed(
@@ -87,7 +89,7 @@ class Conditions:
         return self.is_ready()
 
     def serves(self) -> bool:
-        """The new instance is Ready, and the old one has let go of the port."""
+        """Return True when the new instance is Ready, and the old one has let go of the port."""
 
         state = self._switch()
         self.is_ready()
@@ -96,12 +98,12 @@ class Conditions:
         return self._component != APISERVER or self.answers()
 
     def answers(self) -> bool:
-        """The API server that gets new connections is ready."""
+        """Return True when the API server that gets new connections is ready."""
         self._cluster.transport.forget()  # a kept connection is the old instance's
         return api_is_ready(self._cluster)
 
     def is_ready(self) -> bool:
-        """The new instance is Ready."""
+        """Return True when the new instance is Ready."""
 
         found = self.new_instances()
         for instance in found:
@@ -119,47 +121,57 @@ class Conditions:
         return True
 
     def _new_restarts(self, instance: Instance) -> int:
-        """The kubelet counts on where the same static pod was there before."""
+        """Return how often the new instance was restarted: the kubelet continues the count of an
+        earlier, equal static pod.
+        """
         if instance.kind == STATIC and instance.phase == "Pending":
             return 0  # a mirror pod that is new itself: the kubelet hasn't told its restarts yet
         before = instance.restarts if instance.kind == STATIC else 0
         return instance.restarts - self._restarts.setdefault(instance.uid, before)
 
     def old_process_gone(self) -> bool:
-        """No process of the old instance is left that could hold the lease."""
+        """Return True when no process of the old instance is left that could hold the lease."""
 
         if self._switch()["static_servers"]:
             raise Waiting(f"the old {self._component} is ending")
         return True
 
     def old_pod_ends(self) -> bool:
-        """The old instance's pod is gone, or on its way."""
+        """Return True when the old instance's pod is gone, or on its way out."""
 
         if not self.old_pod_is_gone():
             raise Waiting(f"the former {self._component} is not told to end yet")
         return True
 
     def old_pod_is_gone(self) -> bool:
-        """The old instance's pod isn't there any more, or is on its way out; never raises."""
+        """Return whether the old instance's pod isn't there any more, or is on its way out; never
+        raise.
+        """
         return all(i.uid != self.old_pod or i.terminating for i in self.instances())
 
     def old_serves_alone(self) -> bool:
-        """The old instance is Ready, or a successor like it, and the static one is gone."""
+        """Return True when the old instance is Ready, or a successor like it, and the static one is
+        gone.
+        """
 
         if any(i.kind == STATIC for i in self.instances()):
             raise Waiting(f"the static {self._component} is ending")
         return self.old_serves()
 
     def old_serves(self) -> bool:
-        """The old instance is Ready, or a successor like it, and no new one is beside it."""
+        """Return True when the old instance is Ready, or a successor like it, and no new one is
+        beside it.
+        """
         return _is_one([i for i in self.instances() if i.kind == DAEMONSET])
 
     def one_serves(self) -> bool:
-        """One DaemonSet's instance is Ready, and every other one is on its way out."""
+        """Return True when one DaemonSet's instance is Ready, and every other one is on its way
+        out.
+        """
         return _is_one([i for i in self.instances() if i.kind == DAEMONSET and not i.terminating])
 
     def static_serves(self) -> bool:
-        """The static instance is Ready."""
+        """Return True when the static instance is Ready."""
 
         found = [i for i in self.instances() if i.kind == STATIC]
         if not _ready(found):
@@ -168,7 +180,7 @@ class Conditions:
         return True
 
     def leads(self, leadership: Leadership) -> bool:
-        """The new instance holds the lease."""
+        """Return True when the new instance holds the lease."""
 
         self._switch()
         if not leadership.is_new():
@@ -176,7 +188,7 @@ class Conditions:
         return True
 
     def _switch(self) -> dict:
-        """The agent's state; raises where it has put the static instance back."""
+        """Return the agent's state; raise if the agent has put the static instance back."""
         state = self._agent.status()
         if state["state"] == "put-back":
             raise HandOverFailed(
@@ -204,9 +216,9 @@ def api_is_ready(cluster: Cluster) -> bool:
 
 
 def instances_on(cluster: Cluster, component: Component, node: str) -> list[Instance]:
-    """The instances of ``component`` on ``node``: one request."""
+    """Return the instances of ``component`` on ``node``, by one request."""
 
-    # Not by kubeadm's labels: the pods of its own pivot (until 1.20) had none of them.
+    # Not by kubeadm's labels: the pods of kubeadm's own pivot (until 1.20) had none of them.
     return instances_of(cluster.list(PODS, NAMESPACE, fields=f"spec.nodeName={node}"), component)
 
 
@@ -215,7 +227,7 @@ def _ready(instances: list[Instance]) -> bool:
 
 
 def _is_one(found: list[Instance]) -> bool:
-    """True for one instance that is Ready; raises Waiting with all that there are."""
+    """Return True for one instance that is Ready; raise Waiting with all that there are."""
 
     if len(found) != 1 or not _ready(found):
         phases = ", ".join(f"{i.pod} {_words(i)}" for i in found) or "no pod"

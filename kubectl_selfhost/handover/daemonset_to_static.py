@@ -1,15 +1,15 @@
 """The hand-over of a revert: from a DaemonSet's pod to a static pod.
 
-The static pod's manifest is put into the kubelet's directory, and starts beside the DaemonSet's pod.
-The agent on the node takes it away again by itself unless it is told in time that the static pod
-serves; only after that the DaemonSet is deleted. So whatever becomes of this run, one of them
-serves.
+The run puts the static pod's manifest into the kubelet's directory, and the static pod starts
+beside the DaemonSet's pod. The agent on the node removes the manifest again by itself unless the
+run confirms in time that the static pod serves. Only after this the run deletes the DaemonSet. So
+whatever becomes of this run, one of the two serves.
 
-Where there is a leader, the old process is killed, not its pod: the kubelet starts it again, as a
-standby, so that somebody leads even if the new one can't.
+If there is a leader, the agent kills the old process, not its pod: the kubelet starts the process
+again, as a standby, so that somebody leads even if the new instance can't.
 
-Where two must not run side by side (``beside``), the DaemonSet's pod is deleted for the static one;
-another one that the DaemonSet controller makes meanwhile waits at the hold file.
+If two must not run side by side (``beside``), the DaemonSet's pod is deleted for the static pod; a
+pod that the DaemonSet controller makes meanwhile waits at the hold file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Hosted(Subject):
 
 
 class ToStaticPod(HandOver[Hosted]):
-    """DaemonSet to static pod."""
+    """The hand-over from DaemonSet to static pod."""
 
     old_kind = "self-hosted"
     new_kind = "static"
@@ -48,7 +48,9 @@ class ToStaticPod(HandOver[Hosted]):
     _revision = ""
 
     def done(self) -> bool:
-        """Whether there is no DaemonSet any more, or no pod of it here where other nodes have some."""
+        """Return whether there is no DaemonSet any more, or no pod of it here while other nodes
+        have some.
+        """
 
         if self._hosts and all(i.kind == STATIC for i in self._conditions.instances()):
             return True
@@ -62,7 +64,7 @@ class ToStaticPod(HandOver[Hosted]):
         super().do(subject)
 
     def remove(self) -> None:
-        """Takes the DaemonSet away beside a static pod that serves already (a lone node's)."""
+        """Delete the DaemonSet beside a static pod that serves already (a lone node's)."""
         began = time.monotonic()
         with self._cluster.waiting(self._limit):
             self._wait(self._conditions.static_serves, f"the static {self.component} to serve")
@@ -70,23 +72,23 @@ class ToStaticPod(HandOver[Hosted]):
         self.seconds = time.monotonic() - began
 
     def stands(self) -> bool:
-        """Whether the static pod's manifest is in the kubelet's directory already."""
+        """Return whether the static pod's manifest is in the kubelet's directory already."""
         files = {file.name: file.content for file in self._agent.manifests()}
         return bool(manifestfile.files_of(files, self.component))
 
     def undo(self) -> None:
-        """Takes the static pod away unless it was confirmed; waits until the old one serves."""
+        """Remove the static pod unless it was confirmed; wait until the old instance serves."""
         if self.seconds is None and self._begun:
             with self._cluster.waiting(self._timeout):
                 self._take_back()
 
     def take_back(self) -> None:
-        """Does the same for a run that was killed."""
+        """Remove the static pod for a run that was killed, as ``undo`` does."""
         self._begun = self._shared = True
         self.undo()
 
     def _take_back(self) -> None:
-        with suppress(AgentGone):  # an agent that ends takes away what wasn't confirmed
+        with suppress(AgentGone):  # an agent that ends removes what wasn't confirmed
             self._agent.resume(self.component.name)
             state = self._agent.status()
             if state["component"] == self.component.name:
@@ -98,7 +100,7 @@ class ToStaticPod(HandOver[Hosted]):
             self._agent.release(self.component.name)
             if not self._hosted_here():
                 self._stand_in()
-        # The steward keeps clients away from the static one until the kubelet has stopped it.
+        # The steward keeps clients away from the static pod until the kubelet has stopped it.
         self._wait(
             self._conditions.old_serves_alone,
             f"the self-hosted {self.component} to serve alone",
@@ -112,9 +114,9 @@ class ToStaticPod(HandOver[Hosted]):
         return any(i.kind == DAEMONSET and not i.terminating for i in self._conditions.instances())
 
     def _stand_in(self) -> None:
-        """Make the DaemonSet's pod that was deleted for the static one, bound to its node.
+        """Make the DaemonSet's pod that was deleted for the static pod, bound to its node.
 
-        It takes a controller-manager to make one, and a scheduler to bind it.
+        The controller-manager would have to make such a pod, and the scheduler to bind it.
         """
 
         daemonset = self._cluster.find(DAEMONSETS, self.component.daemonset, NAMESPACE)
@@ -128,7 +130,7 @@ class ToStaticPod(HandOver[Hosted]):
                 file=subject.file,
                 content=subject.content,
                 port=subject.port,
-                # It must outlast the wait for its readiness, and for the lease.
+                # The switch must outlast the wait for readiness, and for the lease.
                 limit=int(3 * self._limit) or 1,
             )
         )
@@ -142,7 +144,9 @@ class ToStaticPod(HandOver[Hosted]):
             self._agent.kill(subject.old_uid)
 
     def _wait_until_old_is_gone(self) -> None:
-        """It was seen to be; what runs by now is a standby that the kubelet has started."""
+        """Do nothing: the old process was seen to be gone; what runs by now is a standby that the
+        kubelet has started.
+        """
 
     def _finish(self, leadership: Leadership | None, *, began: float) -> None:
         self._wait(self._conditions.is_ready, f"the static {self.component} to serve")
@@ -166,9 +170,11 @@ class ToStaticPod(HandOver[Hosted]):
             ) from error
 
     def _delete_daemonset(self) -> None:
-        """The DaemonSet first, so that its pod isn't made again; both whoever leads just now.
+        """Delete the DaemonSet and then its pod: in this order the pod isn't made again, whoever
+        leads.
 
-        Where other nodes need it, it stays, and its pod here until the node's label goes.
+        If other nodes need the DaemonSet, it stays, and its pod here stays until the node's label
+        goes.
         """
 
         if self._hosts:

@@ -1,11 +1,11 @@
 """A hand-over: on one node, one component goes from instance A to instance B.
 
-Everything we do to a control plane is made of these. A stops only for a B that is up or waiting,
+Every change of a control plane is made of hand-overs. A stops only for a B that is up or waiting,
 and A is taken back unless B is seen to serve. How the port changes hands is the hand-over's *way*
-(see ``ways``). Where the port is shared, B starts beside A and is Ready before A is stopped; what B
-must not do before A is gone (lead) it does at once after.
+(see ``ways``). If the port is shared, B starts beside A and is Ready before A is stopped. What B
+must not do before A is gone (lead), B does at once after.
 
-What A and B are, and so how B is let start and A is stopped, is the subclasses' business.
+The subclasses decide what A and B are, and so how B is let start and A is stopped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from kubectl_selfhost.node.orders import ShareOrder
 SWITCH_LIMIT = 120
 #: The agent's code where nothing listens on the port that is to be shared (base/failure.h).
 _SILENT = "silent"
-#: Seconds that a new apiserver has to get ready where its probes can't tell.
+#: Seconds that a new apiserver gets to become ready if its probes can't tell.
 UNTOLD = 10.0
 
 
@@ -40,8 +40,8 @@ class Subject:
     """The instance that is to go: its port, and its pod's UID as the kubelet knows it.
 
     ``retry_period`` is for how many seconds at least a process that doesn't lead waits before it
-    tries to again; 0 where there is no leader election. ``probe_address`` is where the new instance
-    is probed. ``doubt``: why an apiserver's Ready condition can be another one's
+    tries again; 0 if there is no leader election. ``probe_address`` is where the new instance is
+    probed. ``doubt``: why an apiserver's Ready condition can be another instance's
     (``readiness.doubt``).
     """
 
@@ -57,11 +57,11 @@ H = TypeVar("H", bound="HandOver[Any]")
 
 
 class HandOver(Generic[S]):
-    """One component on one node."""
+    """The hand-over of one component on one node."""
 
-    #: What the instance that is to go is called in messages.
+    #: The name, in messages, of the instance that is to go.
     old_kind = "old"
-    #: What the new one is called.
+    #: The name, in messages, of the new instance.
     new_kind = "self-hosted"
 
     def __init__(
@@ -76,9 +76,11 @@ class HandOver(Generic[S]):
         hosts: Hosts = ONLY_HOST,
         slack: float = 0.0,
     ) -> None:
-        """``slack`` is what the component's own flags add to a switch (``pace.slack``).
-        ``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for;
-        ``hosts`` tells the node's host from the others', where the leader may be on another."""
+        """Prepare the hand-over. ``slack`` is what the component's own flags add to a switch
+        (``pace.slack``). ``timeout`` is the limit of each wait in seconds; ``tell`` is called with
+        what is waited for; ``hosts`` tells the node's host from the others', if the leader may be
+        on another.
+        """
         self._cluster = cluster
         self._agent = agent
         self.component = component
@@ -94,7 +96,7 @@ class HandOver(Generic[S]):
         self.seconds: float | None = None
 
     def again(self: H) -> H:
-        """Another one of the same component on the same node, which hasn't begun."""
+        """Return another hand-over of the same component on the same node, which hasn't begun."""
         return type(self)(
             self._cluster,
             self._agent,
@@ -111,23 +113,23 @@ class HandOver(Generic[S]):
         return self._agent.target.node
 
     def done(self) -> bool:
-        """Whether the new instance serves alone."""
+        """Return whether the new instance serves alone."""
         return self._conditions.alone()
 
     def do(self, subject: S) -> None:
-        """Switches, and waits until the new instance serves as itself.
+        """Switch, and wait until the new instance serves as itself.
 
-        Raises HandOverFailed with the reason; whoever runs it then calls ``undo``.
+        Raise HandOverFailed with the reason; the caller then calls ``undo``.
         """
         if self._shares:
-            # First: an old instance that is just restarting is another holder of the lease.
+            # First: an old instance that is restarting becomes another holder of the lease.
             with self._cluster.waiting(self._limit):
                 self._share(subject)
         leadership = None
-        if subject.retry_period:  # while the new one can't hold the lease yet
+        if subject.retry_period:  # while the new instance can't hold the lease yet
             leadership = Leadership(self._cluster, self.component, hosts=self._hosts)
             if not leadership.is_here():
-                leadership = None  # nobody is to lead but who does
+                leadership = None  # another node's instance leads, and goes on to lead
         with self._cluster.waiting(self._limit):
             if self._shares:
                 self._start_beside(subject)
@@ -138,8 +140,9 @@ class HandOver(Generic[S]):
             self._take_over()
 
     def _take_over(self) -> None:
-        """The old instance was told to end: wait until the new one serves as itself. May be called
-        again where that was interrupted."""
+        """Wait until the new instance serves as itself, after the old one was told to end. Call it
+        again if it was interrupted.
+        """
         if self._leadership is not None:
             self._wait_until_old_is_gone()
             self._leadership.release()
@@ -147,32 +150,32 @@ class HandOver(Generic[S]):
         self._finish(self._leadership, began=self._began_at)
 
     def undo(self) -> None:
-        """Takes the component back unless its new instance serves; waits until the old one does."""
+        """Take the component back unless its new instance serves; wait until the old one does."""
         raise NotImplementedError
 
     def _let_new_start(self, subject: S) -> None:
-        """The new instance starts beside the old one."""
+        """Let the new instance start beside the old one."""
         raise NotImplementedError
 
     def _stop_old(self, subject: S) -> None:
-        """The old instance is told to end; the new one is up, or waits for the port."""
+        """Tell the old instance to end; the new one is up, or waits for the port."""
         raise NotImplementedError
 
     def _wait_until_old_is_gone(self) -> None:
-        """No process of the old instance is left that could think it led."""
+        """Wait until no process of the old instance is left that could think it led."""
         self._wait(
             self._conditions.old_process_gone, f"the {self.old_kind} {self.component} to end"
         )
 
     def _settle(self) -> None:
-        """The new instance serves: there is no way back from here."""
+        """Complete the hand-over: the new instance serves, and there is no way back from here."""
 
     @property
     def _shares(self) -> bool:
         return self.choice.way != WAITING
 
     def _start_beside(self, subject: S) -> None:
-        """The new instance starts, shares the port, and gets Ready; clients don't notice."""
+        """Let the new instance start, share the port, and get Ready; clients don't notice."""
         name = self.component.name
         steered = self.choice.is_steered
         self._let_new_start(subject)
@@ -188,7 +191,9 @@ class HandOver(Generic[S]):
             self._wait(self._conditions.answers, f"the {self.new_kind} {name} to answer /readyz")
 
     def _let_it_get_ready(self) -> None:
-        """Wait where nothing tells that the new instance is ready: it is up after 1 to 3 s."""
+        """Wait a fixed time if nothing tells that the new instance is ready: it is up after 1 to 3
+        s.
+        """
         end = time.monotonic() + UNTOLD
 
         def still_runs() -> bool | None:
@@ -222,11 +227,11 @@ class HandOver(Generic[S]):
         self._wait(shares, f"the {self.old_kind} {self.component} to listen")
 
     def _make_ready_to_lead(self, retry_period: float) -> None:
-        """Has the new instance's next try to lead come at the very moment when it may.
+        """Have the new instance's next try to lead come at the very moment when it may lead.
 
-        It tries every RetryPeriod to 2.2 times that (client-go's leaderelection.go, JitterFactor
-        1.2). A process that was stopped for that long tries as soon as it goes on. The old one leads
-        meanwhile.
+        An instance tries every RetryPeriod to 2.2 times this period (client-go's leaderelection.go,
+        JitterFactor 1.2). A process that was stopped for so long tries as soon as it goes on. The
+        old instance leads meanwhile.
         """
         self._tell(f"the {self.new_kind} {self.component} prepares to lead")
         self._agent.pause(self.component.name, self._new_uids())
@@ -254,7 +259,7 @@ class HandOver(Generic[S]):
 
 
 def seconds_each(handovers: Iterable[HandOver[Any]]) -> dict[tuple[str, str], float]:
-    """How many seconds each switch of this run took, by component and node."""
+    """Return how many seconds each switch of this run took, by component and node."""
     return {
         (one.component.name, one.node): one.seconds for one in handovers if one.seconds is not None
     }

@@ -1,8 +1,8 @@
 """Who leads: the lease of a component, before, while and after it changes hands.
 
 The controller-manager doesn't give its lease back when it is told to end: its successor would wait
-until it has run out (15 s). Once the old process is known to be gone, and only then, its name is
-taken off the lease, and the successor leads at its next try.
+until the lease has run out (15 s). Once the old process is known to be gone, and only then, the run
+removes its name from the lease, and the successor leads at its next try.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
 
 
 class Leadership:
-    """The lease of ``component``, compared with what it was when this was made.
+    """The lease of ``component``, compared with the lease when this object was made.
 
-    Make it while only the old instance can hold the lease, or one on another node: ``hosts`` tells
-    the old one's host from the others (nothing: there is no other node).
+    Make the object while only the old instance can hold the lease, or an instance on another node:
+    ``hosts`` tells the old instance's host from the others (empty: there is no other node).
     """
 
     def __init__(self, cluster: Cluster, component: Component, *, hosts: Hosts = ONLY_HOST) -> None:
@@ -30,11 +30,12 @@ class Leadership:
         self._before = self._spec(self._read())
 
     def is_here(self) -> bool:
-        """Whether it was the old instance that led; a leader calls itself <host name>_<uuid>."""
+        """Return whether the old instance led; a leader calls itself <host name>_<uuid>."""
         return not self._hosts or self._hosts.runs(self._before.get("holderIdentity") or "")
 
     def release(self) -> bool:
-        """Takes the old holder's name off the lease; False where somebody else holds it by now.
+        """Remove the old holder's name from the lease; return False if somebody else holds it by
+        now.
 
         The caller knows that the old holder's process is gone.
         """
@@ -50,15 +51,16 @@ class Leadership:
         lease["spec"] = {**lease["spec"], "holderIdentity": ""}
         try:
             self._cluster.replace(LEASES, lease)
-        except Conflict:  # the old one's last renewal, or the new one was faster
+        except Conflict:  # the old holder's last renewal, or the new instance was faster
             return False
         return True
 
     def is_new(self) -> bool:
-        """Whether a process that lives holds the lease, and it isn't the one from before.
+        """Return whether a process that lives holds the lease, and it isn't the process from
+        before.
 
-        A holder that renews it lives. That it is another one as well is asked for because the old
-        one's last renewal may be seen late.
+        A holder that renews the lease lives. The holder must also be another one, because the old
+        holder's last renewal may be seen late.
         """
         now = self._spec(self._read())
         holder = now.get("holderIdentity")
@@ -69,9 +71,9 @@ class Leadership:
         )
 
     def forget_holder(self) -> None:
-        """Whoever held it before is not known any more: any renewal from now on is the new one's.
+        """Forget the holder from before: any renewal from now on is the new instance's.
 
-        For a switch that another run began.
+        A switch that another run began needs this.
         """
         self._before = {"renewTime": self._before.get("renewTime")}
 
@@ -84,8 +86,9 @@ class Leadership:
 
 
 def is_held(cluster: Cluster, component: Component) -> bool:
-    """Whether somebody renews the lease of ``component`` now, judged by the newest renewal of any
-    lease there: our clock may differ from the cluster's."""
+    """Return whether somebody renews the lease of ``component`` now, judged by the newest renewal
+    of any lease there: our clock may differ from the cluster's.
+    """
 
     leader = leader_of(component, cluster.list(LEASES, component.lease_namespace))
     return leader is not None and leader.current

@@ -1,7 +1,8 @@
 """A component's roll-out on all its nodes: one change of the DaemonSet, one hand-over on each node.
 
-Which node is next is the DaemonSet controller's choice (maxSurge 1, and it goes through its nodes in
-no order), so clients are kept away from new instances on every node before the DaemonSet changes.
+The DaemonSet controller chooses the next node (maxSurge 1, and it goes through its nodes in no
+order). So the run keeps clients away from new instances on every node before it changes the
+DaemonSet.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kubectl_selfhost.names import NAMESPACE
 
 
 class AcrossNodes:
-    """The roll-out of one component; ``handovers`` are one for each node."""
+    """The roll-out of one component; ``handovers`` has one hand-over for each node."""
 
     def __init__(
         self,
@@ -31,7 +32,9 @@ class AcrossNodes:
         timeout: float,
         tell: Callable[[str], None],
     ) -> None:
-        """``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for."""
+        """Prepare the roll-out. ``timeout`` is the limit of each wait in seconds; ``tell`` is
+        called with what is waited for.
+        """
         self._cluster = cluster
         self._handovers = handovers
         self._timeout = timeout
@@ -43,9 +46,9 @@ class AcrossNodes:
         return self._handovers[0].component.name
 
     def do(self, subjects: Mapping[str, Revision]) -> None:
-        """Changes the DaemonSet as the ``subjects`` say, by node, and hands over on each.
+        """Change the DaemonSet as the ``subjects`` say, by node, and hand over on each node.
 
-        Raises HandOverFailed with the reason; whoever runs it then calls ``undo``.
+        Raise HandOverFailed with the reason; the caller then calls ``undo``.
         """
         self._subjects = subjects
         for handover in self._handovers:
@@ -56,7 +59,8 @@ class AcrossNodes:
     def _change(self, subject: Revision) -> None:
         """Change the DaemonSet, unless somebody else has changed it since the plan was made.
 
-        Its controller writes its status now and then, so its resourceVersion may be another one.
+        The DaemonSet's controller writes its status now and then, so its resourceVersion may have
+        changed.
         """
 
         name = subject.before["metadata"]["name"]
@@ -69,7 +73,7 @@ class AcrossNodes:
         self._cluster.replace(DAEMONSETS, {**current, "spec": subject.after["spec"]})
 
     def undo(self) -> None:
-        """Has the DaemonSet say again what it said, unless the new instances serve everywhere."""
+        """Restore the DaemonSet, unless the new instances serve everywhere."""
         if not self._subjects or all(one.seconds is not None for one in self._handovers):
             return
         begun = [one for one in self._handovers if one.seconds is None]
@@ -88,14 +92,14 @@ class AcrossNodes:
         for handover in begun:
             handover.stay()
         self._hand_over(ways_back, back)
-        # A new instance that wasn't Ready just now has no way back of its own: the DaemonSet
+        # A new instance that isn't Ready needs no hand-over back: the DaemonSet
         # controller replaces it when it comes to it.
         for handover in self._handovers:
             handover.wait_until_one_serves()
         self._wait_until_rolled_out()
 
     def _wait_until_rolled_out(self) -> None:
-        """Who runs another command then isn't told that the DaemonSet is being rolled out."""
+        """Wait until the DaemonSet is rolled out, so that the next command finds it settled."""
 
         name = self._handovers[0].component.daemonset
 
@@ -113,8 +117,9 @@ class AcrossNodes:
             )
 
     def _expect(self, handover: BetweenRevisions, subject: Revision) -> None:
-        """Nothing must keep the DaemonSet from saying again what it said: without a steward, clients
-        may meet an apiserver a moment too early, and that is all."""
+        """Expect the new instance. Nothing must prevent the DaemonSet's restoration: without a
+        steward, clients may meet an apiserver a moment too early, and this is all.
+        """
         try:
             handover.expect(subject)
         except SelfhostError as error:
@@ -122,7 +127,7 @@ class AcrossNodes:
             handover.choice = Choice(SHARED)
 
     def _reversed(self, node: str, serving: str) -> Revision:
-        """What goes back on a node where the new instance serves, in the pod of that UID."""
+        """Return what goes back on a node where the new instance serves, in the pod with this UID."""
         subject = self._subjects[node]
         return replace(
             subject,
@@ -142,7 +147,7 @@ class AcrossNodes:
             left.remove(handover)
 
     def _next(self, left: Sequence[BetweenRevisions]) -> BetweenRevisions:
-        """The one on whose node a new pod has come."""
+        """Return the hand-over on whose node a new pod has come."""
 
         return wait_until(
             lambda: next((one for one in left if one.has_come()), None),

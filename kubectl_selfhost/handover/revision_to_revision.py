@@ -1,16 +1,16 @@
-"""The hand-over of a roll-out: from a DaemonSet's pod to the one of its next revision, on its node.
+"""The hand-over of a roll-out: from a DaemonSet's pod to the pod of its next revision, on its node.
 
-The DaemonSet controller does what it always does: it makes the new pod beside the old one (maxSurge)
-and takes the old one away once the new one has been Ready for ``minReadySeconds``. So whatever
-becomes of this run, a new instance that doesn't get Ready never costs the old one. What is added is
-what the controller can't see to: that no client meets an apiserver which isn't ready, and that the
-next one leads at once.
+The DaemonSet controller does what it always does: it makes the new pod beside the old one
+(maxSurge) and deletes the old pod once the new one has been Ready for ``minReadySeconds``. So
+whatever becomes of this run, a new instance that doesn't get Ready never costs the old one. The
+hand-over adds what the controller can't do: no client meets an apiserver which isn't ready, and the
+next instance leads at once.
 
-Where there is a leader, the old process is killed, not its pod: the kubelet starts it again, as a
-standby, so that somebody leads even if the new one can't.
+If there is a leader, the agent kills the old process, not its pod: the kubelet starts the process
+again, as a standby, so that somebody leads even if the new instance can't.
 
-Where two must not run side by side (``beside``), the new pod stands by at its first container, which
-waits for the port. Then the old pod is deleted, which the DaemonSet controller would never do.
+If two must not run side by side (``beside``), the new pod stands by at its first container, which
+waits for the port. Then the run deletes the old pod, which the DaemonSet controller would never do.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from kubectl_selfhost.handover.handover import HandOver, Subject
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import AgentGone
 
-#: Of a DaemonSet: when its controller was last made to look at it again.
+#: On a DaemonSet: when a run last made its controller look at it again.
 REMINDED_ANNOTATION = "kubectl-selfhost/reminded-at"
 #: Seconds after which a new pod counts as available, and the controller should have seen it.
 _OVERDUE = MIN_READY_SECONDS + 3.0
@@ -46,7 +46,7 @@ class Revision(Subject):
 
 
 class BetweenRevisions(HandOver[Revision]):
-    """DaemonSet to DaemonSet."""
+    """The hand-over from a DaemonSet's pod to its next revision's pod."""
 
     old_kind = "former"
     _begun: Revision | None = None
@@ -54,44 +54,46 @@ class BetweenRevisions(HandOver[Revision]):
     _revision = ""
 
     def expect(self, subject: Revision) -> None:
-        """Has clients kept away from a new instance, which may come at any moment from now on."""
+        """Have clients kept away from a new instance, which may come at any moment from now on."""
         self._conditions.old_pod = subject.old_uid
         self._begun = subject
         self._revision = self._conditions.revision_of(subject.old_uid)
-        # Instances of ours share their ports by themselves; only a steward must be asked for.
+        # Self-hosted instances share their ports by themselves; only the steward needs an order.
         if self.choice.is_steered:
             self._share(subject)
 
     def has_come(self) -> bool:
-        """Whether there is a new instance; never raises."""
+        """Return whether there is a new instance; never raise."""
         return bool(self._conditions.new_instances())
 
     def stay(self) -> None:
-        """Waits until the old instance serves alone again, for a DaemonSet that says so again."""
+        """Wait until the old instance serves alone again, for a DaemonSet that was restored."""
         with self._cluster.waiting(self._timeout):
             if not self._shares and self._conditions.old_pod_is_gone():
-                # The next one waits until the port is free.
+                # The next instance waits until the port is free.
                 self._conditions.delete_pods([i.uid for i in self._conditions.new_instances()])
-            # The steward keeps clients away from the new one until the DaemonSet has taken it away.
+            # The steward keeps clients away from the new instance until its pod is deleted.
             self._wait(
                 self._old_serves_alone, f"the former {self.component} to serve alone", self._timeout
             )
             self._stop_steering()
 
     def wait_until_one_serves(self) -> None:
-        """Waits until there is one instance on the node, whichever, but for those that are ending."""
+        """Wait until there is one instance on the node, whichever; instances that are ending don't
+        count.
+        """
         with self._cluster.waiting(self._timeout):
             self._wait(
                 self._conditions.one_serves, f"one {self.component} to serve alone", self._timeout
             )
 
     def resume(self) -> None:
-        """Lets a new instance go on that was stopped for the moment when it may lead."""
+        """Let a new instance go on that was stopped for the moment when it may lead."""
         with suppress(AgentGone):  # an agent that ends lets everybody go on
             self._agent.resume(self.component.name)
 
     def serving(self) -> str:
-        """The UID of the pod that serves, after the switch; empty where it does no more."""
+        """Return the UID of the pod that serves, after the switch; empty if it no longer serves."""
         return next((i.uid for i in self._conditions.new_instances() if i.ready), "")
 
     def _stop_steering(self) -> None:
@@ -105,10 +107,10 @@ class BetweenRevisions(HandOver[Revision]):
         return self._conditions.old_serves()
 
     def _stand_in(self) -> None:
-        """Makes a pod like the old one, bound to its node, which the DaemonSet then adopts.
+        """Make a pod like the old one, bound to its node, which the DaemonSet then adopts.
 
-        Where the new instance is Ready and yet can't lead, nobody else would: it takes a
-        controller-manager to make a DaemonSet's pod, and a scheduler to bind it.
+        If the new instance is Ready and yet can't lead, nobody else would make such a pod: the
+        controller-manager makes a DaemonSet's pods, and the scheduler binds them.
         """
         if self._begun is not None and not self._stood_in:
             self._stood_in = True
@@ -116,12 +118,12 @@ class BetweenRevisions(HandOver[Revision]):
             self._cluster.create(PODS, stand_in(self._begun.before, self.node, self._revision))
 
     def _share(self, subject: Revision) -> None:
-        """Once: it was when the new instance was expected."""
+        """Do nothing: the port was shared when the new instance was expected."""
         if self.choice.is_steered and not self._shared:
             super()._share(subject)
 
     def _let_new_start(self, subject: Revision) -> None:
-        """The DaemonSet controller has, or will."""
+        """Do nothing: the DaemonSet controller lets the new instance start."""
 
     def _stop_old(self, subject: Revision) -> None:
         if not self._shares:
@@ -131,7 +133,7 @@ class BetweenRevisions(HandOver[Revision]):
             self._agent.kill(subject.old_uid)
 
     def _stands_by(self) -> bool:
-        """The new pod waits for the port: all that comes before is done."""
+        """Return True when the new pod waits for the port: all that comes before is done."""
 
         for instance in self._conditions.new_instances():
             if instance.waiting_for_port:
@@ -140,7 +142,9 @@ class BetweenRevisions(HandOver[Revision]):
         raise Waiting("no pod yet")
 
     def _wait_until_old_is_gone(self) -> None:
-        """It was seen to be; what runs by now is a standby that the kubelet has started."""
+        """Do nothing: the old process was seen to be gone; what runs by now is a standby that the
+        kubelet has started.
+        """
 
     def _settle(self) -> None:
         overdue = time.monotonic() + _OVERDUE
@@ -155,12 +159,12 @@ class BetweenRevisions(HandOver[Revision]):
         self._wait(ends, f"the former {self.component} to be told to end")
 
     def _remind(self) -> None:
-        """Has the DaemonSet controller look again, as it does for each event.
+        """Have the DaemonSet controller look again, as it does for each event.
 
-        It looks ``minReadySeconds`` after a pod got Ready, but only once for all that got Ready
-        meanwhile, counted from the first: where the new one was Ready, not Ready, and Ready again,
-        that is too early, and by itself it would not look any more (seen with Kubernetes 1.37:
-        updatePod of its daemon_controller.go, AddAfter of client-go).
+        The controller looks ``minReadySeconds`` after a pod got Ready, but only once for all pods
+        that got Ready meanwhile, counted from the first. If the new pod was Ready, not Ready, and
+        Ready again, this is too early, and the controller would not look again by itself (seen with
+        Kubernetes 1.37: updatePod of its daemon_controller.go, AddAfter of client-go).
         """
 
         annotations = {REMINDED_ANNOTATION: now()}
@@ -169,11 +173,11 @@ class BetweenRevisions(HandOver[Revision]):
 
 
 def stand_in(daemonset: dict, node: str, revision: str) -> dict:
-    """The manifest of a pod as the DaemonSet's template says it, bound to ``node``.
+    """Return the manifest of a pod as the DaemonSet's template describes it, bound to ``node``.
 
-    ``revision`` is that of the pod which it stands in for. Without it the DaemonSet controller, if one
-    works, deletes the pod again for one of its own that no scheduler binds (Kubernetes 1.37:
-    podsShouldBeOnNode of daemon_controller.go).
+    ``revision`` is the revision of the pod for which it stands in. Without the revision the
+    DaemonSet controller, if one works, deletes the pod and makes a pod of its own, which no
+    scheduler binds (Kubernetes 1.37: podsShouldBeOnNode of daemon_controller.go).
     """
     template = deepcopy(daemonset["spec"]["template"])
     return {
@@ -193,7 +197,7 @@ def stand_in(daemonset: dict, node: str, revision: str) -> dict:
 
 
 def put_back(cluster: Cluster, before: dict) -> None:
-    """Has the DaemonSet say again what it said ``before``, whatever became of it since."""
+    """Restore the DaemonSet as it was ``before``, whatever became of it since."""
 
     current = cluster.get(DAEMONSETS, before["metadata"]["name"], NAMESPACE)
     current["spec"]["template"] = before["spec"]["template"]

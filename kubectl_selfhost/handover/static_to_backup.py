@@ -28,7 +28,9 @@ from kubectl_selfhost.node.orders import Exchange, KeptFile, ManifestFile
 
 
 class ToFormerFile:
-    """One component on one node. ``kept`` gives its manifest as it was before the pivot."""
+    """The hand-over of one component on one node. ``kept`` gives its manifest as it was before the
+    pivot.
+    """
 
     def __init__(
         self,
@@ -41,8 +43,10 @@ class ToFormerFile:
         tell: Callable[[str], None],
         slack: float = 0.0,
     ) -> None:
-        """``slack`` is what the component's own flags add to a switch (``pace.slack``).
-        ``timeout`` is the limit of each wait in seconds; ``tell`` hears what is waited for."""
+        """Prepare the hand-over. ``slack`` is what the component's own flags add to a switch
+        (``pace.slack``). ``timeout`` is the limit of each wait in seconds; ``tell`` is called with
+        what is waited for.
+        """
         self._cluster = cluster
         self._agent = agent
         self.component = component
@@ -55,11 +59,11 @@ class ToFormerFile:
         self._begun = False
 
     def done(self) -> bool:
-        """Whether the file that runs is the one that is kept."""
+        """Return whether the file that runs is the kept file."""
         return self._current().sha256 == self._kept().sha256
 
     def do(self, port: int) -> None:
-        """Exchanges the files, and waits until the pod serves. Raises SelfhostError."""
+        """Exchange the files, and wait until the pod serves. Raise SelfhostError."""
         kept, current = self._kept(), self._current()
         leadership = Leadership(self._cluster, self.component) if self.component.lease else None
         old = self._conditions.new_instances()[0]
@@ -78,7 +82,7 @@ class ToFormerFile:
             )
             self._wait(lambda: self._serves_anew(old), f"the {self.component} of before to serve")
             if leadership is not None:
-                # The kubelet has started the new one after the old one's end.
+                # The kubelet has started the new instance after the old one's end.
                 leadership.release()
                 self._wait(
                     lambda: self._conditions.leads(leadership),
@@ -88,7 +92,7 @@ class ToFormerFile:
         self._begun = False
 
     def undo(self) -> None:
-        """Puts the manifest back that ran, unless the one of before was confirmed."""
+        """Put the manifest back that ran, unless the former manifest was confirmed."""
         if not self._begun:
             return
         with self._cluster.waiting(self._timeout):

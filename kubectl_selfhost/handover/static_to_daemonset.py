@@ -1,8 +1,8 @@
-"""The hand-over of the pivot: from a static pod to the DaemonSet's.
+"""The hand-over of the pivot: from a static pod to the DaemonSet's pod.
 
-The new instance's pod is up, and waits at its init container for a hold file to go. The old one is
-stopped by taking its manifest away, and the agent on the node puts that back by itself unless it is
-told in time that the new instance serves.
+The new instance's pod is up, and waits at its init container until a hold file goes. The agent
+stops the old instance by taking its manifest away, and puts the manifest back by itself unless the
+run confirms in time that the new instance serves.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ LISTEN_LIMIT = 60
 
 @dataclass(frozen=True)
 class StaticPod(Subject):
-    """The static pod that is to go: also its manifest's file and digest."""
+    """The static pod that is to go, with its manifest's file and digest."""
 
     file: str
     sha256: str
 
 
 class FromStaticPod(HandOver[StaticPod]):
-    """Static pod to DaemonSet."""
+    """The hand-over from static pod to DaemonSet."""
 
     old_kind = "static"
     _armed = False
 
     def resume(self) -> None:
-        """Goes on with a switch that a run began which was killed; raises as ``do`` does."""
+        """Continue a switch that a killed run began; raise as ``do`` does."""
         leadership = None
         self._armed = True
         with self._cluster.waiting(self._limit):
@@ -50,7 +50,9 @@ class FromStaticPod(HandOver[StaticPod]):
             self._finish(leadership, began=time.monotonic())
 
     def undo(self) -> None:
-        """Take the component back, or finish where its new instance serves; wait until one does."""
+        """Take the component back, or finish if its new instance serves; wait until one of the two
+        serves.
+        """
         if self.seconds is not None:
             return  # confirmed by this run
         with self._cluster.waiting(self._timeout):
@@ -62,10 +64,10 @@ class FromStaticPod(HandOver[StaticPod]):
                 self._wait_for_either()
 
     def _is_finished(self) -> bool:
-        """Finish the hand-over where the new instance is Ready; return whether it serves now.
+        """Finish the hand-over if the new instance is Ready; return whether it serves now.
 
-        It shares the port and was seen to serve before the old one was told to end: going back would
-        cost clients one start of the old one.
+        The new instance shares the port and was seen to serve before the old one was told to end:
+        going back would cost clients one start of the old instance.
         """
         if not (self._shared and self._armed and self._is_armed()):
             return False
@@ -96,7 +98,9 @@ class FromStaticPod(HandOver[StaticPod]):
             )
 
     def _wait_for_either(self) -> None:
-        """The agent has put the static pod back before it ended, or had no reason to."""
+        """Wait until one of the two serves: the agent has put the static pod back before it ended,
+        or had no reason to.
+        """
         what = f"the static {self.component} to serve again"
         try:
             # First: a new instance that was stopped just now can still be called Ready.

@@ -1,8 +1,8 @@
-"""The ways in which a port can go from one instance to the next, and which of them is possible.
+"""The ways in which a port can go from one instance to the next, and which of them are possible.
 
 - ``seamless``: the old instance's port is shared from outside, and the node agent's steward decides
   who gets each new connection: the old instance until the new one is Ready as itself, then the new
-  one. Nobody sees it.
+  one. Clients notice nothing.
 - ``steered``: the same on a kernel that resets connections that are just being opened when a server
   closes its port.
 - ``shared``: the port is shared, and the kernel gives each of the two a part of the connections. For
@@ -10,7 +10,7 @@
 - ``waiting``: the new instance waits until the old one has let go of the port. The gap is one start
   of the component.
 
-What the API tells of a node is enough for a plan; the agent looks again on the node itself.
+For a plan, what the API tells of a node is enough; the agent looks again on the node itself.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ WAYS = (WAITING, SHARED, STEERED, SEAMLESS)
 
 #: pidfd_getfd(2) takes a socket out of another process, since Linux 5.6.
 _OLDEST_KERNEL = (5, 6)
-#: tcp_migrate_req: what waits in the queue of a listener that closes goes to another one of its group.
-#: The sysctl alone proves nothing: Debian's 5.10 has the file and not the mechanism. The agent finds a
-#: back-port by the kernel's symbols; the plan then promises less than comes.
+#: tcp_migrate_req: connections in the queue of a listener that closes go to another listener of its
+#: group. The sysctl alone proves nothing: Debian's 5.10 has the file and not the mechanism. The agent
+#: finds a back-port by the kernel's symbols; then the plan promises less than the run does.
 _MIGRATING_KERNEL = (5, 14)
 
 _STEERS = "both share the port, and the agent steers each connection to the one that serves"
@@ -56,9 +56,9 @@ _WORDS = {
 }
 
 
-#: What stands still while nobody leads.
+#: The work that stands still while nobody leads.
 _WORK = {CONTROLLER_MANAGER: "controllers", SCHEDULER: "scheduling"}
-#: Seconds without a leader where the old instance's name is taken off the lease, as measured.
+#: Seconds without a leader if the run removes the old instance's name from the lease, as measured.
 _LEADERLESS = 3
 #: Seconds in which the API server chooses a leader by itself: the lease runs out (15), and its
 #: controller asks the candidates (5) and looks again (5) (Kubernetes 1.31 to 1.37: leaderelection of
@@ -68,9 +68,9 @@ _COORDINATED = 30
 
 @dataclass(frozen=True)
 class Choice:
-    """A way, and why it isn't a better one (empty for the best that makes sense).
+    """A way, and why it isn't a better one (empty for the best way that makes sense).
 
-    ``at_most`` is the best way that a person may ask for, where that is better than ``way``.
+    ``at_most`` is the best way that a person may ask for, if it is better than ``way``.
     """
 
     way: str
@@ -79,7 +79,7 @@ class Choice:
 
     @property
     def is_steered(self) -> bool:
-        """Whether the agent decides who gets a connection."""
+        """Return whether the agent decides who gets a connection."""
         return self.way in (STEERED, SEAMLESS)
 
     def __str__(self) -> str:
@@ -105,8 +105,9 @@ def best(component: Component, pod: dict, *, kernel: str) -> Choice:
 
 
 def best_of_ours(component: Component, pod: dict, *, kernel: str) -> Choice:
-    """Return the best way from a DaemonSet's ``pod``: it shares its port by itself, unless there may
-    be no other one beside it."""
+    """Return the best way from a DaemonSet's ``pod``: the pod shares its port by itself, unless no
+    second one may be beside it.
+    """
     alone = beside.one_at_a_time(component, pod)
     if alone:
         return Choice(WAITING, alone)
@@ -143,9 +144,9 @@ def _best_beside(component: Component, pod: dict, kernel: str) -> Choice:
 
 
 def choose(component: Component, possible: Choice, wanted: str) -> Choice:
-    """Return the way to go: ``wanted``, or for AUTO the best one that is ``possible``.
+    """Return the way to go: ``wanted``, or for AUTO the best way that is ``possible``.
 
-    Raises SelfhostError where the wanted way can't be gone. For a component that nobody calls from
+    Raise SelfhostError if the wanted way is not possible. For a component that nobody calls from
     outside, SEAMLESS and STEERED are SHARED.
     """
     if wanted == AUTO:
@@ -163,7 +164,7 @@ def choose(component: Component, possible: Choice, wanted: str) -> Choice:
 
 
 def unavailable(component: Component, way: str, pod: dict) -> str:
-    """Return what clients miss while ``component`` goes that way from ``pod``; empty for nothing."""
+    """Return what clients miss while ``component`` goes this way from ``pod``; empty for nothing."""
     if component == APISERVER:
         return _without_api(way, pod)
     work, retry = _WORK[component], pace.longest_retry(component, pod)
@@ -177,7 +178,7 @@ def unavailable(component: Component, way: str, pod: dict) -> str:
     return f"{start}; for up to {retry:g} s if that asks for the lease a moment too early"
 
 
-#: Seconds: the longest retry of Kubernetes' own default, which is no news.
+#: Seconds: the longest retry by Kubernetes' own default, which a plan doesn't mention.
 _ORDINARY_RETRY = 5.0
 
 
@@ -197,7 +198,9 @@ def _without_api(way: str, pod: dict) -> str:
 
 
 def told(choices: Mapping[str, Mapping[Component, Choice]]) -> dict[str, str]:
-    """The choices of each node, for people: one line for a component that goes the same way on all."""
+    """Return the choices of each node, for people: one line for a component that goes the same way
+    on all.
+    """
     lines: dict[str, str] = {}
     for component in COMPONENTS:
         by_node = {n: str(one[component]) for n, one in choices.items() if component in one}
@@ -209,5 +212,5 @@ def told(choices: Mapping[str, Mapping[Component, Choice]]) -> dict[str, str]:
 
 
 def worse(first: Choice, second: Choice) -> bool:
-    """Whether the first one's way is worse than the second one's."""
+    """Return whether the first way is worse than the second."""
     return WAYS.index(first.way) < WAYS.index(second.way)

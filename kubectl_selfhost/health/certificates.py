@@ -1,8 +1,8 @@
-"""Until when an X.509 certificate is good: the one fact that we need of it.
+"""The end of an X.509 certificate's validity.
 
-Python's ssl module tells it only of certificates that it has verified, and a package for it would
-be compiled code, so this reads the few DER fields on the way to it (RFC 5280, section 4.1). It
-judges nothing: no signature is checked here.
+Python's ssl module shows the end only of certificates that it has verified, and a package for it
+would be compiled code, so this module reads the few DER fields on the way to it (RFC 5280, section
+4.1). The module verifies no signature.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
 @dataclass(frozen=True)
 class Expiry:
-    """A certificate by whose it is, in words, and when it ends.
+    """A certificate: whose it is, in words, and when it ends.
 
-    ``renew`` is its name to ``kubeadm certs renew``, empty for one that isn't renewed so.
+    ``renew`` is its name to ``kubeadm certs renew``, empty for a certificate that this command
+    doesn't renew.
     """
 
     what: str
@@ -30,7 +31,7 @@ class Expiry:
 
 
 def first_in_pem(pem: bytes) -> bytes | None:
-    """The DER of the first certificate in ``pem``, or None."""
+    """Return the DER of the first certificate in ``pem``, or None."""
     found = _PEM.search(pem)
     if found is None:
         return None
@@ -41,7 +42,7 @@ def first_in_pem(pem: bytes) -> bytes | None:
 
 
 def not_after(der: bytes) -> datetime | None:
-    """The end of the certificate's validity, None if ``der`` is no certificate."""
+    """Return the end of the certificate's validity, None if ``der`` is no certificate."""
     try:
         return _not_after(der)
     except (IndexError, ValueError):
@@ -62,7 +63,7 @@ def _not_after(der: bytes) -> datetime:
     if form is None:
         raise ValueError("no time")
     moment = datetime.strptime(text.decode("ascii"), form).replace(tzinfo=timezone.utc)
-    # Years of two digits are 1950 to 2049 here; strptime thinks of 1969 to 2068.
+    # Years of two digits are 1950 to 2049 here; strptime reads them as 1969 to 2068.
     return moment.replace(year=moment.year - 100) if _is_old(moment, rest[0]) else moment
 
 
@@ -71,7 +72,9 @@ def _is_old(moment: datetime, tag: int) -> bool:
 
 
 def _take(data: bytes, tag: int | None = None) -> tuple[bytes, bytes]:
-    """The content of the first element of ``data`` (which must have ``tag``), and what follows."""
+    """Return the content of the first element of ``data`` (which must have ``tag``), and what
+    follows.
+    """
     if tag is not None and data[0] != tag:
         raise ValueError("another element than expected")
     length, start = data[1], 2

@@ -1,7 +1,8 @@
-"""What is well now and soon may not be, and what could not be read: the warnings of the status page.
+"""The warnings of the status page: what is well now and soon may not be, and what could not be
+read.
 
-Each notice that a command helps with says which: the verdict's next commands are made of these, so
-that a warning and the page's last line can't contradict each other.
+A notice names the commands that help. The verdict makes its next commands from the notices, so that
+a warning and the page's last line can't contradict each other.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from kubectl_selfhost.names import JOURNAL, NAMESPACE
 ROLLOUT = "kubectl selfhost rollout"
 SYNC = "kubectl selfhost sync"
 
-#: A certificate that ends sooner than this is warned of.
+#: A certificate that ends sooner than this gets a warning.
 EXPIRY_WARNING = timedelta(days=30)
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A warning: ``text`` says it, ``commands`` are what helps, in their order (none: nothing to run).
+    """A warning: ``text`` says it, ``commands`` help, in their order (none: there is nothing to
+    run).
 
-    ``told``: the page says it elsewhere (its line on reboots), so it is no line of its own.
+    ``told``: the page shows the warning elsewhere (its line on reboots), so it gets no line of its
+    own.
     """
 
     text: str
@@ -40,7 +43,7 @@ def notices(
     taken: datetime,
     unread: Mapping[str, str],
 ) -> list[Notice]:
-    """Return all notices. While a run goes on, what the run itself renews is left out."""
+    """Return all notices. While a run goes on, leave out what the run itself renews."""
     found = [_of_certificate(one, seen, taken) for one in ending(certificates, taken)]
     if seen.run_going_on is None:
         found += [one for node in seen.nodes for one in _of_recovery(node)]
@@ -58,7 +61,7 @@ def notices(
 
 
 def commands(found: Iterable[Notice]) -> list[str]:
-    """Return what the notices ask to run, each command once."""
+    """Return the commands of the notices, each once."""
     return list(dict.fromkeys(command for one in found for command in one.commands))
 
 

@@ -46,9 +46,9 @@ def observe(
     programs: Sequence[Carrier] = (),
     own_programs: Collection[str] = (),
 ) -> ControlPlane:
-    """The control plane that these API objects of kube-system (and nodes) show.
+    """Return the control plane that these API objects of kube-system (and nodes) show.
 
-    Objects that have nothing to do with it are passed over. A node counts by its role label; one
+    Objects that have nothing to do with it are ignored. A node counts by its role label; a node
     that is not among ``nodes`` counts if it has an instance. ``own_programs`` are the names of the
     Secrets with this build's programs.
     """
@@ -91,10 +91,11 @@ def _pods_of(component: Component, pods: list[dict]) -> list[dict]:
 
 
 def _leaders(pods: list[dict], leases: list[dict]) -> dict[str, Leader]:
-    """Who leads each component; nothing where there is no leader, or nothing shows which lease it is.
+    """Return the leader of each component; leave out a component that has no leader, or whose lease
+    nothing shows.
 
-    A configuration file on the node may name another lease than the flags do, or switch the election
-    off: then only a lease that is renewed says something.
+    A configuration file on the node may name another lease than the flags do, or switch the
+    election off: then only a lease that is renewed proves something.
     """
     found = {}
     for component in led(pods):
@@ -186,7 +187,7 @@ def _rollout(daemonset: dict, component: Component) -> RolloutState:
 
 
 def _kept_addresses(endpointslices: Iterable[dict]) -> list[str]:
-    """Return the addresses that a run of ours keeps in the Service ``kubernetes``."""
+    """Return the addresses that a run keeps in the Service ``kubernetes``."""
     return [
         address
         for one in endpointslices
@@ -197,7 +198,7 @@ def _kept_addresses(endpointslices: Iterable[dict]) -> list[str]:
 
 
 def _journal(configmaps: Iterable[dict]) -> tuple[dict, bool]:
-    """The journal's content, and whether there is one that can't be understood."""
+    """Return the journal's content, and whether there is a journal that can't be understood."""
     for one in configmaps:
         if one["metadata"]["name"] != JOURNAL:
             continue

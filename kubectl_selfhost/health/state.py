@@ -21,13 +21,13 @@ from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
 class NodeState:
     """A control-plane node; ``instances`` are its pods by the component's name.
 
-    ``ready`` is None where the node's object could not be seen, ``hosts`` by what its leaders are
-    known. ``labelled`` says whether it has
-    the control-plane role, ``pivoted`` whether it has our label, and ``group`` what that says of
-    nodes that differ (see ``Component.group``). ``guardian``: it brings the API
-    back after a reboot, by copies of the components, and ``guardian_differs`` if its program is another
-    build's; ``standing_in`` are those whose copy runs now,
-    ``outdated`` those whose copy is not what their DaemonSet says.
+    ``ready`` is None if the node's object could not be seen. ``hosts`` are the names by which its
+    leaders are known. ``labelled``: the node has the control-plane role. ``pivoted``: the node has
+    our label; ``group`` is the label's value for nodes that differ (see ``Component.group``).
+    ``guardian``: the node has a guardian, which brings the API back after a reboot by copies of the
+    components. ``guardian_differs``: the guardian's program is another build's. ``standing_in`` are
+    the components whose copy runs now. ``outdated`` are the components whose copy is not what their
+    DaemonSet says.
     """
 
     name: str
@@ -48,16 +48,18 @@ class NodeState:
 
     @property
     def empty(self) -> bool:
-        """Whether no component has a pod here, nor a copy: a control-plane node in name only."""
+        """Return whether no component has a pod here, nor a copy: a control-plane node in name
+        only.
+        """
         return not any(self.instances.values()) and not self.standing_in
 
 
 @dataclass(frozen=True)
 class RolloutState:
-    """How far a DaemonSet of ``component`` is rolled out; the numbers are pods, as in its status.
+    """The state of a roll-out of ``component``'s DaemonSet; the numbers are pods, as in its status.
 
-    ``observed`` is False while its controller hasn't seen its newest version; ``ours`` whether we
-    made it.
+    ``observed`` is False while the DaemonSet's controller hasn't seen its newest version; ``ours``
+    is whether kubectl selfhost made the DaemonSet.
     """
 
     name: str
@@ -72,13 +74,15 @@ class RolloutState:
 
     @property
     def complete(self) -> bool:
-        """Whether every pod that should be there is, is Ready, and is of the newest template."""
+        """Return whether every pod that should be there is, is Ready, and is of the newest
+        template.
+        """
         return self.observed and self.desired == self.current == self.ready == self.updated
 
 
 @dataclass(frozen=True)
 class AgentPod:
-    """A pod of ours on a node: normal while a run is going on, left over otherwise."""
+    """An agent's pod on a node: normal while a run is going on, a leftover otherwise."""
 
     name: str
     node: str
@@ -87,11 +91,13 @@ class AgentPod:
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """The control plane. ``daemonsets`` are by their own names, ``leaders`` by the component's.
+    """The control plane. ``daemonsets`` are by their own names, ``leaders`` by the component's
+    name.
 
-    ``journal`` is what earlier runs wrote (empty where there is none), ``journal_damaged`` that
-    there is one which can't be understood. ``run`` is who holds our own lease. ``programs`` are the
-    objects that the DaemonSets' pods start the node agent's program from, as far as they could be read.
+    ``journal`` is what earlier runs wrote (empty if there is none); ``journal_damaged``: there is a
+    journal that can't be understood. ``run`` is the holder of our own lease. ``programs`` are the
+    objects from which the DaemonSets' pods start the node agent's program, as far as they could be
+    read.
     """
 
     nodes: list[NodeState]
@@ -105,36 +111,38 @@ class ControlPlane:
     kept_addresses: Sequence[str] = ()
 
     def serves(self, component: Component, node: NodeState) -> str:
-        """Whose Ready instance serves there: static, daemonset, both, or none."""
+        """Return whose Ready instance serves on the node: static, daemonset, both, or none."""
         kinds = {one.kind for one in node.instances.get(component.name, []) if one.ready}
         if len(kinds) == 2:
             return "both"
         return kinds.pop() if kinds else "none"
 
     def self_hosted(self, component: Component, node: NodeState) -> bool:
-        """Whether the DaemonSet's instance serves there, and no static pod is left."""
+        """Return whether the DaemonSet's instance serves on the node, and no static pod is left."""
         static = [i for i in node.instances.get(component.name, []) if i.kind == STATIC]
         return self.serves(component, node) == DAEMONSET and not static
 
     @property
     def running(self) -> list[NodeState]:
-        """The nodes that run a control plane: not those that only bear the role's label."""
+        """Return the nodes that run a control plane: not those that only have the role's label."""
         return [node for node in self.nodes if not node.empty]
 
     @property
     def run_going_on(self) -> Leader | None:
-        """Who runs kubectl selfhost on this cluster just now, or None."""
+        """Return who runs kubectl selfhost on this cluster now, or None."""
         return self.run if self.run is not None and self.run.current else None
 
     @property
     def last_run(self) -> Mapping[str, Any] | None:
-        """The journal's last run, None if there is none."""
+        """Return the journal's last run, None if there is none."""
         runs = [run for run in self.journal.get("runs") or [] if isinstance(run, dict)]
         return runs[-1] if runs else None
 
     @property
     def unfinished_run(self) -> Mapping[str, Any] | None:
-        """The journal's last run if its end was never written and nobody is at it; else None."""
+        """Return the journal's last run if its end was never written and nobody runs it now; else
+        None.
+        """
         last = self.last_run
         unfinished = last is not None and not last.get("ended") and self.run_going_on is None
         return last if unfinished else None

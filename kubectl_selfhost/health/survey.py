@@ -1,7 +1,8 @@
-"""Looks at the whole control plane at once, for the status page.
+"""One look at the whole control plane, for the status page.
 
-A page that shows most of it is worth more than an error: what can't be read (a permission that is
-missing, say) is said beside the rest. Only when nothing of it can be read, that is an error.
+A page that shows most of the control plane is worth more than an error: if something can't be read
+(a permission is missing, say), the page says so beside the rest. Only if nothing of it can be read,
+the survey fails.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ _LEASE = "lease"
 
 
 def survey(cluster: Cluster) -> Survey:
-    """Reads what there is to see, in parallel; changes nothing.
+    """Read all that the status page shows, in parallel; change nothing.
 
-    Raises the SelfhostError (Unreachable, Unauthorized, ...) if neither nodes nor pods could be
+    Raise the SelfhostError (Unreachable, Unauthorized, ...) if neither nodes nor pods could be
     read.
     """
     got, failed = _ask(_questions(cluster))
@@ -80,8 +81,9 @@ def survey(cluster: Cluster) -> Survey:
 
 
 def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
-    """What to ask, by what it is about. Large clusters have thousands of pods in kube-system, so
-    these are asked for by label; the API can't be asked for one label or another.
+    """Return the questions to the API, by what they are about. Large clusters have thousands of
+    pods in kube-system, so the questions name labels; one question can't ask for one label or
+    another.
     """
     from kubectl_selfhost.cluster.certificate import served_certificate
 
@@ -103,9 +105,10 @@ def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
 
 
 def _programs(cluster: Cluster, answers: Mapping[str, Any]) -> list[Carrier]:
-    """Compare the programs that DaemonSets start from, and what bears the names of this build's.
+    """Compare the programs from which DaemonSets start, and the objects with the names of this
+    build's programs.
 
-    Before there is a DaemonSet of ours nothing is asked: whoever looks at a cluster of static pods
+    Before there is a DaemonSet of ours, ask nothing: a person who looks at a cluster of static pods
     need not be allowed to read Secrets.
     """
     by_name = {one["metadata"]["name"]: one for one in answers.get("daemonsets", [])}
@@ -122,8 +125,9 @@ def _own_programs(nodes: Iterable[dict]) -> set[str]:
 
 
 def _more_questions(cluster: Cluster, got: dict[str, Any]) -> dict[str, Callable[[], Any]]:
-    """What the first answers leave open: pods that bear no label of kubeadm's, on nodes where a
-    component has none that does; and a lease in another namespace."""
+    """Return the questions that the first answers leave open: pods without a label of kubeadm's, on
+    nodes where a component has no labelled pod; and a lease in another namespace.
+    """
 
     pods = _once(_pods(got))
     questions: dict[str, Callable[[], Any]] = {
@@ -141,7 +145,7 @@ def _more_questions(cluster: Cluster, got: dict[str, Any]) -> dict[str, Callable
 
 
 def _unexplained(nodes: list[dict], pods: list[dict]) -> list[str]:
-    """The nodes on which some component has no pod among ``pods``."""
+    """Return the nodes on which some component has no pod among ``pods``."""
     names = [node["metadata"]["name"] for node in nodes]
     seen = {
         (instance.node, component)
@@ -154,7 +158,7 @@ def _unexplained(nodes: list[dict], pods: list[dict]) -> list[str]:
 
 
 def _pods(answers: dict[str, Any]) -> list[dict]:
-    """The pods in all answers about pods."""
+    """Return the pods in all answers about pods."""
     about = [name for name in answers if name in _ABOUT_PODS or name.startswith("pods on ")]
     return [pod for name in about for pod in answers[name]]
 
@@ -166,7 +170,7 @@ def _leases(answers: dict[str, Any]) -> list[dict]:
 def _ask(
     questions: dict[str, Callable[[], Any]],
 ) -> tuple[dict[str, Any], dict[str, SelfhostError]]:
-    """The answers to ``questions``, asked side by side, and the errors instead of one."""
+    """Return the answers to ``questions``, asked in parallel, and the errors of those that failed."""
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         asked = {name: pool.submit(_answer, question) for name, question in questions.items()}
         answers = {name: future.result() for name, future in asked.items()}
@@ -184,12 +188,12 @@ def _answer(question: Callable[[], Any]) -> Any:
 
 
 def _once(pods: list[dict]) -> list[dict]:
-    """Each pod once, though several questions may have found it."""
+    """Return each pod once, though several questions may have found it."""
     return list({pod["metadata"]["uid"]: pod for pod in pods}.values())
 
 
 def _certificates(got: dict[str, Any], *, mine: bytes) -> list[Expiry]:
-    """Of what can be seen from here; the files on the nodes can't."""
+    """Return the certificates that can be seen from here; the files on the nodes can't."""
     authority = ((got.get("authority") or {}).get("data") or {}).get("ca.crt", "")
     seen = [
         ("API server", got.get("certificate"), "apiserver"),

@@ -1,4 +1,4 @@
-"""What a control plane's state amounts to: one word, one sentence, and what to type next."""
+"""The verdict on a control plane's state: one word, one sentence, and what to type next."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNKNOWN = "unknown"
 PIVOT = "kubectl selfhost pivot"
 WATCH = "kubectl selfhost status --watch"
 
-#: The verbs that change something, and settle first what an earlier run left.
+#: The verbs that change something; each settles first what an earlier run left.
 _VERBS = ("pivot", "revert", "rollout", "sync")
 
 _MEND_BY_ITSELF = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Running")
@@ -36,7 +36,7 @@ _MEND_BY_ITSELF = ("Pending", "ContainerCreating", "PodInitializing", "Terminati
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that isn't as it should be, why (as far as known), and what tells more of it.
+    """Something that isn't as it should be, why (as far as known), and what shows more of it.
 
     ``look`` is a command.
     """
@@ -51,11 +51,11 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``state`` is one of the words above; ``next`` is a command, empty where there is none, and
-    ``then`` are those to run after it.
+    """The verdict: ``state`` is one of the words above; ``next`` is a command, empty if there is
+    none, and ``then`` are the commands to run after it.
 
-    ``healthy`` is True for a control plane that is settled and whose every component is served: a
-    static one just as well as a self-hosted one.
+    ``healthy`` is True for a settled control plane whose every component is served: a static one
+    just as well as a self-hosted one.
     """
 
     state: str
@@ -69,10 +69,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen of a cluster, ``taken`` at a time of our own clock.
+    """What was seen of a cluster, ``taken`` at a time of this machine's clock.
 
-    ``unread`` says what could not be read and why; ``essential`` is what, by the same words, no
-    verdict can do without.
+    ``unread`` says what could not be read and why; ``essential`` names what no verdict can do
+    without, in the same words.
     """
 
     context: str
@@ -96,14 +96,14 @@ class Survey:
 
     @property
     def verdict(self) -> Verdict:
-        """Return what it amounts to, and what to do: also about the notices."""
+        """Return the verdict with what to do, also about the notices."""
         missing = [what for what in self.essential if what in self.unread]
         return _with(judge(self.control_plane, unread=missing), commands(self.notices))
 
 
 def _with(verdict: Verdict, more: Sequence[str]) -> Verdict:
     """Return the verdict with the commands that notices ask for after its own."""
-    # A pivot that nobody needs comes after what a warning asks for.
+    # An optional pivot comes after what a warning asks for.
     own = [verdict.next] if verdict.next else []
     todo = [*more, *own] if verdict.state == STATIC_PODS else [*own, *more]
     todo = list(dict.fromkeys(todo))
@@ -111,7 +111,9 @@ def _with(verdict: Verdict, more: Sequence[str]) -> Verdict:
 
 
 def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
-    """The verdict on ``seen``; ``unread`` is what could not be read, which leaves it open."""
+    """Return the verdict on ``seen``; ``unread`` is what could not be read, which leaves the
+    verdict open.
+    """
     found, left = troubles(seen), unfinished(seen)
 
     def verdict(state: str, message: str, next_: str = "", *, healthy: bool = False) -> Verdict:
@@ -124,7 +126,7 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
         return _nothing_seen(seen, unread)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        # What a run of ours has left half done, the next one finishes; else a person has to look.
+        # The next run finishes what an earlier run left half done; anything else needs a person's look.
         next_ = _again(seen) if left else found[0].look
         return verdict(DEGRADED, f"degraded: {found[0].what}{more}", next_)
     if unread:
@@ -140,7 +142,7 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
 
 
 def _again(seen: ControlPlane) -> str:
-    """Return the command that goes on where the last run stopped: each one settles what is left."""
+    """Return the command that goes on where the last run stopped: each verb settles what is left."""
     last = seen.last_run or {}
     stopped = last.get("outcome") != "done" and last.get("verb") in _VERBS
     return f"kubectl selfhost {last['verb']}" if stopped else PIVOT
@@ -168,7 +170,9 @@ def _how_far(seen: ControlPlane) -> str:
 
 
 def troubles(seen: ControlPlane) -> list[Trouble]:
-    """What keeps the control plane from being healthy, the worst first; empty if nothing does."""
+    """Return what keeps the control plane from being healthy, the worst first; empty if nothing
+    does.
+    """
     found: list[Trouble] = []
     for node in seen.running:
         found += _of_node(seen, node)
@@ -207,7 +211,7 @@ def _of_program(carrier: Carrier) -> list[Trouble]:
         ]
     if carrier.missing:
         pods = ", ".join(carrier.daemonsets)
-        # Sync stores this build's program again; another build's takes new pods.
+        # Sync stores this build's program again; a change to another build's program takes new pods.
         following = SYNC if carrier.current else ROLLOUT
         return [
             Trouble(f"the {what} is gone, and pods of {pods} can't start without it", following)
@@ -216,7 +220,9 @@ def _of_program(carrier: Carrier) -> list[Trouble]:
 
 
 def _unserved(component: Component, node: NodeState, *, known: bool) -> Trouble:
-    """``known``: nodes could be read, so that one which wasn't found has lost its labels."""
+    """Return the trouble of a component that nobody serves. ``known``: nodes could be read, so that
+    a node which wasn't found has lost its labels.
+    """
     if component.name in node.standing_in:
         what = f"a recovery copy stands in for {component} on {node.name}"
         if node.pivoted or not known:
@@ -226,21 +232,21 @@ def _unserved(component: Component, node: NodeState, *, known: bool) -> Trouble:
     if not instances:
         look = f"kubectl -n {NAMESPACE} get pods --field-selector=spec.nodeName={node.name}"
         return Trouble(f"{component} has no pod on {node.name}", look)
-    # The one that was meant to serve: the last that came.
+    # The instance that was meant to serve: the last that came.
     instance = max(instances, key=lambda one: (not one.terminating, one.kind == DAEMONSET))
     what = f"{component} doesn't serve on {node.name}"
     return Trouble(what, look_at(instance), why(instance))
 
 
 def why(instance: Instance) -> str:
-    """Why an instance isn't Ready, in a few words."""
+    """Return why an instance isn't Ready, in a few words."""
     if instance.waiting_for_port:
         return "it waits for its port"
     return instance.reason or instance.phase
 
 
 def look_at(instance: Instance) -> str:
-    """The command that tells more about an instance that isn't Ready."""
+    """Return the command that shows more about an instance that isn't Ready."""
     if instance.waiting_for_port:
         return f"kubectl -n {NAMESPACE} logs {instance.pod} -c {WAIT_CONTAINER}"
     previous = " --previous" if instance.phase == "CrashLoopBackOff" else ""
@@ -251,7 +257,7 @@ def look_at(instance: Instance) -> str:
 
 def _of_rollout(seen: ControlPlane, component: Component, rollout: RolloutState) -> list[Trouble]:
     if not any(seen.self_hosted(component, node) for node in seen.nodes):
-        # While static pods serve, a DaemonSet is something unfinished, not a trouble.
+        # While static pods serve, a DaemonSet that runs nothing is unfinished, not a trouble.
         return []
     if rollout.complete:
         return []
@@ -268,7 +274,7 @@ def _of_rollout(seen: ControlPlane, component: Component, rollout: RolloutState)
 
 
 def _stuck(seen: ControlPlane, component: Component) -> Instance | None:
-    """An instance of a roll-out that won't get on by itself, if there is one."""
+    """Return an instance of a roll-out that won't get on by itself, if there is one."""
     for node in seen.nodes:
         for instance in node.instances.get(component.name, []):
             if not instance.ready and instance.phase not in _MEND_BY_ITSELF and instance.reason:
@@ -285,7 +291,7 @@ def _of_leader(seen: ControlPlane, component: Component) -> list[Trouble]:
 
 
 def unfinished(seen: ControlPlane) -> list[str]:
-    """What runs of ours have left behind, in sentences; empty while a run is going on."""
+    """Return what earlier runs have left behind, in sentences; empty while a run is going on."""
     if seen.run_going_on is not None:
         return []
     left = []
@@ -306,7 +312,9 @@ def unfinished(seen: ControlPlane) -> list[str]:
 
 
 def step_under_way(run: Mapping[str, Any]) -> str:
-    """The name of the step that a run in the journal has begun and not ended; empty without one."""
+    """Return the name of the step that a run in the journal has begun and not ended; empty without
+    one.
+    """
     steps = run.get("steps")
     for step in reversed(steps if isinstance(steps, list) else []):
         if isinstance(step, dict) and not step.get("ended"):
@@ -315,7 +323,7 @@ def step_under_way(run: Mapping[str, Any]) -> str:
 
 
 def _of_both(seen: ControlPlane, node: NodeState) -> list[str]:
-    """Of components that have an instance of either kind on a node."""
+    """Return sentences on components that have an instance of either kind on a node."""
     left, waiting = [], []
     for component in COMPONENTS:
         serves = seen.serves(component, node)
@@ -335,7 +343,7 @@ def _of_both(seen: ControlPlane, node: NodeState) -> list[str]:
 
 
 def _idle_daemonsets(seen: ControlPlane) -> list[str]:
-    """DaemonSets of ours that run nothing, while static pods serve everywhere."""
+    """Return sentences on DaemonSets of ours that run nothing, while static pods serve everywhere."""
     return [
         f"DaemonSet {rollout.name} exists, and runs nothing."
         for rollout in seen.daemonsets.values()

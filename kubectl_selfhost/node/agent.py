@@ -1,4 +1,4 @@
-"""The agent on a node: starts its pod, carries orders to it and answers back, ends it.
+"""The agent on a node: starts its pod, carries orders to the agent and answers back, ends the pod.
 
 An order is given by running the agent's program a second time in its container (``pods/exec``), with
 the same words each time; the order itself is one JSON object on one line of its stdin, so that no part
@@ -27,8 +27,8 @@ from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.orders import Orders
 from kubectl_selfhost.node.pod import NodeTarget
 
-#: Seconds in which the kubelet has started a container again: at once the first time, 10 s later the
-#: next one (its back-off).
+#: Seconds in which the kubelet starts a container again: at once the first time, after 10 s the next
+#: time (its back-off).
 _RESTARTED = 15.0
 _AGAIN = 0.25
 #: "container not found" is an InternalError.
@@ -55,7 +55,7 @@ class AgentGone(AgentError):
 
 
 class NodeAgent(Orders):
-    """The agent of one node: its pod, and its ear for orders."""
+    """The agent of one node: its pod, and the way to give it orders."""
 
     def __init__(self, cluster: Cluster, target: NodeTarget) -> None:
         self.cluster = cluster
@@ -64,7 +64,9 @@ class NodeAgent(Orders):
         self._former_pod = agent_pod.former_pod_name(target.node)
 
     def find(self) -> dict | None:
-        """Return the agent's pod, or the one that an earlier build has left; None if neither is there."""
+        """Return the agent's pod, or the pod that an earlier build has left; None if neither is
+        there.
+        """
 
         own = self._own_pod()
         return own if own is not None else self.cluster.find(PODS, self._former_pod, NAMESPACE)
@@ -83,8 +85,8 @@ class NodeAgent(Orders):
     def _runs_own_program(self) -> bool:
         """Return whether the agent says that it is this build's program.
 
-        A foreign program can say so too: this tells of an object that the kubelet has kept, and of a
-        file that was damaged.
+        A foreign program can say so too: this check finds an object that the kubelet has kept, and
+        a file that was damaged.
         """
         return self.status().get("program") == binaries.digest(self.target.arch)
 
@@ -92,7 +94,7 @@ class NodeAgent(Orders):
         return self.cluster.find(PODS, self.pod, NAMESPACE)
 
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        """Create the pod and wait until it takes orders; a pod that an earlier run left is replaced.
+        """Create the pod and wait until it takes orders; replace a pod that an earlier run left.
 
         The program is compared before the pod is created and again before the first order. Raises
         ForeignProgram or SwappedProgram if it is not ours, SelfhostError if the pod can't be created
@@ -106,7 +108,7 @@ class NodeAgent(Orders):
         wait_until(self._ready, what=f"the agent pod {self.pod} to run", timeout=timeout, tell=tell)
 
     def stop(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        """Deletes the pod and waits until it is gone; if armed, it puts its manifest back first."""
+        """Delete the pod and wait until it is gone; an armed agent puts its manifest back first."""
 
         for name in (self.pod, self._former_pod):
             self.cluster.delete(PODS, name, NAMESPACE)
@@ -132,8 +134,10 @@ class NodeAgent(Orders):
         return answer
 
     def _answer(self, name: str, line: bytes) -> dict:
-        """Gives the order again where its answer was lost, for as long as the cluster is patient; and
-        where the container is away, until the kubelet has started it again."""
+        """Return the answer to an order. Give the order again if its answer was lost, for as long
+        as the cluster is patient; and if the container is away, until the kubelet has started it
+        again.
+        """
 
         began = time.monotonic()
         words = [self.target.program, "order"]
@@ -156,7 +160,7 @@ class NodeAgent(Orders):
                     raise AgentGone(self.pod) from error
                 if error.status < _NOT_NOW or waited(_RESTARTED):
                     raise
-            except ValueError:  # what runs in its container is killed with it
+            except ValueError:  # the deletion kills what runs in its container
                 if self._is_leaving():
                     raise AgentGone(self.pod) from None
                 if waited(_RESTARTED):
@@ -274,7 +278,7 @@ def _program_uid(pod: dict) -> str:
 
 
 def _why(pod: dict) -> str:
-    """One phrase that says what the pod is doing or why it isn't."""
+    """Return one phrase that says what the pod is doing or why it isn't."""
     for status in pod["status"].get("containerStatuses", []):
         for state in status.get("state", {}).values():
             words = [state.get("reason", ""), (state.get("message") or "").strip()[-300:]]

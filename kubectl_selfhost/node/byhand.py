@@ -1,4 +1,4 @@
-"""What a person can run on a node that has no API, where no guardian brings it back."""
+"""The commands that a person can run on a node that has no API and no guardian."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ done
 
 
 def script(static_pod_path: str) -> str:
-    """Shell lines that bring the API back; ``static_pod_path`` is the kubelet's directory."""
+    """Return shell lines that bring the API back; ``static_pod_path`` is the kubelet's directory."""
     path = static_pod_path.rstrip("/")
     return _SCRIPT.format(
         manifests=shlex.quote(path),

@@ -1,7 +1,7 @@
-"""Finds a component's manifest among the files of the kubelet's directory, by what it contains.
+"""The search for a component's manifest among the files of the kubelet's directory, by content.
 
-File names are nobody's contract: kubeadm's are well known, but the kubelet runs every file whose
-name doesn't begin with a dot, and a copy kept beside the real one is a second pod.
+File names are nobody's contract. kubeadm's names are well known, but the kubelet runs every file
+whose name doesn't begin with a dot, and a copy kept beside the real file is a second pod.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 
-#: The agent gives a kept manifest a number when another one of its name comes.
+#: The agent gives a kept manifest a number when another manifest of the same name comes.
 _OLDER = re.compile(r"\.\d+$")
-#: No path, no hidden file (the kubelet passes over those), no character that ends a line.
+#: No path, no hidden file (the kubelet ignores hidden files), no character that ends a line.
 _FILE_NAME = re.compile(
     r"[^\x00-\x1f\x7f-\x9f\u2028\u2029/.][^\x00-\x1f\x7f-\x9f\u2028\u2029/]{0,254}"
 )
@@ -54,8 +54,9 @@ def find(
 
 
 def _linked(component: Component, links: Mapping[str, str], where: str) -> SelfhostError:
-    """The kubelet follows a link; what is taken away and put back here is a file, for its target may
-    change, or lie where the agent can't see it."""
+    """Return the error for a symbolic link. The kubelet follows a link, but a run moves only files:
+    a link's target may change, or lie where the agent can't see it.
+    """
     said = ", ".join(f"{name} to {target}" for name, target in sorted(links.items()))
     return SelfhostError(
         f"No file in {where} is the manifest of {component}, but there are symbolic links: {said}.",
@@ -66,17 +67,19 @@ def _linked(component: Component, links: Mapping[str, str], where: str) -> Selfh
 
 
 def files_of(files: Mapping[str, bytes | None], component: Component) -> list[str]:
-    """The names of the files that hold ``component``'s static pod, sorted."""
+    """Return the names of the files that hold ``component``'s static pod, sorted."""
     return [name for name, content in sorted(files.items()) if _is_of(content, component)]
 
 
 def is_older(name: str) -> bool:
-    """Whether a kept manifest has this name because a later one has taken its own."""
+    """Return whether a kept manifest has this name because a later manifest has its own name."""
     return _OLDER.search(name) is not None
 
 
 def is_file_name(name: str) -> bool:
-    """Whether ``name`` can be a manifest's in the kubelet's directory, on one line of a list."""
+    """Return whether ``name`` can be a manifest's in the kubelet's directory, on one line of a
+    list.
+    """
     return _FILE_NAME.fullmatch(name) is not None
 
 
@@ -106,7 +109,7 @@ def _parse(content: bytes) -> object:
 
 
 def content(manifest: dict) -> bytes:
-    """A static pod as a manifest file, written as kubeadm writes them: YAML with sorted keys."""
+    """Return a static pod as a manifest file, as kubeadm writes it: YAML with sorted keys."""
     import yaml
 
     return yaml.safe_dump(manifest, sort_keys=True, width=4096).encode()

@@ -1,4 +1,4 @@
-"""What can be asked of the agent on a node; each method is one order."""
+"""The orders to the agent on a node; each method is one order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kubectl_selfhost.node.pod import NodeTarget
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """A file in the kubelet's directory; ``content`` is None where it is too large for one.
+    """A file in the kubelet's directory; ``content`` is None if it is too large for a manifest.
 
-    ``link`` is the target of a symbolic link, which is told with nothing but its name.
+    ``link`` is the target of a symbolic link, of which nothing but the name is known.
     """
 
     name: str
@@ -27,14 +27,15 @@ class ManifestFile:
 
 @dataclass(frozen=True)
 class KeptFile(ManifestFile):
-    """A manifest that is kept in our directory on the node, and of which component."""
+    """A manifest that is kept in our directory on the node, and its component."""
 
     component: str
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the agent needs to know to give one component away, and to take it back by itself.
+    """What the agent needs to know to take one component's manifest away, and to put it back by
+    itself.
 
     ``limit`` and ``listen_limit`` are in seconds: how long the new instance has until it must be
     confirmed, and how long nothing may listen on ``port``.
@@ -52,9 +53,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Placement:
-    """A manifest that is to be put into the kubelet's directory, as the file ``file``.
+    """A manifest to put into the kubelet's directory, as the file ``file``.
 
-    ``limit`` is in seconds: if it isn't confirmed in time, the agent takes it away again.
+    ``limit`` is in seconds: if it isn't confirmed in time, the agent removes it again.
     """
 
     component: str
@@ -66,11 +67,11 @@ class Placement:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A kept manifest that is to take the place of the one that runs; the agent puts that back unless
-    told in time (``limit`` seconds).
+    """A kept manifest that replaces the one that runs; unless confirmed in time (``limit``
+    seconds), the agent puts the former manifest back.
 
-    ``file`` is the name of both, ``sha256`` the kept one's, ``former`` the other one's digest;
-    ``static_uid`` is the static pod that runs.
+    ``file`` is the name of both, ``sha256`` the kept manifest's digest, ``former`` the other one's
+    digest; ``static_uid`` is the static pod that runs.
     """
 
     component: str
@@ -86,9 +87,9 @@ class Exchange:
 class ShareOrder:
     """What the agent needs to know to share the port of a server that runs.
 
-    ``way`` is "seamless", "steered" or "shared". ``pod_uid`` is the pod whose server has ``port`` now,
-    ``instance_uids`` those of the pods that are to share it. ``probe_address`` is the loopback
-    address at which the new instance is probed.
+    ``way`` is "seamless", "steered" or "shared". ``pod_uid`` is the pod whose server has ``port``
+    now, ``instance_uids`` are the pods that share the port from then on. ``probe_address`` is the
+    loopback address at which the new instance is probed.
     """
 
     component: str
@@ -113,15 +114,15 @@ class Orders:
     target: NodeTarget
 
     def order(self, name: str, **fields: object) -> dict:
-        """Carry an order to the agent, and its answer back."""
+        """Carry an order to the agent, and return its answer."""
         raise NotImplementedError
 
     def check(self) -> dict:
-        """Whether our directory can be written; raises AgentError (code ``disk-full``, ``io``)."""
+        """Check that our directory can be written; raise AgentError (code ``disk-full``, ``io``)."""
         return self.order("check", manifests=self._manifests)
 
     def manifests(self) -> list[ManifestFile]:
-        """The files that the kubelet reads its static pods from."""
+        """Return the files from which the kubelet reads its static pods."""
         answer = self.order("list", manifests=self._manifests)
         links = [
             ManifestFile(one["name"], "", "", None, link=one["target"])
@@ -130,15 +131,15 @@ class Orders:
         return [*map(_manifest_file, answer["files"]), *links]
 
     def hold(self, component: str) -> None:
-        """Has the component's new instance wait until ``arm``, also while the port is free.
+        """Have the component's new instance wait until ``arm``, also while the port is free.
 
-        A static controller-manager that loses its lease exits and is started again; a new instance
+        A static controller-manager that loses its lease exits and is started again. A new instance
         that took the port meanwhile would keep it from coming back, with nobody watching.
         """
         self.order("hold", component=component)
 
     def arm(self, order: Order) -> None:
-        """Takes the manifest away and starts the dead man's switch."""
+        """Take the manifest away and start the dead man's switch."""
         self.order(
             "arm",
             manifests=self._manifests,
@@ -155,14 +156,14 @@ class Orders:
         )
 
     def kept(self) -> list[KeptFile]:
-        """The manifests that are kept on the node, older ones of the same name among them."""
+        """Return the manifests that are kept on the node, including older ones of the same name."""
         return [
             KeptFile(**vars(_manifest_file(entry)), component=entry["component"])
             for entry in self.order("list")["files"]
         ]
 
     def place(self, placement: Placement) -> None:
-        """Puts a manifest into the kubelet's directory and starts the dead man's switch."""
+        """Put a manifest into the kubelet's directory and start the dead man's switch."""
         self.order(
             "place",
             manifests=self._manifests,
@@ -175,24 +176,27 @@ class Orders:
         )
 
     def exchange(self, exchange: Exchange) -> None:
-        """Has a kept manifest take the place of the one that runs, byte for byte."""
+        """Replace the manifest that runs by a kept manifest, byte for byte."""
         self.order("exchange", manifests=self._manifests, **vars(exchange))
 
     def confirm(self, component: str) -> None:
-        """Tells the agent that the new instance serves: the switch is off."""
+        """Tell the agent that the new instance serves: the switch is off."""
         self.order("confirm", component=component)
 
     def put_back(self, component: str, reason: str) -> None:
-        """Has the manifest put back and the new instance stopped, at once; or taken away again,
-        if it is one that was placed."""
+        """Put the manifest back and stop the new instance, at once; or remove the manifest again,
+        if it was placed.
+        """
         self.order("put-back", manifests=self._manifests, component=component, reason=reason)
 
     def status(self) -> dict:
-        """The agent's state, as its order ``status`` gives it."""
+        """Return the agent's state, as its order ``status`` gives it."""
         return self.order("status")
 
     def can_share(self, port: int, pod_uid: str, instance_uids: Sequence[str]) -> Possible:
-        """In which way the pod's server, which has ``port``, could give it to another; looks only."""
+        """Return in which way the pod's server, which has ``port``, could share it with another;
+        change nothing.
+        """
         answer = self.order(
             "can-share", port=port, pod_uid=pod_uid, instance_uids=list(instance_uids)
         )
@@ -211,40 +215,39 @@ class Orders:
         )
 
     def release(self, component: str) -> None:
-        """Lets the new instance start, which ``hold`` has had wait."""
+        """Let the new instance start, which ``hold`` had made wait."""
         self.order("release", component=component)
 
     def steer(self, component: str) -> None:
-        """Gives all new connections to the new instance, and ends the steering."""
+        """Give all new connections to the new instance, and end the steering."""
         self.order("steer", component=component)
 
     def unshare(self, component: str, instance_uids: Sequence[str]) -> None:
-        """Undoes ``share`` and ``release``: the new instance is stopped, and waits again."""
+        """Undo ``share`` and ``release``: stop the new instance, and make it wait again."""
         self.order(
             "unshare", component=component, instance_uids=list(instance_uids), log_dir=self._logs
         )
 
     def pause(self, component: str, instance_uids: Sequence[str]) -> None:
-        """Stops the new instance's processes until ``resume``, for 15 s at most."""
+        """Stop the new instance's processes until ``resume``, for 15 s at most."""
         self.order("pause", component=component, instance_uids=list(instance_uids))
 
     def resume(self, component: str) -> None:
-        """Lets processes go on that ``pause`` has stopped."""
+        """Let the processes go on that ``pause`` has stopped."""
         self.order("resume", component=component)
 
     def kill(self, pod_uid: str) -> None:
-        """Kills the pod's processes, and comes back when they are gone. The kubelet starts them
-        again."""
+        """Kill the pod's processes, and return when they are gone. The kubelet starts them again."""
         self.order("kill", pod_uid=pod_uid)
 
     def store_recovery(self, name: str, content: str) -> None:
-        """Keeps a file on the node for the time after a reboot."""
+        """Keep a file on the node for the time after a reboot."""
         self.order("store", file=name, content=content)
 
     def install_guardian(self, manifest: str) -> None:
-        """Puts the guardian's program and its static pod's ``manifest`` on the node.
+        """Put the guardian's program and its static pod's ``manifest`` on the node.
 
-        The agent copies its own program, and refuses (code ``changed``) if that is not this build's.
+        The agent copies its own program, and refuses (code ``changed``) if it is not this build's.
         """
         self.order(
             "install",
@@ -254,25 +257,27 @@ class Orders:
         )
 
     def disable_guardian(self) -> None:
-        """Ends the guardian at once; a recovery copy that is in place stays."""
+        """End the guardian at once; a recovery copy that is in place stays."""
         self.order("disable", manifests=self._manifests)
 
     def clear_recovery(self) -> None:
-        """Takes the guardian and all recovery copies off the node, those in place too."""
+        """Remove the guardian and all recovery copies from the node, including copies in place."""
         self.order("clear", manifests=self._manifests)
 
     def tidy(self, *, keep_backups: bool) -> bool:
-        """Removes our directory from the node; False if something is left of it, as it may be."""
+        """Remove our directory from the node; return False if something is left of it, which is no
+        error.
+        """
         return not self.order("tidy", keep_backups=keep_backups)["left"]
 
     @property
     def _manifests(self) -> str:
-        """The kubelet's directory, as the agent's pod sees it."""
+        """Return the kubelet's directory, as the agent's pod sees it."""
         return agent_pod.HOST + self.target.static_pod_path
 
     @property
     def _logs(self) -> str:
-        """Where the kubelet writes pods' logs, as the agent's pod sees it."""
+        """Return the directory where the kubelet writes pods' logs, as the agent's pod sees it."""
         return agent_pod.HOST + self.target.pod_logs_dir
 
 

@@ -1,7 +1,7 @@
 """The agent's pod: short-lived, privileged, bound to one node.
 
-It must run when the scheduler or the controller-manager doesn't, when the node is tainted, and
-where no image can be pulled; it must not need a token, which only a working API server can mint.
+The pod must run when the scheduler or the controller-manager doesn't, when the node is tainted, and
+where no image can be pulled. It must not need a token, which only a working API server can issue.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ CONTAINER = "agent"
 HOST = "/host"
 PROGRAM_FOLDER = "/selfhost"
 
-#: How long an agent that nobody talks to stays, in seconds, before it ends by itself: a run whose
-#: plugin was killed leaves no privileged process behind.
+#: An agent that gets no order ends by itself after this many seconds: so a plugin that was killed
+#: leaves no privileged process behind.
 IDLE_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class NodeTarget:
-    """Where an agent works: the node, its CPU, an image it has, the kubelet's staticPodPath and
-    podLogsDir."""
+    """The place where an agent works: the node, its CPU, an image it has, the kubelet's
+    staticPodPath and podLogsDir.
+    """
 
     node: str
     arch: str
@@ -43,22 +44,24 @@ class NodeTarget:
 
     @property
     def parent(self) -> str:
-        """The directory that has both the kubelet's and ours."""
+        """Return the directory that has both the kubelet's directory and ours."""
         return str(PurePosixPath(self.static_pod_path).parent)
 
     @property
     def directory(self) -> str:
-        """Our directory on the node, beside the kubelet's."""
+        """Return our directory on the node, beside the kubelet's."""
         return str(PurePosixPath(self.parent) / NODE_DIRECTORY)
 
     @property
     def program(self) -> str:
-        """The agent's program inside its pod."""
+        """Return the path of the agent's program inside its pod."""
         return f"{PROGRAM_FOLDER}/{programs.file_name(self.arch)}"
 
     @property
     def arguments(self) -> list[str]:
-        """What tells the agent where its directory and the manifests are, as its pod sees them."""
+        """Return the arguments that give the agent its directory and the manifests', as its pod
+        sees them.
+        """
         return ["--dir", HOST + self.directory, "--manifests", HOST + self.static_pod_path]
 
 
@@ -68,9 +71,10 @@ def pod_name(node: str) -> str:
 
 
 def former_pod_name(node: str) -> str:
-    """Return the name that earlier builds gave the agent's pod: a killed run may have left one.
+    """Return the name that earlier builds gave the agent's pod: a killed run may have left such a
+    pod.
 
-    ``kubectl debug node/NAME`` names its pods in the same way, so the name was given up.
+    ``kubectl debug node/NAME`` names its pods in the same way, so this build uses another name.
     """
     name = f"node-debugger-selfhost-{node}"
     if len(name) <= 63:
@@ -81,7 +85,7 @@ def former_pod_name(node: str) -> str:
 def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
     """Return the manifest of the agent's pod for ``target``.
 
-    ``program_uid`` is the uid of the Secret with the program, as it was seen before.
+    ``program_uid`` is the uid of the Secret with the program, as it was read before.
     """
     return {
         "apiVersion": "v1",
@@ -103,7 +107,7 @@ def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
             "nodeName": target.node,
             "hostPID": True,
             "hostNetwork": True,
-            # A container that is killed comes back and goes on from the state it keeps on the node.
+            # A container that is killed starts again and goes on from its state on the node.
             "restartPolicy": "OnFailure",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -136,7 +140,7 @@ def _container(target: NodeTarget) -> dict:
         "securityContext": {"privileged": True, "runAsUser": 0, "runAsGroup": 0},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            # Both of the agent's directories by one mount: a rename across two is none. Each path is
+            # One mount has both of the directories: a rename across two mounts fails. Each path is
             # followed on the node, where /etc/kubernetes may be a symbolic link.
             {"name": "kubernetes", "mountPath": (HOST + target.parent).rstrip("/")},
             {"name": "pod-logs", "mountPath": HOST + target.pod_logs_dir, "readOnly": True},

@@ -17,8 +17,8 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import AGENT, AGENT_LABELS, NAMESPACE
 from kubectl_selfhost.node import binaries
 
-#: Seen with Kubernetes 1.37: a pod is given the first object of that name, long after that one was
-#: deleted and another one created, until no pod on the node mounts it or the kubelet is restarted.
+#: Seen with Kubernetes 1.37: a pod gets the first object of this name, long after the object was
+#: deleted and another created, until no pod on the node mounts it or the kubelet is restarted.
 _KEPT = (
     "A kubelet keeps an immutable object for as long as a pod mounts it: restart the kubelet of each "
     "node on which a pod of ours has started since."
@@ -40,9 +40,9 @@ class ForeignProgram(SelfhostError):
 
 
 class SwappedProgram(SelfhostError):
-    """The object with the program was another one before a pod mounted it than afterwards.
+    """The object with the program changed between the check and the pod's mount.
 
-    ``started`` is what mounted it, on ``node``; ``then`` says what became of that.
+    ``started`` is what mounted it, on ``node``; ``then`` says what became of the pod.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ def refuse_foreign(cluster: Cluster, arches: Iterable[str]) -> None:
 def store(cluster: Cluster, arch: str) -> None:
     """Create the Secret with this build's program unless it is there.
 
-    Raises ForeignProgram if the one that is there, or that somebody else has just created, holds
+    Raise ForeignProgram if the Secret that is there, or that somebody else has just created, holds
     something else.
     """
 
@@ -138,7 +138,7 @@ def unused(cluster: Cluster) -> list[dict]:
 
 
 def foreign(cluster: Cluster) -> list[ForeignProgram]:
-    """Return what there is to say of objects that have our label and hold no program of ours."""
+    """Return an error for each object that has our label and holds no program of ours."""
     found = [(_reference(one), programs.what_is_wrong(one)) for one in _labelled(cluster)]
     return [ForeignProgram(one, wrong) for one, wrong in found if wrong]
 
@@ -146,8 +146,9 @@ def foreign(cluster: Cluster) -> list[ForeignProgram]:
 def carriers(
     cluster: Cluster, daemonsets: Iterable[dict], secrets: Iterable[str] = ()
 ) -> list[Carrier]:
-    """Return the objects that the DaemonSets' pods mount the program from, as they are now, and those of
-    ``secrets`` (the names of this build's) that hold no program of ours."""
+    """Return the objects from which the DaemonSets' pods mount the program, as they are now, and
+    those of ``secrets`` (the names of this build's) that hold no program of ours.
+    """
 
     kinds = {SECRET: SECRETS, CONFIG_MAP: CONFIGMAPS}
     daemonsets, own = list(daemonsets), {Reference(SECRET, name) for name in secrets}
@@ -176,7 +177,9 @@ def _unnamed(cluster: Cluster) -> list[dict]:
 
 
 def _labelled(cluster: Cluster) -> list[dict]:
-    """Return what has our label and the beginning of a program's name: the journal has the label too."""
+    """Return the objects that have our label and a name that begins as a program's: the journal has
+    the label too.
+    """
 
     labels = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
     found = [

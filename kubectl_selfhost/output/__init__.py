@@ -1,1 +1,1 @@
-"""What a person reads: tables, plans, progress, reports. Fed by data; fetches nothing."""
+"""What a person reads: tables, plans, progress, reports. Data comes in; nothing is fetched."""

@@ -1,7 +1,7 @@
 """The status as a document for programs: ``kubectl selfhost status -o json`` (or yaml).
 
-Its schema, kubectl-selfhost/v1alpha1, kind Status. Fields are only ever added; a program should
-pass over what it doesn't know. Times are RFC 3339 in UTC; what is unknown is null.
+Its schema is kubectl-selfhost/v1alpha1, kind Status. New versions only add fields; a program should
+ignore a field that it doesn't know. Times are RFC 3339 in UTC; what is unknown is null.
 
 - ``cluster``: context, server, version
 - ``observedAt``: when this was read, by the clock of the machine that read it
@@ -47,7 +47,7 @@ _OF_A_RUN = ("id", "verb", "started", "ended", "outcome", "message", "by", "plug
 
 
 def document(survey: Survey) -> dict[str, Any]:
-    """The Status document as plain data."""
+    """Return the Status document as plain data."""
     seen, verdict = survey.control_plane, survey.verdict
     run, last = seen.run_going_on, seen.last_run
     return {
@@ -100,12 +100,14 @@ def document(survey: Survey) -> dict[str, Any]:
 
 
 def as_json(content: Mapping[str, Any]) -> str:
-    """Indented as kubectl's, with everything but ASCII escaped: it may come from anybody."""
+    """Return JSON, indented as kubectl's, with everything but ASCII escaped: the text may come from
+    anybody.
+    """
     return json.dumps(content, indent=4)
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:
-    """In block style, with what can't be printed escaped."""
+    """Return YAML in block style, with what can't be printed escaped."""
     import yaml
 
     text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=False, width=1000)
@@ -113,9 +115,10 @@ def as_yaml(content: Mapping[str, Any]) -> str:
 
 
 def essence(content: Mapping[str, Any]) -> object:
-    """What of a document tells whether anything has changed: all but times that pass by themselves.
+    """Return the part of a document that shows whether anything has changed: all but times that
+    pass by themselves.
 
-    For ``--watch`` in a pipe, which prints changes only.
+    ``--watch`` in a pipe uses this part, to print changes only.
     """
     passing = ("observedAt", "secondsLeft", "renewedAt")
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 
 def as_text(manifests: Sequence[dict], how: str) -> str:
-    """``manifests`` as ``yaml`` (documents), ``json`` (a List) or ``name`` (kind.group/name lines).
+    """Return ``manifests`` as ``yaml`` (documents), ``json`` (a List) or ``name`` (kind.group/name
+    lines).
 
-    The first two are fit for ``kubectl apply -f -``.
+    ``kubectl apply -f -`` accepts the first two.
     """
     if how == "name":
         return "".join(f"{_name(manifest)}\n" for manifest in manifests)

@@ -17,11 +17,11 @@ def page(
     know: Sequence[str] = (),
     style: Style = PLAIN,
 ) -> list[str]:
-    """The lines of the plan.
+    """Return the lines of the plan.
 
     ``rows`` are the steps, each with number, name, node, title, why, and unavailable (None or what
-    clients miss meanwhile). Nodes on which the same is done are told once. ``facts`` are what was
-    found out beforehand, ``know`` what to bear in mind.
+    clients miss meanwhile). Nodes with the same steps share one list. ``facts`` are what the checks
+    found out, ``know`` what to bear in mind.
     """
     lines = [style.paint(clean(title), "bold")]
     if facts:
@@ -43,7 +43,9 @@ def page(
 def _alike(
     rows: Sequence[Mapping[str, Any]],
 ) -> list[tuple[list[str], list[Mapping[str, Any]]]]:
-    """The rows of each node, those that say the same put together: the nodes, and the first's rows."""
+    """Return the rows of each node, with nodes that have the same rows put together: the nodes, and
+    the first node's rows.
+    """
     by_node: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_node.setdefault(row.get("node") or "", []).append(row)

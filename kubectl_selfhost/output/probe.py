@@ -1,4 +1,4 @@
-"""What probes saw, for people: the page of a probe, and what a run's summary tells of it."""
+"""What probes saw, for people: the page of a probe, and its part of a run's summary."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def page(
     remarks: Sequence[str] = (),
     style: Style = PLAIN,
 ) -> list[str]:
-    """The page of ``kubectl selfhost probe``, 80 columns wide."""
+    """Return the page of ``kubectl selfhost probe``, 80 columns wide."""
     took = seconds(probe.ended - probe.started)
     lines = [style.paint(f"What clients saw of {clean(server)} in {took}", "bold"), ""]
     lines += _table(probe, pod, style)
@@ -69,7 +69,7 @@ def page(
 
 
 def as_seen(probe: ProbeReport) -> str:
-    """How the API looked to clients, in a sentence: what was measured, and nothing else."""
+    """Return, in a sentence, how the API looked to clients: what was measured, and nothing else."""
     failures = {kind: count for kind, count in probe.failures.items() if count}
     if not probe.requests:
         return "not probed."
@@ -82,7 +82,9 @@ def as_seen(probe: ProbeReport) -> str:
 
 
 def in_summary(probe: ProbeReport, *, drawn: bool, style: Style = PLAIN) -> list[str]:
-    """What a run's summary says; ``drawn``: with the time-line, for a person who looks on."""
+    """Return the probe's part of a run's summary; ``drawn``: with the time-line, for a person who
+    looks on.
+    """
     lines = wrap(as_seen(probe), first="API meanwhile: ", rest=_INDENT)
     watch = probe.watch
     if probe.endpoints_empty or (watch and (watch.lost or watch.unseen or _torn(watch))):
@@ -101,7 +103,7 @@ def in_summary(probe: ProbeReport, *, drawn: bool, style: Style = PLAIN) -> list
 def timeline(
     here: Sequence[str], pod: Sequence[str] | None = None, *, style: Style = PLAIN
 ) -> list[str]:
-    """A row of signs for what was seen from here, one for what a pod saw, and the legend."""
+    """Return a row of signs for what was seen from here, one for what a pod saw, and the legend."""
     rows = {"here": here, **({} if pod is None else {"pod": pod})}
     label = max(map(len, rows)) + 2
     room = WIDTH - len(_INDENT) - label
@@ -115,7 +117,7 @@ def timeline(
 
 
 def _slots_a_sign(slots: int, room: int) -> int:
-    """How many half seconds a sign stands for, so that the row fits: a round number of them."""
+    """Return how many half seconds a sign stands for, so that the row fits: a round number of them."""
     for each in (1, 2, 4, 10, 20, 60, 120, 240, 600, 1200, 3600, 7200):
         if slots <= each * room:
             return each
@@ -156,7 +158,7 @@ def _gap(value: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """A latency or a gap: 2.3ms, 41ms, 1.3s; "-" where there is none."""
+    """Return a latency or a gap as text: 2.3ms, 41ms, 1.3s; "-" if there is none."""
     if value is None:
         return "-"
     if value < 10:
@@ -193,7 +195,7 @@ def _torn(watch: WatchReport) -> int:
 
 
 def _besides(probe: ProbeReport, columns: int = WIDTH) -> list[str]:
-    """The watch and the Service, each in a sentence."""
+    """Return what the watch and the Service saw, each in a sentence."""
     lines: list[str] = []
     if probe.watch is not None:
         lines += wrap(clean(_of_watch(probe.watch)), first="Watch:    ", columns=columns)

@@ -1,8 +1,8 @@
 """A probe as a document for programs: ``kubectl selfhost probe -o json`` (or yaml).
 
-Its schema, kubectl-selfhost/v1alpha1, kind Probe. Fields are only ever added; a program should pass
-over what it doesn't know. Times are RFC 3339 in UTC, lengths of time in seconds, latencies (p50,
-p90, p99, max; of good answers) in milliseconds; what is unknown is null.
+Its schema is kubectl-selfhost/v1alpha1, kind Probe. New versions only add fields; a program should
+ignore a field that it doesn't know. Times are RFC 3339 in UTC, lengths of time in seconds,
+latencies (p50, p90, p99, max; of good answers) in milliseconds; what is unknown is null.
 
 - ``cluster``: context, server
 - ``started``, ``seconds``
@@ -47,7 +47,7 @@ def document(
     spotless: bool,
     remarks: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The Probe document as plain data."""
+    """Return the Probe document as plain data."""
     started = datetime.fromtimestamp(probe.started, timezone.utc)
     watch = probe.watch
     return {

@@ -1,7 +1,7 @@
-"""Tells a person what a run does while it does it: on stderr, for it is talk and not data.
+"""What a run does, told to a person while it happens: on stderr, for it is talk and not data.
 
-On a terminal each step is one line, drawn anew in its place with the elapsed time and what is
-waited for. In a pipe each event is a line of its own, written out at once.
+On a terminal each step is one line, drawn anew in its place with the elapsed time and the reason of
+a wait. In a pipe each event is a line of its own, written out at once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LEAST_ROOM = 8
 
 
 class Progress:
-    """Is told of a run's events (engine/runner.py's Observer) and shows them.
+    """The display of a run's events; it is an Observer (engine/runner.py).
 
-    ``stream`` is stderr unless given. To be used as a context manager, so that the line being drawn
-    is ended whatever happens.
+    ``stream`` is stderr unless given. Use it as a context manager, so that the line being drawn
+    ends whatever happens.
     """
 
     def __init__(self, stream: TextIO | None = None, *, style: Style | None = None) -> None:
@@ -36,13 +36,13 @@ class Progress:
         self._lock = threading.RLock()
         self._steps = 0
         self._step: _Step | None = None
-        self._outside = ""  # what is waited for outside any step
+        self._outside = ""  # the reason of a wait outside any step
         self._stop = threading.Event()
         self._drawer: threading.Thread | None = None
 
     @property
     def live(self) -> bool:
-        """Whether what is told is drawn in its place, rather than line after line."""
+        """Return whether the display draws a step in its place, rather than line after line."""
         return self._live
 
     def __enter__(self) -> Progress:
@@ -57,7 +57,7 @@ class Progress:
         self.close()
 
     def close(self) -> None:
-        """Ends the drawing; what is drawn stays. May be called twice."""
+        """End the drawing; what is drawn stays. A second call does nothing."""
         self._stop.set()
         if self._drawer is not None:
             self._drawer.join()
@@ -70,12 +70,12 @@ class Progress:
             self._step, self._outside = None, ""
 
     def run_started(self, plan_title: str, steps: int) -> None:
-        """A run of ``steps`` steps begins."""
+        """Show that a run of ``steps`` steps begins."""
         self._steps = steps
         self._say(self._style.paint(clean(plan_title), "bold"))
 
     def step_started(self, number: int, name: str, title: str) -> None:
-        """The step ``number`` (from 1) begins."""
+        """Show that the step ``number`` (from 1) begins."""
         with self._lock:
             self._outside = ""
             step = self._step = _Step(number, clean(name), clean(title), time.monotonic())
@@ -86,7 +86,9 @@ class Progress:
                 self._write(f"{self._head(step)}: {step.title}\n")
 
     def step_waiting(self, why: str) -> None:
-        """What the step (or the run, outside any) waits for; the same text may come often."""
+        """Show what the step (or the run, outside any step) waits for; the same text may come
+        often.
+        """
         why = brief(why)
         with self._lock:
             if self._step is None:
@@ -99,24 +101,26 @@ class Progress:
                 self._write(f"{self._head(self._step)}: ... {why} ({elapsed})\n")
 
     def step_done(self, seconds: float, outcome: str) -> None:
-        """The step has ended well after ``seconds``; ``outcome`` is done, or already done."""
+        """Show that the step has ended well after ``seconds``; ``outcome`` is done, or already
+        done.
+        """
         self._end(seconds, clean(outcome), "ok")
 
     def step_failed(self, seconds: float, message: str) -> None:
-        """The step has failed after ``seconds``."""
+        """Show that the step has failed after ``seconds``."""
         self._end(seconds, "failed", "failed")
         self._say(self._style.paint(f"{_INDENT}{clean(message)}", "red"))
 
     def note(self, text: str) -> None:
-        """A line in between."""
+        """Show a line in between."""
         self._say(f"{_INDENT}{brief(text)}")
 
     def warning(self, text: str) -> None:
-        """Something that a person should see, and that doesn't end the run."""
+        """Show something that a person should see, and that doesn't end the run."""
         self._say(self._style.paint(f"Warning: {clean(text)}", "yellow"))
 
     def clear(self) -> None:
-        """Takes away what is drawn outside any step, so that others may print."""
+        """Remove what is drawn outside any step, so that others may print."""
         with self._lock:
             if self._live and self._outside:
                 self._write(_BACK_AND_CLEAR)
@@ -144,13 +148,13 @@ class Progress:
             self._write(f"{why}\n")
 
     def _say(self, line: str) -> None:
-        """A whole line, above the one that is being drawn."""
+        """Write a whole line, above the line that is being drawn."""
         with self._lock:
             self._write((_BACK_AND_CLEAR if self._live else "") + line + "\n")
             if self._live and self._step is not None:
                 self._redraw()
             if self._live:
-                self._outside = ""  # it was drawn over; in a pipe it was told, once is enough
+                self._outside = ""  # on a terminal it was drawn over; in a pipe one line is enough
 
     def _start_drawing(self) -> None:
         if self._drawer is None:
@@ -173,7 +177,9 @@ class Progress:
         return self._draw(step, "", text, seconds(step.elapsed))
 
     def _draw(self, step: _Step, sign: str, text: str, right: str) -> str:
-        """The line of a step: the number, the sign, ``text`` cut to fit, and ``right`` whole."""
+        """Return the line of a step: the number, the sign, ``text`` cut to fit, and ``right``
+        whole.
+        """
         head = f"{self._count(step)} {sign or ' '} "
         room = self._columns() - 1 - width(head) - 2 - width(right)
         if room < _LEAST_ROOM:
@@ -194,7 +200,9 @@ class Progress:
         return max(20, shutil.get_terminal_size((80, 24)).columns)
 
     def _write(self, text: str) -> None:
-        """Never fails: a log that can't be written must not stop a hand-over half-way."""
+        """Write ``text`` and never fail: a log that can't be written must not stop a hand-over
+        half-way.
+        """
         try:
             self._stream.write(text)
             self._stream.flush()
@@ -212,7 +220,7 @@ class Progress:
 
 
 class _Step:
-    """The step that is going on, and what was last told of it."""
+    """The current step, and the last text that was shown of it."""
 
     def __init__(self, number: int, name: str, title: str, began: float) -> None:
         self.number = number
@@ -228,9 +236,10 @@ class _Step:
         return time.monotonic() - self.began
 
     def is_news(self, why: str) -> bool:
-        """Whether a log should have this: another text than the last, and not ten of them a second.
+        """Return whether a log should have this text: it differs from the last, and there are not
+        ten a second.
 
-        What is held back now comes again, for whoever waits tells its reason over and over.
+        A text that is held back now comes again, because a wait reports its reason over and over.
         """
         if why == self._told or time.monotonic() - self._told_at < _TELL_EVERY:
             return False

@@ -1,4 +1,4 @@
-"""What the status page says of a reboot: whether the API would come back, and by what."""
+"""The status page's part on a reboot: whether the API would come back, and by what."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kubectl_selfhost.output.text import clean, wrap
 
 
 def lines(nodes: Iterable[NodeState]) -> list[str]:
-    """What a reboot of each pivoted node would mean."""
+    """Return what a reboot of each pivoted node would mean."""
     alike: dict[str, list[str]] = {}
     for node in nodes:
         if node.pivoted:

@@ -1,4 +1,4 @@
-"""What is told when checks have been made, and when a run has ended."""
+"""The report after checks, and the report after a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INDENT = " " * 4
 
 
 class Finding(Protocol):
-    """What a check found: ``result`` is ok, warning or failed."""
+    """The result of a check: ``result`` is ok, warning or failed."""
 
     @property
     def check(self) -> str: ...
@@ -31,7 +31,7 @@ class Finding(Protocol):
 def findings(
     found: Sequence[Finding], *, title: str = "Pre-flight checks", style: Style = PLAIN
 ) -> list[str]:
-    """A line for each check; for one that isn't ok also the cause, and what to do."""
+    """Return a line for each check; for a check that isn't ok also the cause, and what to do."""
     lines = [style.paint(title, "bold")]
     for one in found:
         lines += _finding(one, style)
@@ -66,7 +66,7 @@ def summary(
     drawn: bool = False,
     style: Style = PLAIN,
 ) -> list[str]:
-    """The report after a run.
+    """Return the report after a run.
 
     ``served`` is (component, by whom, on which node) as it is now; ``switched`` the seconds that
     each switch took in this run, by component and node. ``drawn``: with the probe's time-line.
@@ -91,7 +91,7 @@ def summary(
 
 
 def _without_lone_node(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table; the node is told beside it only where there are several."""
+    """Return a table; it has a column for the node only if there are several nodes."""
     if len({row[2] for row in rows}) > 1:
         return table(("COMPONENT", "SERVED BY", "NODE", "SWITCHED IN"), rows)
     headers = ("COMPONENT", "SERVED BY", "SWITCHED IN")

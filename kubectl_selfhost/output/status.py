@@ -22,7 +22,7 @@ _DIGEST = 12
 
 
 def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[str]:
-    """The lines of the page; in the usual view 80 columns wide if names are of usual length."""
+    """Return the lines of the page; the usual view is 80 columns wide if names are of usual length."""
     seen = survey.control_plane
     blocks = [_header(survey)]
     blocks += [_wide_instances(survey, style)] if wide else _instances(survey, style)
@@ -30,7 +30,7 @@ def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[st
         _rollouts(seen),
         *_backups(survey, wide=wide),
         _certificates(survey, style),
-        # A run that goes on may be installing a guardian just now.
+        # A run that is going on may be installing a guardian now.
         reboot.lines(seen.nodes) if seen.run_going_on is None else [],
         _other_programs(seen),
         _history(survey),
@@ -63,7 +63,7 @@ def _node_facts(node: NodeState) -> str:
 
 
 def _kind_of_node(node: NodeState) -> str:
-    """What nodes that are alike have in common."""
+    """Return what nodes that are alike have in common."""
     return _described(node, "")
 
 
@@ -78,7 +78,9 @@ def _described(node: NodeState, address: str) -> str:
 
 
 def _instances(survey: Survey, style: Style) -> list[list[str]]:
-    """A table for each node, or for all nodes that are alike: with a NODE column it would not fit."""
+    """Return a table for each node, or one for all nodes that are alike: a NODE column would not
+    fit.
+    """
     nodes = survey.control_plane.running or survey.control_plane.nodes
     groups: dict[tuple[object, ...], list[NodeState]] = {}
     for node in nodes:
@@ -105,7 +107,7 @@ def _title(alike: Sequence[NodeState]) -> str:
 
 
 def _row_of_all(survey: Survey, component: Component, alike: Sequence[NodeState]) -> list[object]:
-    """What the nodes have in common; the youngest instance's age, and the restarts of all."""
+    """Return what the nodes have in common; the youngest instance's age, and the restarts of all."""
     shown = [_most_telling(node.instances.get(component.name, [])) for node in alike]
     youngest = max(
         (one.since for one in shown if one is not None and one.since is not None), default=None
@@ -125,21 +127,23 @@ def _row(survey: Survey, component: Component, node: NodeState) -> list[object]:
     if shown is None:
         return [component.name, served_by, "<no pod>", None, None, None]
     since = age(shown.since, survey.taken)
-    # Ready and phase in one column: with the longest of the latter they would not fit 80.
+    # Ready and phase share a column: with the longest phase, two columns would not fit into 80.
     status = "Ready" if shown.ready else _status(shown)
     version = image_version(shown.image)
     return [component.name, served_by, status, version, since, shown.restarts]
 
 
 def image_version(image: str) -> str:
-    """The tag of an image, or the beginning of its digest."""
+    """Return the tag of an image, or the beginning of its digest."""
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return tag or digest[: len("sha256:") + _DIGEST]
 
 
 def _most_telling(instances: Sequence[Instance]) -> Instance | None:
-    """The instance that stands for its component: the one that serves, or was meant to."""
+    """Return the instance that stands for its component: the one that serves, or was meant to
+    serve.
+    """
     return max(
         instances,
         key=lambda one: (one.ready, not one.terminating, one.kind == "daemonset"),
@@ -152,7 +156,7 @@ def _status(instance: Instance) -> str:
 
 
 def _wide_instances(survey: Survey, style: Style) -> list[str]:
-    """Every instance in a row of its own, with all that is known."""
+    """Return every instance in a row of its own, with all that is known."""
     seen = survey.control_plane
     headers = (
         *("NODE", "COMPONENT", "KIND", "SERVED BY", "READY", "STATUS", "SINCE", "RESTARTS"),
@@ -179,7 +183,7 @@ def _wide_instances(survey: Survey, style: Style) -> list[str]:
 
 
 def leads(seen: ControlPlane, component: Component, node: NodeState) -> bool | None:
-    """Whether the component's leader is on ``node``; None where there is no election."""
+    """Return whether the component's leader is on ``node``; None if there is no election."""
     leader = seen.leaders.get(component.name)
     return None if leader is None else leader.current and leader.is_on(node.hosts)
 
@@ -209,10 +213,11 @@ def _rollouts(seen: ControlPlane) -> list[str]:
 
 
 def backups(seen: ControlPlane) -> list[dict[str, Any]]:
-    """The manifests that are kept on nodes, as the journal has them; read with tolerance.
+    """Return the manifests that are kept on nodes, as the journal lists them; ignore unknown
+    entries.
 
-    A component whose static pod is there has its manifest back, whatever the journal says; and a node
-    that has left took its own with it.
+    A component whose static pod is there has its manifest back, whatever the journal says. A node
+    that left the cluster took its manifests with it.
     """
     known = {node.name for node in seen.nodes}
     static = {
@@ -236,7 +241,7 @@ def _items(thing: object) -> Iterable[tuple[str, Any]]:
 
 
 def _backups(survey: Survey, *, wide: bool) -> list[list[str]]:
-    """One block a node; paths below their common directory, so that they fit."""
+    """Return one block a node; paths are below their common directory, so that they fit."""
     by_node: dict[str, list[dict[str, Any]]] = {}
     for one in backups(survey.control_plane):
         by_node.setdefault(one["node"], []).append(one)
@@ -265,7 +270,7 @@ def _backups(survey: Survey, *, wide: bool) -> list[list[str]]:
 
 
 def _common_directory(paths: Sequence[str]) -> str:
-    """Our directory on the node, in which each component has one of its own."""
+    """Return our directory on the node, in which each component has a directory of its own."""
     above = {posixpath.dirname(posixpath.dirname(path)) for path in paths}
     return above.pop() if len(above) == 1 else "/"
 
@@ -286,7 +291,9 @@ def _left(one: Expiry, now: datetime) -> str:
 
 
 def _other_programs(seen: ControlPlane) -> list[str]:
-    """Which DaemonSets have the node agent's program of another build: nothing is wrong with that."""
+    """Return which DaemonSets have the node agent's program of another build: nothing is wrong with
+    this.
+    """
     names = [
         name
         for one in seen.programs
@@ -312,7 +319,7 @@ def _history(survey: Survey) -> list[str]:
 
 
 def last_run(run: Mapping[str, Any], now: datetime, *, going_on: bool = False) -> str:
-    """The journal's entry of a run, in a line."""
+    """Return the journal's entry of a run, in a line."""
     started, ended = parse_time(run.get("started")), parse_time(run.get("ended"))
     outcome = run.get("outcome") or ("going on" if going_on else "interrupted")
     words = [f"{run.get('verb', 'a run')}, {outcome}"]
@@ -328,7 +335,7 @@ def last_run(run: Mapping[str, Any], now: datetime, *, going_on: bool = False) -
 
 
 def warnings(survey: Survey) -> list[str]:
-    """Return the notices that the page doesn't tell elsewhere, in sentences."""
+    """Return the notices that the page doesn't show elsewhere, in sentences."""
     return [notice.text for notice in survey.notices if not notice.told]
 
 

@@ -17,10 +17,10 @@ def table(
     indent: int = 0,
     paint: Callable[[str, str], str] | None = None,
 ) -> list[str]:
-    """The lines of a table; empty where there are no rows.
+    """Return the lines of a table; empty if there are no rows.
 
     Cells are made harmless; None is ``<none>``, a bool is yes or no, empty is ``<none>`` too.
-    Columns are two spaces apart instead of three where that makes the table fit ``columns``.
+    Columns are two spaces apart instead of three if this makes the table fit ``columns``.
     ``paint(header, cell)`` may colour a cell; it changes no width.
     """
     if not rows:
@@ -39,7 +39,9 @@ def table(
 
 
 def pairs(facts: Sequence[tuple[str, object]]) -> list[str]:
-    """Lines of ``Key:   value``, the values below each other; a long one goes on below itself."""
+    """Return lines of ``Key:   value``, the values below each other; a long value goes on below
+    itself.
+    """
     longest = max((width(key) for key, _ in facts), default=0) + 1
     lines = []
     for key, value in facts:

@@ -1,4 +1,4 @@
-"""Text for people: made harmless, coloured where that is wanted, times as kubectl writes them."""
+"""Text for people: made harmless, coloured if wanted, times as kubectl writes them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def clean(value: object) -> str:
 
 
 def brief(value: object) -> str:
-    """Return ``value`` clean and no longer than a person reads on one line: a pod's last words, or an
-    answer of the API, may be pages."""
+    """Return ``value`` clean and no longer than a person reads on one line: a pod's last words, or
+    an answer of the API, may be pages.
+    """
     return cut(clean(value), _BRIEF)
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal ``text`` takes; colours take none."""
+    """Return how many columns of a terminal ``text`` takes; colours take none."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return sum(_columns(character) for character in plain)
 
@@ -44,7 +45,7 @@ def _columns(character: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """``text`` in at most ``columns`` columns; what is cut off leaves ``...`` behind."""
+    """Return ``text`` in at most ``columns`` columns; ``...`` replaces what is cut off."""
     if width(text) <= columns:
         return text
     kept, used = [], 0
@@ -57,10 +58,11 @@ def cut(text: str, columns: int) -> str:
 
 
 def wrap(text: str, *, first: str = "", rest: str | None = None, columns: int = WIDTH) -> list[str]:
-    """``text`` in lines of at most ``columns``, the first led by ``first``, the others by ``rest``.
+    """Return ``text`` in lines of at most ``columns``, the first led by ``first``, the others by
+    ``rest``.
 
     ``rest`` is as many spaces as ``first`` is long unless given. A word that is too long (a path, a
-    command) is left whole: it must stay fit to be copied.
+    command) stays whole: a person must be able to copy it.
     """
     rest = " " * width(first) if rest is None else rest
     lines = textwrap.wrap(
@@ -75,9 +77,9 @@ def wrap(text: str, *, first: str = "", rest: str | None = None, columns: int = 
 
 
 def duration(seconds: float) -> str:
-    """A length of time as kubectl shows an age: 12s, 5m12s, 3h4m, 2d5h, 40d, 2y13d.
+    """Return a length of time as kubectl shows an age: 12s, 5m12s, 3h4m, 2d5h, 40d, 2y13d.
 
-    Kubernetes' HumanDuration (apimachinery/pkg/util/duration/duration.go).
+    The rules are those of Kubernetes' HumanDuration (apimachinery/pkg/util/duration/duration.go).
     """
     total = int(seconds)
     if total < -1:
@@ -108,23 +110,23 @@ def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """A length of time that was measured: 0.8s, 12.3s, then as an age."""
+    """Return a length of time that was measured: 0.8s, 12.3s; a long one as an age."""
     return f"{value:.1f}s" if value < 120 else duration(value)
 
 
 def age(since: datetime | None, now: datetime) -> str:
-    """How long ago ``since`` was, ``<unknown>`` without one."""
-    # A clock that is a little behind the cluster's must not make an age invalid.
+    """Return how long ago ``since`` was, ``<unknown>`` if it is None."""
+    # This machine's clock may be a little behind the cluster's: the age stays valid.
     return "<unknown>" if since is None else duration(max(-1.0, (now - since).total_seconds()))
 
 
 def utc(moment: datetime) -> str:
-    """A point in time for people, in UTC: 2026-11-24 06:35:52 UTC."""
+    """Return a point in time for people, in UTC: 2026-11-24 06:35:52 UTC."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 class Style:
-    """Colours, or none of them: ``Style.for_stream`` decides."""
+    """Colours, or none: ``Style.for_stream`` decides."""
 
     def __init__(self, *, colour: bool = False, unicode: bool = True) -> None:
         self.colour = colour
@@ -132,9 +134,9 @@ class Style:
 
     @classmethod
     def for_stream(cls, stream: TextIO, environ: Mapping[str, str] | None = None) -> Style:
-        """Colour on a terminal only, unless NO_COLOR is set or TERM is dumb.
+        """Return colours on a terminal only, unless NO_COLOR is set or TERM is dumb.
 
-        Whether the stream can write signs that aren't ASCII is told by its encoding.
+        The stream's encoding decides whether the stream can write signs that aren't ASCII.
         """
         environ = os.environ if environ is None else environ
         wanted = "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
@@ -142,13 +144,15 @@ class Style:
         return cls(colour=wanted and is_terminal(stream), unicode=encoding.startswith("utf"))
 
     def paint(self, text: str, colour: str) -> str:
-        """``text`` in green, yellow, red, dim or bold, if there is colour at all."""
+        """Return ``text`` in green, yellow, red, dim or bold, if there is colour at all."""
         if not self.colour or not text:
             return text
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
     def sign(self, result: str) -> str:
-        """The sign for ok, warning, failed or skipped, coloured: √ ‼ × · (ASCII: ok, !!, xx, --)."""
+        """Return the sign for ok, warning, failed or skipped, coloured: √ ‼ × · (ASCII: ok, !!, xx,
+        --).
+        """
         fine, plain, colour = _SIGNS[result]
         return self.paint(fine if self.unicode else plain, colour)
 
@@ -164,7 +168,7 @@ PLAIN = Style()
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether somebody looks at ``stream`` on a terminal; False for one that is closed."""
+    """Return whether somebody looks at ``stream`` on a terminal; False for a closed stream."""
     try:
         return stream.isatty()
     except ValueError:

@@ -1,1 +1,1 @@
-"""What is done to a control plane, in which order: a folder a verb."""
+"""The checks and steps of each verb, in their order: a folder a verb."""

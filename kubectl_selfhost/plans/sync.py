@@ -1,7 +1,7 @@
 """``sync``: the guardian and the recovery copies as they would be after a pivot of what runs now.
 
-For a control plane that was pivoted without a guardian or by an earlier version, whose DaemonSets
-somebody has changed with kubectl, or whose files were lost.
+``sync`` is for a control plane that was pivoted without a guardian or by an earlier version, whose
+DaemonSets somebody has changed with kubectl, or whose files were lost.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from kubectl_selfhost.reboot import on_node
 def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared[Rollout]:
     """Make the plan for all components that are self-hosted; change nothing.
 
-    ``timeout`` is each wait's limit in seconds. Raise SelfhostError where one of them isn't settled:
-    a copy is of what was seen to serve.
+    ``timeout`` is each wait's limit in seconds. Raise SelfhostError if one of them isn't settled: a
+    copy is made of what was seen to serve.
     """
     daemonsets = read_situation(cluster).daemonsets
     options = RolloutOptions(
@@ -67,7 +67,7 @@ def _plan(cluster: Cluster, rollout: Rollout, observer: Observer, journal: Journ
 
 
 def _other_programs(rollout: Rollout) -> list[str]:
-    """Say which DaemonSets keep another build's program: a new one takes new pods."""
+    """Return which DaemonSets keep another build's program: a new program takes new pods."""
     ours = {binaries.secret_name(one.target.arch) for one in rollout.nodes}
     named = {c.daemonset: programs.reference(rollout.before(c)) for c in rollout.components()}
     others = [name for name, found in named.items() if found and found.name not in ours]

@@ -28,18 +28,20 @@ from kubectl_selfhost.node.program import SwappedProgram
 from kubectl_selfhost.probe.sightings import FAILED, FINE, SLOT
 
 CONTAINER = "reach"
-#: Whoever was killed leaves a pod that ends by itself so many seconds after the probe would have.
+#: If the probe is killed, its pod ends by itself this many seconds after the probe would have ended.
 _SPARE_SECONDS = 60
 _FOR_EVER = 86400
 #: The program answers SIGTERM at once, and then stays for 15 s (packaging/reach/reach.c).
 _GRACE_SECONDS = 20
-#: Like distroless' nonroot: any but 0.
+#: Any user but root; this one is distroless' nonroot.
 _USER = 65532
 
 
 @dataclass(frozen=True)
 class ReachTarget:
-    """From where and whereto: a node, its CPU, an image it has, the Service's address and port."""
+    """The start and the target of a probe: a node, its CPU, an image it has, the Service's address
+    and port.
+    """
 
     node: str
     arch: str
@@ -65,12 +67,12 @@ class ReachReport:
 
     @property
     def failed(self) -> int:
-        """Failures of all kinds."""
+        """Return the number of failures of all kinds."""
         return sum(self.failures.values())
 
     @property
     def slots(self) -> list[str]:
-        """The time-line: the worst of every half second, as in a ProbeReport."""
+        """Return the time-line: the worst of every half second, as in a ProbeReport."""
         slots = [FINE] * math.ceil(self.seconds / SLOT)
         for first, last, _, _ in self.runs:
             for number in range(int(first / SLOT), min(int(last / SLOT) + 1, len(slots))):
@@ -82,7 +84,7 @@ class Reach:
     """The pod of one probe, from ``start`` to ``finish``."""
 
     def __init__(self, cluster: Cluster, target: ReachTarget, *, rate: int, seconds: float) -> None:
-        """``seconds`` is how long the probe is meant to last, 0 until it is stopped."""
+        """Prepare a probe that lasts ``seconds``, or until it is stopped if ``seconds`` is 0."""
         self._cluster = cluster
         self._target = target
         self._rate = rate
@@ -92,10 +94,10 @@ class Reach:
         self._program_uid = ""
 
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        """Create the pod and wait until it runs; what a killed probe left is replaced.
+        """Create the pod and wait until it runs; replace what a killed probe left.
 
-        Raises SelfhostError when it can't be created, doesn't run within ``timeout`` seconds, or may
-        have been given another program meanwhile.
+        Raise SelfhostError if the pod can't be created, doesn't run within ``timeout`` seconds, or
+        may have been given another program meanwhile.
         """
 
         self._remove(timeout=timeout, tell=tell)
@@ -105,13 +107,13 @@ class Reach:
         wait_until(self._runs, what=f"the pod {self.pod} to run", timeout=timeout, tell=tell)
 
     def finish(self, *, timeout: float) -> ReachReport:
-        """Has the pod say what it saw. Raises SelfhostError when it doesn't."""
+        """Have the pod report what it saw. Raise SelfhostError if it doesn't."""
 
-        self._cluster.delete(PODS, self.pod, NAMESPACE)  # SIGTERM; its log is there meanwhile
+        self._cluster.delete(PODS, self.pod, NAMESPACE)  # SIGTERM; the log stays readable
         return wait_until(self._said, what=f"what the pod {self.pod} saw", timeout=timeout)
 
     def remove(self) -> None:
-        """Takes everything away that was made; nothing need be there."""
+        """Remove everything that ``start`` made; what is gone already is no error."""
         self._remove(timeout=0.0, tell=lambda _: None)
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
@@ -121,7 +123,7 @@ class Reach:
                 self._cluster.delete(SECRETS, secret["metadata"]["name"], NAMESPACE)
         # A killed probe of an earlier build left a ConfigMap.
         self._cluster.delete(CONFIGMAPS, self.pod, NAMESPACE)
-        # The kubelet kills what is left of it; nobody waits for what it would still say.
+        # The kubelet kills what is left of the pod; nobody waits for more of its output.
         self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
         if timeout:
             wait_until(
@@ -207,7 +209,7 @@ def _selector() -> str:
 
 
 def parse(line: str) -> ReachReport:
-    """The report in the program's line of JSON. Raises SelfhostError for anything else."""
+    """Return the report in the program's line of JSON. Raise SelfhostError for anything else."""
     try:
         said = json.loads(line)
         latency = said["latency_us"]
@@ -227,7 +229,7 @@ def parse(line: str) -> ReachReport:
 
 
 def manifest(target: ReachTarget, *, rate: int, limit: int) -> dict:
-    """The pod's manifest: ``rate`` connections a second, for ``limit`` seconds at most."""
+    """Return the pod's manifest: ``rate`` connections a second, for ``limit`` seconds at most."""
     name = pod_name(target.node)
     return {
         "apiVersion": "v1",

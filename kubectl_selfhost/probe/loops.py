@@ -1,4 +1,5 @@
-"""Open loops: what is due at fixed times is asked then, whether what came before is answered or not.
+"""Open loops: a question is asked at its fixed time, whether the question before is answered or
+not.
 
 So an API that hangs can't make itself look better by slowing its questioner down.
 """
@@ -15,20 +16,20 @@ from kubectl_selfhost.cluster.errors import ApiError
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.probe.sightings import CONNECT, NOT_SENT, OK, READ, RETRY_AFTER, WRITE, Sample
 
-#: 404 says just as much as 200: somebody answered, from the store.
+#: 404 proves as much as 200: the server answered, from the store.
 _GOOD = {200, 201, 404}
-#: More unanswered requests than these (250: 50 a second for 5 s) are not sent any more.
+#: The most requests that may be unanswered (250: 50 a second for 5 s); no more are sent.
 MOST_IN_FLIGHT = 256
 
 _FAILED_CHECK = re.compile(rb"^\[-\]([a-z0-9/-]{1,40}) ", re.MULTILINE)
 _MOST_READ = 16 * 1024
 
-#: Asks one thing within so many seconds. Raises ApiError.
+#: A function that asks one question within so many seconds. Raises ApiError.
 Ask = Callable[[float], "Answer"]
 
 
 class Recorder:
-    """Takes samples from many threads, and knows at any time what they come to."""
+    """The store of samples from many threads, which sums them up at any time."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -39,7 +40,9 @@ class Recorder:
         self._last_good: dict[str, float] = {}
 
     def add(self, kind: str, began: float, outcome: str, *, took: float | None = None) -> None:
-        """A probe that was due at ``began`` (monotonic) has ended now, or ``took`` seconds."""
+        """Record a probe that was due at ``began`` (monotonic), and ended now or took ``took``
+        seconds.
+        """
         seconds = time.monotonic() - began if took is None else took
         sample = Sample(began - self.began, seconds, outcome, kind)
         with self.lock:
@@ -51,12 +54,12 @@ class Recorder:
                 self._last_good[kind] = max(arrived, self._last_good.get(kind, 0.0))
 
     def samples(self) -> list[Sample]:
-        """All of them, by when they were due."""
+        """Return all samples, by when they were due."""
         with self.lock:
             return sorted(self._samples, key=lambda sample: sample.at)
 
     def glance(self) -> tuple[int, int, float]:
-        """So far: requests, failures, and the longest gap, one that is still open included."""
+        """Return requests, failures, and the longest gap so far; a gap that is still open counts."""
         now = time.monotonic() - self.began
         with self.lock:
             oldest = min(self._last_good.values(), default=0.0)
@@ -64,7 +67,7 @@ class Recorder:
 
 
 def outcome(answer: Answer) -> str:
-    """What an answer is to a client: "ok", or a kind of failure (see Sample)."""
+    """Return what an answer is to a client: "ok", or a kind of failure (see Sample)."""
     if answer.status in _GOOD:
         return OK
     if answer.status in (429, 503) and answer.retry_after is not None:
@@ -75,12 +78,14 @@ def outcome(answer: Answer) -> str:
 
 
 def failure(error: SelfhostError) -> str:
-    """The kind of a failure without an answer."""
+    """Return the kind of a failure without an answer."""
     return (error.reason or "network") if isinstance(error, ApiError) else "credentials"
 
 
 class Loop:
-    """Asks ``rate`` times a second until it is stopped; each answer is awaited ``timeout`` seconds."""
+    """A loop that asks ``rate`` times a second until it is stopped; an answer may take ``timeout``
+    seconds.
+    """
 
     def __init__(self, kind: str, recorder: Recorder, *, rate: float, timeout: float) -> None:
         self.kind = kind
@@ -91,15 +96,15 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name=f"probe-{kind}", daemon=True)
 
     def start(self) -> None:
-        """Begins; the first question is due at once."""
+        """Begin; the first question is due at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Asks nothing more."""
+        """Ask nothing more."""
         self._stop.set()
 
     def join(self) -> None:
-        """Waits for what is under way: it was asked before the end, so it counts."""
+        """Wait for the questions under way: they were asked before the end, so they count."""
         self._thread.join(self._timeout + 1.0)
 
     def _run(self) -> None:
@@ -116,7 +121,9 @@ class Loop:
 
 
 class Side(Loop):
-    """Each question in a thread of its own, beside those that are not answered yet."""
+    """A loop that asks each question in a thread of its own, beside those that are not answered
+    yet.
+    """
 
     def __init__(self, kind: str, ask: Ask, recorder: Recorder, *, rate: float, timeout: float):
         super().__init__(kind, recorder, rate=rate, timeout=timeout)
@@ -151,12 +158,13 @@ class Side(Loop):
 
 
 class Kept(Loop):
-    """One question after the other, over a connection that is kept, at most ``rate`` a second.
+    """A loop that asks one question after the other, over a connection that is kept, at most
+    ``rate`` a second.
 
-    A client that waits for an answer asks nothing meanwhile: it is the gap that tells how long that
-    was. (To ask later what fell due meanwhile, on a machine that is too slow for ``rate``, would only
-    pile up questions whose time is over.) ``answered`` is given kind, number and answer of each that
-    was answered well.
+    A client that waits for an answer asks nothing meanwhile: the gap shows how long the wait was.
+    (To ask later what fell due meanwhile, on a machine that is too slow for ``rate``, would only
+    pile up questions whose time is over.) ``answered`` is called with kind, number and answer of
+    each question that was answered well.
     """
 
     def __init__(

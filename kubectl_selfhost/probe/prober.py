@@ -1,6 +1,6 @@
-"""Looks at the API as its clients would, all the time, while something is done to it.
+"""Probes that use the API as its clients would, all the time, while a run changes something.
 
-Several kinds of probe run side by side, each at times of its own (loops.py), with our own
+Several kinds of probe run side by side, each at times of its own (loops.py), with the user's own
 credentials:
 
 - connect: a new connection each (TCP, TLS, one GET, closed): it meets whatever listens just then
@@ -37,7 +37,7 @@ from kubectl_selfhost.probe.sightings import (
 )
 from kubectl_selfhost.probe.watching import Watching
 
-#: What runs while a control plane changes hands, and what runs when a person asks for a probe.
+#: The kinds that run while a control plane changes hands, and when a person asks for a probe.
 WHILE_RUNNING = (CONNECT, READ, WRITE, WATCH, ENDPOINTS)
 EVERY_KIND = (*WHILE_RUNNING, READY)
 
@@ -51,7 +51,7 @@ _WRITES = [
     Access("create", "", "configmaps", namespace=NAMESPACE),
     Access("delete", "", "configmaps", namespace=NAMESPACE),
 ]
-#: What a kind needs; without it the kind is left out.
+#: The permissions that a kind needs; without them the kind is left out.
 _NEEDS = {
     WRITE: _WRITES,
     WATCH: [*_WRITES, Access("watch", "", "configmaps", namespace=NAMESPACE)],
@@ -61,12 +61,12 @@ _READ_ACCESS = Access("get", "", "configmaps", namespace=NAMESPACE)
 
 
 class Prober:
-    """Probes from ``__enter__`` to ``__exit__``.
+    """Probes that run from ``__enter__`` to ``__exit__``.
 
-    ``kinds`` are those wanted (a watch needs writes); one that we have no permission for is left
-    out, and the report says so. ``rate``: new connections a second; ``timeout``: seconds for each
-    answer; ``name``: of our ConfigMap, if it shall not be one that nobody else has. ``leftover`` is the
-    name of our ConfigMap if it could not be deleted at the end.
+    ``kinds`` are the kinds wanted (a watch needs writes); a kind for which the user has no
+    permission is left out, and the report says so. ``rate``: new connections a second; ``timeout``:
+    seconds for each answer; ``name``: the name of the ConfigMap, if it must be one that nobody else
+    has. ``leftover`` is the name of the ConfigMap if it could not be deleted at the end.
     """
 
     def __init__(
@@ -118,15 +118,15 @@ class Prober:
                 self._tidy_up()
 
     def mark(self, name: str) -> None:
-        """From now on, until the next mark, a section ``name`` of the report begins."""
+        """Begin a section ``name`` of the report, which lasts until the next mark."""
         self._marks.append((time.monotonic() - self._recorder.began, name))
 
     def glance(self) -> tuple[int, int, float]:
-        """So far: requests, failures, and the longest gap in seconds; costs nothing."""
+        """Return requests, failures, and the longest gap in seconds so far; costs nothing."""
         return self._recorder.glance()
 
     def report(self) -> ProbeReport:
-        """What was seen so far, or in all once the block has ended."""
+        """Return what was seen so far, or in all once the block has ended."""
         now = self._over or time.monotonic()
         return summarise(
             self._recorder.samples(),
@@ -139,7 +139,9 @@ class Prober:
         )
 
     def _look_at_permissions(self) -> None:
-        """Leaves out what we may not do; an API that doesn't answer is what we are here to see."""
+        """Leave out what the user may not do; an API that doesn't answer is what the probe is here
+        to see.
+        """
         needed = {kind: _NEEDS[kind] for kind in self._kinds if kind in _NEEDS}
         every = list(dict.fromkeys([_READ_ACCESS, *(one for n in needed.values() for one in n)]))
         try:
@@ -161,7 +163,7 @@ class Prober:
                 Side(CONNECT, self._connect, recorder, rate=self._rate, timeout=limit)
             )
         if READY in self._kinds:
-            # A server that ends says on its kept connections that it isn't ready, before it closes them.
+            # Before a server that ends closes its kept connections, it says on them that it isn't ready.
             self._loops.append(Side(READY, self._ready, recorder, rate=_READY_RATE, timeout=limit))
         if WATCH in self._kinds:
             self._watching = Watching(transport.apart(), self._name, recorder)

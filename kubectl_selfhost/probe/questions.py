@@ -1,4 +1,4 @@
-"""What each kind of probe asks, and what is to be learnt from the answers."""
+"""The questions of each kind of probe, and what their answers show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kubectl_selfhost.probe.watching import BEAT
 #: A ConfigMap that is in each namespace since Kubernetes 1.20: a read of the store, not of a cache,
 #: behind authentication and authorization. If it's absent, the 404 says just as much.
 STORED = CONFIGMAPS.path("kube-root-ca.crt", NAMESPACE)
-#: For whom that may not be read: behind authentication, and everybody may.
+#: The path to read if the ConfigMap is forbidden: behind authentication, and everybody may read it.
 FOR_ALL = "/version"
 _SLICES = (
     ENDPOINTSLICES.path(None, "default")
@@ -27,10 +27,10 @@ _SLICES = (
 
 
 class Question:
-    """Asks what probes of a kind ask, over ``transport``'s kept connection.
+    """The questions that probes of a kind ask, over ``transport``'s kept connection.
 
-    ``path`` is what a read reads, ``name`` the ConfigMap that a write writes. ``may_write`` is called
-    before each write, and raises SelfhostError to prevent it.
+    A read reads ``path``; a write writes the ConfigMap ``name``. ``may_write`` is called before
+    each write, and raises SelfhostError to prevent it.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Question:
         return self._write(number, timeout)
 
     def _write(self, number: int, timeout: float) -> Answer:
-        """A server-side apply: it makes the ConfigMap, too, also where somebody deleted it."""
+        """Write by a server-side apply: it also makes the ConfigMap, even if somebody deleted it."""
         self._may_write()
         manifest = {
             "apiVersion": "v1",
@@ -72,9 +72,10 @@ class Question:
 
 
 class Endpoints:
-    """For how long no slice of the Service had an address that is ready.
+    """How long no slice of the Service had an address that is ready.
 
-    From the first answer that showed none to the next that showed one; no answer changes nothing.
+    The time goes from the first answer without a ready address to the next answer with one; no
+    answer changes nothing.
     """
 
     def __init__(self) -> None:
@@ -102,7 +103,7 @@ def _has_ready_address(body: bytes) -> bool:
     try:
         slices = json.loads(body).get("items") or []
     except (ValueError, AttributeError):
-        return True  # no list: whatever answered says nothing about addresses
+        return True  # no list: the answer says nothing about addresses
     return any(
         endpoint.get("addresses") and (endpoint.get("conditions") or {}).get("ready") is not False
         for one in slices

@@ -1,4 +1,6 @@
-"""A probe that a person asks for: for a while, or until it is stopped, and perhaps from a pod, too."""
+"""A probe that a person asks for: for a while, or until it is stopped, and if wanted also from a
+pod.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,17 @@ from kubectl_selfhost.probe.sightings import ProbeReport
 
 _GLANCE_EVERY = 0.25
 _POD_LIMIT = 60.0
-#: The program has 3 s for what is under way; and the API may be away just when the probe ends.
+#: The program has 3 s for what is under way; and the API may be away when the probe ends.
 _LOG_LIMIT = 12.0
 _PATIENCE = 30.0
 
-#: Told how it looks so far: seconds since the start, requests, failures, longest gap.
+#: Called with the state so far: seconds since the start, requests, failures, longest gap.
 Glance = Callable[[float, int, int, float], None]
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What was seen from here, and from a pod if that was asked for.
+    """What was seen from here, and from a pod if this was asked for.
 
     ``remarks`` are sentences on what could not be seen, or is left behind.
     """
@@ -41,7 +43,7 @@ class Probed:
 
     @property
     def spotless(self) -> bool:
-        """Whether no client could have noticed anything."""
+        """Return whether no client could have noticed anything."""
         return self.api.spotless and not (self.in_cluster and self.in_cluster.failed)
 
 
@@ -54,9 +56,10 @@ def probe(
     glance: Glance,
     tell: Callable[[str], None],
 ) -> Probed:
-    """Probes for ``seconds`` (0: for ever), or until Ctrl-C, which ends it well.
+    """Probe for ``seconds`` (0: for ever), or until Ctrl-C, which ends the probe well.
 
-    ``rate``: new connections a second. ``tell`` is told what is waited for. Raises SelfhostError.
+    ``rate``: new connections a second. ``tell`` is called with what the probe waits for. Raise
+    SelfhostError.
     """
 
     remarks: list[str] = []
@@ -66,7 +69,7 @@ def probe(
             with prober:
                 _watch(prober.glance, seconds, glance)
         except KeyboardInterrupt:
-            # A person has seen enough. (The second Ctrl-C, while this ends, is taken at its word.)
+            # A person has seen enough. (A second Ctrl-C, while the probe ends, ends it at once.)
             remarks.append("It was ended early.")
         api = prober.report()
         remarks += [f"Left out: {kind}: {why}." for kind, why in api.left_out.items()]
@@ -107,9 +110,10 @@ def _from_a_pod(
 
 
 def _target(cluster: Cluster) -> ReachTarget:
-    """A control-plane node that is Ready, whose kube-apiserver's image it has; and the Service.
+    """Return a control-plane node that is Ready, an image that it has (its kube-apiserver's), and
+    the Service.
 
-    Raises SelfhostError where there is none.
+    Raise SelfhostError if there is none.
     """
 
     nodes = {n["metadata"]["name"]: n for n in cluster.list(NODES, labels=CONTROL_PLANE_LABEL)}

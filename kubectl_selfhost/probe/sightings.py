@@ -1,4 +1,4 @@
-"""What probes of the API saw, put together. Pure: from samples to a report, no clock, no network."""
+"""The samples of probes, summed up. Pure: from samples to a report, no clock, no network."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 #: The kinds of probe.
 CONNECT, READ, WRITE = "connect", "read", "write"
 WATCH, READY, ENDPOINTS = "watch", "ready", "endpoints"
-#: What programs do all the time: the longest gap of a report is that of these. The others are asked
-#: too rarely for theirs to be compared.
+#: The kinds that programs use all the time: a report's longest gap is the gap of these kinds. The
+#: other kinds are asked too rarely for a comparison.
 _OF_CLIENTS = (CONNECT, READ, WRITE)
 
 OK = "ok"
 RETRY_AFTER = "retry-after"
-#: So many were unanswered already that this one was not sent.
+#: This request was not sent: too many were unanswered already.
 NOT_SENT = "not-sent"
 
 #: The section up to the first mark.
 BEFORE = "before"
 
-#: Seconds of a slot of the time-line, and from when on a good answer counts as slow.
+#: Seconds of a slot of the time-line, and seconds after which a good answer counts as slow.
 SLOT = 0.5
 SLOW = 0.5
-#: What a slot can be, the worst last; "none" where nothing was asked.
+#: The values of a slot, the worst last; "none" if nothing was asked.
 NONE, FINE, SLOWLY, LATER, FAILED = SLOTS = ("none", "fine", "slow", RETRY_AFTER, "failed")
 
 
@@ -48,7 +48,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Latency:
-    """How long good answers took, in milliseconds: percentiles (nearest rank) and the longest."""
+    """The time that good answers took, in milliseconds: percentiles (nearest rank) and the longest."""
 
     p50: float
     p90: float
@@ -58,10 +58,11 @@ class Latency:
 
 @dataclass(frozen=True)
 class Tally:
-    """Samples counted. ``longest_gap`` in seconds, None for a watch; ``latency`` of good answers.
+    """The sums of samples. ``longest_gap`` in seconds, None for a watch; ``latency`` of good
+    answers.
 
     ``longest_gap`` is the longest time between two good answers that follow each other, by when
-    they arrived; the beginning and the end (or now) count as good answers. With nothing amiss it
+    they arrived; the beginning and the end (or now) count as good answers. If nothing is amiss, it
     is little more than 1/rate.
     """
 
@@ -72,7 +73,7 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """Failures of all kinds, but for those that said when to come again."""
+        """Return the number of failures of all kinds, but for those that said when to come again."""
         return sum(count for kind, count in self.failures.items() if kind != RETRY_AFTER)
 
 
@@ -89,11 +90,11 @@ class Section:
 
 @dataclass(frozen=True)
 class WatchReport:
-    """What one watch saw of an object that we write all the time.
+    """What one watch saw of an object that the probe writes all the time.
 
-    ``lost``: writes that were answered well and whose event never came, though a later one did;
+    ``lost``: writes that were answered well and whose event never came, though a later event did;
     ``unseen``: those whose event had not come at the end. ``ended`` counts how the watch ended:
-    cleanly or expired (what a client begins anew without a word), or how it was torn.
+    cleanly or expired (a client begins these anew without a word), or how it was torn.
     ``longest_silence`` is the longest time without an event, in seconds.
     """
 
@@ -130,17 +131,17 @@ class ProbeReport:
 
     @property
     def failed(self) -> int:
-        """Failures of all kinds, but for those that said when to come again."""
+        """Return the number of failures of all kinds, but for those that said when to come again."""
         return sum(count for kind, count in self.failures.items() if kind != RETRY_AFTER)
 
     @property
     def spotless(self) -> bool:
-        """Whether no client could have noticed anything."""
+        """Return whether no client could have noticed anything."""
         missing = self.watch.lost + self.watch.unseen if self.watch else 0
         return not (self.failed or missing or self.endpoints_empty)
 
     def facts(self) -> dict[str, Any]:
-        """What a journal keeps of it: small, and plain data."""
+        """Return what a journal keeps of the report: small, and plain data."""
         watch = self.watch
         return {
             **_facts(self),
@@ -171,7 +172,7 @@ def summarise(
     endpoints_empty: float | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> ProbeReport:
-    """The report on ``samples``, taken in ``seconds`` seconds from ``started`` on.
+    """Return the report on ``samples``, taken in ``seconds`` seconds from ``started`` on.
 
     ``marks`` are (seconds since the start, name of the section that begins there), in order.
     """
@@ -195,7 +196,7 @@ def summarise(
 
 
 def timeline(samples: Sequence[Sample], seconds: float) -> list[str]:
-    """The worst (see ``SLOTS``) of every half second, by when a probe began."""
+    """Return the worst (see ``SLOTS``) of every half second, by when a probe began."""
     worst = [0] * math.ceil(seconds / SLOT)
     for sample in samples:
         slot = int(sample.at / SLOT)
@@ -205,7 +206,7 @@ def timeline(samples: Sequence[Sample], seconds: float) -> list[str]:
 
 
 def latency_of(samples: Sequence[Sample]) -> Latency | None:
-    """Of the good ones among ``samples``; None if there are none."""
+    """Return the latency of the good answers among ``samples``; None if there are none."""
     took = sorted(sample.seconds * 1000 for sample in samples if sample.outcome == OK)
     if not took:
         return None
@@ -225,7 +226,7 @@ def _looks(sample: Sample) -> str:
 def _sections(
     samples: Sequence[Sample], seconds: float, marks: Sequence[tuple[float, str]]
 ) -> list[Section]:
-    """Empty without marks: then there is no before and after."""
+    """Return a section for each mark; empty without marks, as there is no before and after."""
     if not marks:
         return []
     edges = [(0.0, BEFORE), *marks, (max(seconds, marks[-1][0]), "")]
@@ -239,7 +240,7 @@ def _sections(
 def _by_kind(
     samples: Sequence[Sample], began: float, ended: float, *, last: bool = True
 ) -> dict[str, Tally]:
-    """The tally of each kind, of what began in a section; ``last``: nothing comes after it."""
+    """Return the tally of each kind, of what began in a section; ``last``: nothing comes after it."""
     by_kind: dict[str, list[Sample]] = {}
     for sample in samples:
         by_kind.setdefault(sample.kind, []).append(sample)
@@ -256,9 +257,11 @@ def _by_kind(
 
 
 def _longest_gap(samples: Sequence[Sample], began: float, ended: float, last: bool) -> float:
-    """Only the part inside the section counts of a gap that reaches over its edge.
+    """Return the longest gap; of a gap that reaches over a section's edge only the part inside
+    counts.
 
-    What was asked before the very end, and is answered well after it, ends a gap all the same.
+    An answer ends a gap also if the question was asked before the very end and answered well after
+    it.
     """
     arrivals = sorted(s.at + s.seconds for s in samples if s.outcome == OK)
     if last and arrivals:

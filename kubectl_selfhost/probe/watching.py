@@ -1,4 +1,4 @@
-"""A watch on an object that is written all the time: what a controller's informer would go through."""
+"""A watch on an object that is written all the time: what a controller's informer would meet."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CLEANLY = "cleanly"
 #: The server no longer has the events since then (it was just started, say): a client lists anew and
 #: watches from there, without a word to anybody.
 EXPIRED = "expired"
-#: So a watch ends when its server does. Every client begins anew where it was; what it costs is told
-#: by the events that were lost, and by whether it could begin.
+#: The failures with which a watch ends when its server ends. Every client begins anew where it was; the
+#: events that were lost, and whether the watch could begin, show what this costs.
 _TORN = ("closed", "reset")
 _AGAIN_AFTER = 0.25
 #: Several events a second are due: a connection that is silent for so many seconds is dead.
@@ -34,10 +34,11 @@ _LAST_EVENTS_LIMIT = 2.0
 
 
 class Watching:
-    """Watches the ConfigMap ``name`` from ``start`` to ``stop``, and begins anew when it ends.
+    """A watch on the ConfigMap ``name`` from ``start`` to ``stop``, which begins anew when it ends.
 
-    A beginning is a request of kind "watch"; so is, as a failed one, a connection that died.
-    One without a resourceVersion is given the object as it is: what was written before is in it.
+    A beginning is a request of kind "watch". A connection that died is a failed request of this
+    kind. A watch without a resourceVersion begins with the object as it is: what was written before
+    is in it.
     """
 
     def __init__(self, transport: Transport, name: str, recorder: Recorder) -> None:
@@ -57,17 +58,17 @@ class Watching:
         self._last_event = self._longest = 0.0
 
     def start(self) -> None:
-        """Begins; a silence counts from now on."""
+        """Begin; a silence counts from now on."""
         self._last_event = time.monotonic()
         self._thread.start()
 
     def written(self, number: int) -> None:
-        """The write ``number`` was answered well: its event is due."""
+        """Note that the write ``number`` was answered well: its event is due."""
         with self._lock:
             self._written.add(number)
 
     def stop(self) -> None:
-        """Waits a moment for the last events, and ends the watch."""
+        """Wait a moment for the last events, and end the watch."""
         with self._lock:
             self._lock.wait_for(lambda: not self._due(), timeout=_LAST_EVENTS_LIMIT)
         self._stop.set()
@@ -77,12 +78,12 @@ class Watching:
         self._thread.join(1.0)
 
     def report(self, until: float) -> WatchReport:
-        """What it saw up to ``until`` (monotonic)."""
+        """Return what the watch saw up to ``until`` (monotonic)."""
         with self._lock:
             due, newest = self._due(), max(self._seen, default=0)
             return WatchReport(
                 events=len(self._seen),
-                # Events come in order: one that was passed over comes no more.
+                # Events come in order: an event that was skipped comes no more.
                 lost=sum(number < newest for number in due),
                 unseen=sum(number > newest for number in due) if self._stop.is_set() else 0,
                 ended=dict(self._ended),
@@ -90,7 +91,7 @@ class Watching:
             )
 
     def _due(self) -> set[int]:
-        """Writes without an event."""
+        """Return the writes without an event."""
         base = -1 if self._base is None else self._base
         return {number for number in self._written - self._seen if number > base}
 
@@ -100,7 +101,7 @@ class Watching:
             self._stop.wait(_AGAIN_AFTER)
 
     def _watch(self) -> None:
-        """One watch from its beginning to its end, if it begins at all."""
+        """Watch once from the beginning to the end, if the watch begins at all."""
         began = time.monotonic()
         try:
             stream = self._transport.stream(self._path(), silence=_SILENCE)
@@ -143,7 +144,7 @@ class Watching:
             self._recorder.add(WATCH, time.monotonic(), how)
 
     def _event(self, event: dict[str, Any]) -> str | None:
-        """Takes an event in; how the watch ended, if that is what it says."""
+        """Record an event; return how the watch ended, if the event says so."""
         thing = event.get("object") or {}
         if event.get("type") == "ERROR":
             self._version, self._fresh = "", True

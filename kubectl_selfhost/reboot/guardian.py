@@ -1,8 +1,8 @@
 """The guardian: a static pod that brings a rebooted node's control plane back, without any API.
 
-It is the node agent's program again, this time unprivileged: it has no capability, sees no process
-but its own, and of the node's files only the kubelet's directory and ours. It runs as root since both
-belong to root, and on the node's network to see whether somebody listens on a port.
+The guardian is the node agent's program again, without privilege: it has no capability, sees no
+process but its own, and of the node's files only the kubelet's directory and ours. It runs as root
+since root owns both, and on the node's network to see whether somebody listens on a port.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ LIST = "guarded"
 
 @dataclass(frozen=True)
 class Guarded:
-    """A component: its port, the file name of the static pod that it once was, and the address at
-    which it listens (empty: unknown, and any listener on the port counts)."""
+    """A component that the guardian looks after: its port, the file name of the static pod that it
+    once was, and the address at which it listens (empty: unknown, and any listener on the port
+    counts).
+    """
 
     component: str
     port: int
@@ -39,9 +41,10 @@ class Guarded:
 
 
 def guarded_list(guarded: Iterable[Guarded]) -> str:
-    """Return the content of the file that tells the guardian what to look after.
+    """Return the content of the file that names what the guardian looks after.
 
-    Raises SelfhostError for a name that is none: in this list a line break would begin a new fact.
+    Raise SelfhostError for a name that is not valid: in this list a line break would begin a new
+    fact.
     """
     guarded = list(guarded)
     for one in guarded:
@@ -59,7 +62,7 @@ def guarded_list(guarded: Iterable[Guarded]) -> str:
 
 
 def manifest(target: NodeTarget) -> dict:
-    """The manifest of the guardian's static pod for ``target``."""
+    """Return the manifest of the guardian's static pod for ``target``."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -76,7 +79,7 @@ def manifest(target: NodeTarget) -> dict:
                     "After a reboot it starts copies of the control plane's pods, until the "
                     "DaemonSets' own are up again."
                 ),
-                # With another program the pod is another one, so the kubelet restarts it.
+                # Another program makes another pod, so the kubelet restarts the guardian.
                 GUARDIAN_PROGRAM_ANNOTATION: binaries.secret_name(target.arch),
             },
         },
@@ -114,7 +117,7 @@ def _container(target: NodeTarget) -> dict:
             "seLinuxOptions": {"type": "spc_t"},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        # Where the agent has them too: the paths in its state file hold here as well.
+        # At the same paths as in the agent's pod: the paths in its state file hold here as well.
         "volumeMounts": [
             {"name": "manifests", "mountPath": HOST + target.static_pod_path},
             {"name": "kubectl-selfhost", "mountPath": HOST + target.directory},

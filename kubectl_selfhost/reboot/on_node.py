@@ -1,7 +1,7 @@
-"""What is put on a node for the time after a reboot: recovery copies, and the guardian.
+"""What a run puts on a node for the time after a reboot: recovery copies, and the guardian.
 
-The copies are last known good: they are written from what serves (the static pods, before a pivot
-takes them away) and again when a roll-out has proved itself, never from what is only meant to run.
+The copies are last known good. A run writes them from what serves (the static pods, before a pivot
+removes them) and again when a roll-out has proved itself, never from what is only meant to run.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def store_copies(
     journal: Journal,
     observer: Observer,
 ) -> None:
-    """Writes the recovery copies of ``daemonsets``' pods to the agent's node.
+    """Write the recovery copies of ``daemonsets``' pods to the agent's node.
 
-    A component that no static pod can run is warned of, and keeps the copy that it has. One that must
-    not run twice gets none (``uncopied``).
+    If no static pod can run a component, warn and keep the copy that the component has. A component
+    that must not run twice gets no copy (``uncopied``).
     """
     alone = uncopied(daemonsets)
     for component, daemonset in daemonsets.items():
@@ -53,8 +53,9 @@ def store_copies(
 def uncopied(daemonsets: Mapping[Component, dict]) -> dict[Component, str]:
     """Return the components that have no recovery copy, and why.
 
-    A copy runs beside the DaemonSet's pod for a while. The kubelet starts that pod again by itself,
-    once it reaches the API, for which it needs neither a controller-manager nor a scheduler.
+    A copy runs beside the DaemonSet's pod for a while. The kubelet starts the DaemonSet's pod again
+    by itself, once it reaches the API; it needs neither a controller-manager nor a scheduler for
+    this.
     """
     found = {c: beside.one_at_a_time(c, d["spec"]["template"]) for c, d in daemonsets.items()}
     return {component: why for component, why in found.items() if why}
@@ -84,10 +85,12 @@ def install_guardian(
 def _guarded(
     component: Component, daemonset: dict, facts: NodeFacts, files: Sequence[ManifestFile]
 ) -> Guarded:
-    """The manifest's file name is the one on the node; where none is found there, kubeadm's."""
+    """Return the component for the guardian, with the manifest's file name on the node; if none is
+    found there, kubeadm's name.
+    """
     contents = {file.name: file.content for file in files}
     names = [n for n in manifestfile.files_of(contents, component) if not manifestfile.is_older(n)]
-    # The pod as it is on that node: an address may be the node's, by a variable.
+    # The pod as it is on this node: a variable may stand for the node's address.
     pod = {
         **daemonset["spec"]["template"],
         "status": {"hostIP": facts.host_ip, "podIP": facts.host_ip},

@@ -1,9 +1,10 @@
 """The recovery copy of a component: the DaemonSet's pod as a static one, for after a reboot.
 
-A kubelet learns of DaemonSet pods from the API alone; static pods it finds on its disk. So the
-guardian on the node starts this copy when nobody serves, and takes it away when the DaemonSet's own
+A kubelet learns of DaemonSet pods from the API alone; it finds static pods on its disk. So the
+guardian on the node starts this copy when nobody serves, and removes it when the DaemonSet's own
 instance serves beside it. The two share the port. A static pod may refer to nothing that is in the
-API, and what is known of the node is written out: the kubelet may not know it yet when it starts.
+API. The copy has the node's facts written out: the kubelet may not know them yet when it starts the
+copy.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from kubectl_selfhost.names import (
     RECOVERY,
 )
 
-#: Where the copy of an apiserver is probed: not where the DaemonSet's is that stands beside it.
+#: The address at which the copy of an apiserver is probed: the DaemonSet's pod beside it has another.
 PROBE_ADDRESS = "127.0.0.4"
 
-#: Only the scheduler and admission have a use for them, or they name what is in the API.
+#: Fields that only the scheduler and admission use, or that name what is in the API.
 _NOT_OF_A_STATIC_POD = (
     "affinity",
     "automountServiceAccountToken",
@@ -49,14 +50,14 @@ _NOT_OF_A_STATIC_POD = (
     "serviceAccountName",
     "tolerations",
 )
-#: Volumes that the kubelet can only have by the API.
+#: Volumes that the kubelet can only get from the API.
 _API_VOLUMES = ("configMap", "csi", "ephemeral", "persistentVolumeClaim", "projected", "secret")
 _API_VARIABLES = ("configMapKeyRef", "secretKeyRef")
 _SUFFIX = "-recovery"
 
 
 def pod_name(component: Component) -> str:
-    """The copy's own name: never that of kubeadm's static pod, nor of its mirror."""
+    """Return the copy's own name: never the name of kubeadm's static pod, nor of its mirror."""
     return f"{component}{_SUFFIX}"
 
 
@@ -88,7 +89,7 @@ def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
         "metadata": {
             "name": pod_name(component),
             "namespace": NAMESPACE,
-            # Not kubeadm's "component": nobody shall take it for the component's own static pod.
+            # Not kubeadm's "component": nobody must take the copy for the component's own static pod.
             "labels": {
                 "app.kubernetes.io/name": RECOVERY,
                 "app.kubernetes.io/managed-by": FIELD_MANAGER,
@@ -108,14 +109,14 @@ def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
 
 
 def digest(manifest: dict) -> str:
-    """The SHA-256 of what a manifest says, in whatever order."""
+    """Return the SHA-256 of what a manifest says, in whatever order."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def recovers(pod: dict) -> str:
     """Return the name of the component whose recovery copy ``pod`` is, empty for none.
 
-    The copy's mirror pod is known by its name, too: somebody may copy a label.
+    The copy's mirror pod is known by its name too: somebody may copy a label.
     """
     metadata = pod["metadata"]
     name = (metadata.get("labels") or {}).get(RECOVERS_LABEL, "")
@@ -127,7 +128,7 @@ def recovers(pod: dict) -> str:
 
 
 def standing_in(pods: Iterable[dict]) -> tuple[str, ...]:
-    """The names of the components whose copy is among ``pods``."""
+    """Return the names of the components whose copy is among ``pods``."""
     found = {recovers(pod) for pod in pods}
     return tuple(c.name for c in COMPONENTS if c.name in found)
 
@@ -146,20 +147,20 @@ def groups_of(pods: Iterable[dict], component: Component, daemonsets: Iterable[s
 
 
 def nodes_with_copies(pods: Iterable[dict]) -> set[str]:
-    """The names of the nodes on which one of ``pods`` is a copy."""
+    """Return the names of the nodes on which one of ``pods`` is a copy."""
     return {pod["spec"].get("nodeName", "") for pod in pods if recovers(pod)} - {""}
 
 
 def outdated(
     daemonsets: Iterable[dict], node: NodeFacts, journal: Mapping[str, Any], *, group: str = ""
 ) -> tuple[str, ...]:
-    """The names of the components whose copy on ``node``, of a ``group`` of nodes, is not what their
-    DaemonSet says now.
+    """Return the names of the components whose copy on ``node``, of a ``group`` of nodes, is not
+    what their DaemonSet says now.
 
-    The ``journal``, which is read with tolerance, has the digests of the copies.
+    The ``journal`` has the digests of the copies; entries that are not understood are ignored.
     """
     if not node.host_ip:
-        return ()  # the node could not be seen: what its copies should say can't be told
+        return ()  # the node could not be seen: what its copies should say is unknown
     by_name = {one["metadata"]["name"]: one for one in daemonsets}
     kept = _mapping(_mapping(journal.get("nodes")).get(node.name))
     found = []
@@ -183,7 +184,7 @@ def _mapping(thing: object) -> dict[str, Any]:
 
 
 def _without_ours(spec: dict) -> None:
-    """Takes off the container that waits for the port, and what it mounts."""
+    """Remove the container that waits for the port, and what it mounts."""
     waiting = [one for one in spec.get("initContainers", []) if one["name"] != WAIT_CONTAINER]
     spec.pop("initContainers", None)
     if waiting:

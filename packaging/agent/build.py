@@ -35,12 +35,12 @@ TARGETS = {
     "ppc64le": "powerpc64le-linux-musl",
     "s390x": "s390x-linux-musl",
 }
-#: Also what the tests build with, for this machine and under sanitizers.
+#: The tests build with these too, for this machine and under sanitizers.
 DIALECT = ["-std=c11", "-D_GNU_SOURCE"]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror"]
 SIZE = [
     *("-Os", "-static", "-s", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"),
-    # Nothing unwinds here.
+    # Nothing unwinds the stack.
     *("-fno-unwind-tables", "-fno-asynchronous-unwind-tables"),
 ]
 
@@ -52,7 +52,9 @@ def sources(program: str, suffixes: str = "c") -> list[str]:
 
 
 def zig() -> list[str]:
-    """How to call zig: the running interpreter's ``ziglang``, else one on the PATH."""
+    """Return the command that calls zig: the running interpreter's ``ziglang``, else one on the
+    PATH.
+    """
     try:
         import ziglang
     except ImportError:

@@ -1,10 +1,10 @@
-"""The zipapp's first module: find or make the unpacked copy, and go there.
+"""The zipapp's first module: it finds or makes the unpacked copy, and runs the copy.
 
-shiv's own does the same, but takes longer than the rest of a --help, leaves the copies of former
-versions behind, and ends in a traceback where the home directory can't be written. It still does
-the unpacking. Where there can be no copy we run from the archive itself, only slower.
+shiv's own module does the same, but takes longer than the rest of a --help, leaves the copies of
+former versions behind, and ends in a traceback if the home directory can't be written. shiv still
+does the unpacking. If there can be no copy, the program runs from the archive itself, only slower.
 
-Any Python must be able to read this file, also 2.7, to hear from it that it is too old.
+Any Python must be able to read this file, even 2.7, to report that it is too old.
 """
 
 import os
@@ -19,7 +19,7 @@ def start():
     if sys.version_info < (3, 10):
         sys.exit(too_old())
     archive = os.path.abspath(os.path.dirname(__file__))
-    if os.path.basename(__file__) == COPIED:  # start.sh found the copy, and says where it is itself
+    if os.path.basename(__file__) == COPIED:  # start.sh found the copy, and names its own place
         archive = sys.argv[0] = sys.argv.pop(1)
     sys.path[0] = archive
     home = cache_home()
@@ -39,7 +39,9 @@ def too_old():
 
 
 def cache_home():
-    """Where copies are kept, by the XDG base directory specification; SHIV_ROOT goes before."""
+    """Return the directory where copies are kept, by the XDG base directory specification;
+    SHIV_ROOT overrides it.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
         base = os.path.join(os.path.expanduser("~"), ".cache")
@@ -47,9 +49,10 @@ def cache_home():
 
 
 def unpacked(home):
-    """The copy of this build, if there is one and it is ours alone: who writes it says what runs.
+    """Return the copy of this build, if there is one and only the user may write it: who writes it
+    decides what runs.
 
-    It is held until we end, so that nobody removes it meanwhile.
+    This process locks the copy until it ends, so that nobody removes the copy meanwhile.
     """
     place = os.path.join(home, "%s_%s" % (NAME, BUILD))
     try:
@@ -67,12 +70,12 @@ def hold(handle):
 
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:  # a file system without locks: then nobody gets the exclusive one, either
+    except OSError:  # a file system without locks: nobody gets the exclusive lock, either
         pass
 
 
 def unpack(archive, home):
-    """Make the copy of this build and remove those of others; None if that can't be done."""
+    """Make the copy of this build and remove those of others; return None if this can't be done."""
     import zipfile
     from pathlib import Path
 
@@ -97,14 +100,14 @@ def unpack(archive, home):
 
 
 def copy_this(content, place):
-    """Put this file into the copy, whole at once: whoever sees it there runs it."""
+    """Put this file into the copy, whole at once: whoever sees the file there runs it."""
     partial = place / ("%s.%d" % (COPIED, os.getpid()))
     partial.write_bytes(content.read("__main__.py"))
     partial.replace(place / COPIED)
 
 
 def remove_others(home):
-    """Remove the copies of other builds, but those that somebody is running."""
+    """Remove the copies of other builds, except copies that somebody is running."""
     import fcntl
     import shutil
 

@@ -32,7 +32,9 @@ def write(archive: Path, image: str, files: dict[str, Path], entrypoint: list[st
 
 
 def wrap(archive: Path, image: str, layer_file: Path, config: dict[str, Any]) -> None:
-    """Write ``image``, of one layer and with ``config`` for its containers; takes the layer's file."""
+    """Write ``image``, of one layer and with ``config`` for its containers; move the layer's file
+    into it.
+    """
     digest = hashlib.sha256()
     with layer_file.open("rb") as content:
         while block := content.read(1 << 20):
@@ -56,7 +58,9 @@ def wrap(archive: Path, image: str, layer_file: Path, config: dict[str, Any]) ->
 
 
 def libraries(program: str, root: Path) -> dict[str, Path]:
-    """The shared libraries that ``program`` (a path in ``root``) loads, as ``write`` wants files."""
+    """Return the shared libraries that ``program`` (a path in ``root``) loads, as ``write`` wants
+    files.
+    """
     paths = re.findall(r"(/\S+) \(0x", output(["chroot", root, "ldd", program]))
     # Links are followed inside the root: some are absolute.
     targets = output(["chroot", root, "readlink", "-f", *paths]).split()

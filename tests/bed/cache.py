@@ -1,7 +1,8 @@
-"""What was built once is kept outside the tree, under a key of everything that went into it.
+"""The cache of what was built once: outside the tree, under a key of everything that went into it.
 
-A thing is made beside its final place and renamed into it, under a lock: an interrupted build leaves
-nothing that looks finished, the next one clears what it left, and two at once don't build twice.
+A build makes a thing beside its final place and renames it into the place, under a lock. So an
+interrupted build leaves nothing that looks finished, the next build clears what it left, and two at
+once don't build twice.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """The cache directory, as the XDG base directory specification places it."""
+    """Return the cache directory, as the XDG base directory specification places it."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "kubectl-selfhost"
 
 
 def logs() -> Path:
-    """Where the output of builds goes."""
+    """Return the directory for the output of builds."""
     return root() / "logs"
 
 
 def key(*parts: object) -> str:
-    """Twelve hex digits for ``parts``: JSON values, or files, of which the content counts."""
+    """Return twelve hex digits for ``parts``: JSON values, or files, of which the content counts."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):
@@ -41,7 +42,7 @@ def key(*parts: object) -> str:
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Hold the lock ``name`` among all processes of this cache; a dead holder's is free."""
+    """Hold the lock ``name`` among all processes of this cache; the lock of a dead holder is free."""
     path = root() / "locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as held:
@@ -50,7 +51,9 @@ def lock(name: str) -> Iterator[None]:
 
 
 def keep(name: str, build: Callable[[Path], None]) -> Path:
-    """The directory ``name`` of the cache, filled by ``build(directory)`` if it isn't there yet."""
+    """Return the directory ``name`` of the cache, filled by ``build(directory)`` if it isn't there
+    yet.
+    """
     place = root() / name
     if place.exists():
         return place

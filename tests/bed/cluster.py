@@ -1,4 +1,6 @@
-"""Making clusters: what kind needs beforehand, its configuration, and the wait until all is Ready."""
+"""The making of clusters: what kind needs beforehand, its configuration, and the wait until all is
+Ready.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ STATIC_PODS = 4  # etcd and the three components, on every control-plane node
 
 @dataclass(frozen=True)
 class Kit:
-    """What a cluster is made with.
+    """The parts with which a cluster is made.
 
-    ``image`` is the node image that was built here, None for kind's published one.
+    ``image`` is the node image that was built here, None for kind's published image.
     """
 
     kind: Path
@@ -34,7 +36,7 @@ class Kit:
 def release_named(name: str) -> Release:
     """Return the release of a Kubernetes version (``v1.36.4``), the default for an empty name.
 
-    Raises BedError that names the versions which the bed can build.
+    Raise BedError that names the versions which the bed can build.
     """
     if not name:
         return versions.DEFAULT
@@ -46,9 +48,9 @@ def release_named(name: str) -> Release:
 
 
 def prepare(release: Release = versions.DEFAULT) -> Kit:
-    """See to a container engine, the programs and a node image. Quick when all are there."""
+    """Provide a container engine, the programs and a node image. This is quick if all are there."""
     engine.ready()
-    image = _image(release)  # first: what it needs is built in parallel, both programs among it
+    image = _image(release)  # first: its parallel build includes both programs
     return Kit(
         golang.tool("kind"), golang.built(golang.kubectl(release)) / "kubectl", image, release
     )
@@ -96,14 +98,14 @@ def create(name: str, *, config: Path | None = None, release: Release = versions
 
 
 def delete(name: str) -> None:
-    """Delete the cluster ``name``; one that isn't there is deleted already."""
+    """Delete the cluster ``name``; a cluster that isn't there is deleted already."""
     argv = [golang.tool("kind"), "delete", "cluster", "--name", name]
     if subprocess.run(argv, stdin=subprocess.DEVNULL).returncode:
         raise BedError(f"kind could not delete the cluster {name}; what it said is above")
 
 
 def wait_ready(kubectl: Path, *, context: str, kubeconfig: Path | None = None) -> None:
-    """Return when nodes and kube-system's pods are Ready; raises BedError naming those that aren't."""
+    """Wait until nodes and kube-system's pods are Ready; raise BedError naming those that aren't."""
     ask = [kubectl, "--context", context, "--request-timeout=5s", "--output=json"]
     if kubeconfig:
         ask += ["--kubeconfig", kubeconfig]
@@ -123,14 +125,14 @@ def wait_ready(kubectl: Path, *, context: str, kubeconfig: Path | None = None) -
 
 
 def _has_foreign_etcd(pods: list[dict[str, Any]]) -> bool:
-    """Whether the apiserver's etcd is not kubeadm's own, which takes TLS only."""
+    """Return whether the apiserver's etcd is not kubeadm's own, which takes TLS only."""
     containers = [one for pod in pods for one in pod.get("spec", {}).get("containers", [])]
     words = [word for one in containers for word in one.get("command", [])]
     return any(word.startswith("--etcd-servers=http://") for word in words)
 
 
 def not_ready(nodes: list[dict[str, Any]], pods: list[dict[str, Any]]) -> str:
-    """What a cluster of ``nodes`` with ``pods`` in kube-system lacks; empty when it is Ready."""
+    """Return what a cluster of ``nodes`` with ``pods`` in kube-system lacks; empty if it is Ready."""
     control_planes = sum(
         "node-role.kubernetes.io/control-plane" in node["metadata"]["labels"] for node in nodes
     )
@@ -157,10 +159,10 @@ def _is_ready(item: dict[str, Any]) -> bool:
 
 
 def _image(release: Release) -> str | None:
-    """Return the local node image, or None where the published one can be had.
+    """Return the local node image, or None if the published image can be reached.
 
-    BED_NODE_IMAGE=local or published decides it without asking the registry. Only the default
-    release has a published image that the bed knows.
+    BED_NODE_IMAGE=local or published decides this without a request to the registry. Only the
+    default release has a published image that the bed knows.
     """
     choice = os.environ.get("BED_NODE_IMAGE", "")
     if choice not in ("", "local", "published"):

@@ -1,4 +1,4 @@
-"""Running other programs: told in plain lines, output in a log, an end in words when one fails."""
+"""Other programs run by the bed: announced in plain lines, output in a log, a failure in words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def told(what: str, expect: str = "") -> Iterator[None]:
-    """Say what begins, and how long it may take, and how long it took."""
+    """Print what begins and how long it may take, and afterwards how long it took."""
     say(f"{what}{f' (about {expect})' if expect else ''} ...")
     began = time.monotonic()
     yield
@@ -33,7 +33,7 @@ def told(what: str, expect: str = "") -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """``seconds`` as people write them: 7s, 2m05s."""
+    """Return ``seconds`` as people write them: 7s, 2m05s."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
 
@@ -46,7 +46,7 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run ``argv`` with its output appended to ``log``; raises BedError with the log's end."""
+    """Run ``argv`` with its output appended to ``log``; raise BedError with the log's end."""
     began = time.monotonic()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as out:
@@ -78,7 +78,7 @@ def run(
 
 
 def stop_all() -> None:
-    """End what ``run`` has going in other threads; those see it fail."""
+    """End the programs that ``run`` started in other threads; these threads see them fail."""
     for child in list(_running):
         child.terminate()
 
@@ -90,7 +90,7 @@ def output(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> str:
-    """What ``argv`` prints on stdout; raises BedError with its stderr."""
+    """Return what ``argv`` prints on stdout; raise BedError with its stderr."""
     words = [str(word) for word in argv]
     try:
         done = subprocess.run(
@@ -112,7 +112,7 @@ def output(
 
 
 def succeeds(argv: Sequence[str | Path], *, timeout: float = 20.0) -> bool:
-    """Whether ``argv`` ends with 0 within ``timeout`` seconds."""
+    """Return whether ``argv`` ends with 0 within ``timeout`` seconds."""
     try:
         output(argv, timeout=timeout)
     except BedError:

@@ -1,7 +1,7 @@
 """The container engine: found, or installed and started.
 
-Only a machine without systemd (a container, a small virtual machine) gets ``dockerd`` started by hand;
-where root lacks CAP_SYS_RESOURCE it runs its containers through ``files/runtime``.
+Only on a machine without systemd (a container, a small virtual machine) the bed starts ``dockerd``
+itself. If root lacks CAP_SYS_RESOURCE there, dockerd runs its containers through ``files/runtime``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ START = 60.0  # seconds that an engine may take to answer
 
 
 def ready() -> None:
-    """Return when an engine answers; start one, and install it, where there is none."""
+    """Wait until an engine answers; install and start one if there is none."""
     if not shutil.which("docker"):
         _need_root("Docker is not installed")
         install({"dockerd": "docker.io"})
@@ -33,12 +33,12 @@ def ready() -> None:
 
 
 def published_image(image: str) -> bool:
-    """Whether the registry that has ``image`` can be reached from here, asked for 10 s at most."""
+    """Return whether the registry that has ``image`` can be reached from here; wait 10 s at most."""
     return succeeds(["docker", "manifest", "inspect", image], timeout=10)
 
 
 def cgroup_version() -> int:
-    """The version of cgroups that containers see: 1 or 2."""
+    """Return the version of cgroups that containers see: 1 or 2."""
     answer = output(["docker", "info", "--format", "{{.CgroupVersion}}"]).strip()
     return int(answer or 1)
 
@@ -110,7 +110,7 @@ def _start_by_hand() -> None:
 
 
 def _runtime() -> Path:
-    """The wrapper's copy in the cache, so that the engine outlives this source tree."""
+    """Return the wrapper's copy in the cache, so that the engine outlives this source tree."""
 
     def build(target: Path) -> None:
         shutil.copy(RUNTIME, target / "runtime")
@@ -119,7 +119,9 @@ def _runtime() -> Path:
 
 
 def _raise_watch_limits() -> None:
-    """Several clusters need more inotify instances than most kernels allow by default (kind's advice)."""
+    """Raise the limits of inotify: several clusters need more instances than most kernels allow
+    (kind's advice).
+    """
     for name, least in (("max_user_instances", 1024), ("max_user_watches", 524288)):
         limit = Path("/proc/sys/fs/inotify") / name
         if int(limit.read_text()) < least:
@@ -128,7 +130,7 @@ def _raise_watch_limits() -> None:
 
 
 def _check_privileged() -> None:
-    """Say early what kind would fail of, and in whose words nobody would find the cause."""
+    """Report early, in words that name the cause, what would make kind fail."""
     if _has_sys_resource() or os.geteuid():
         return
     info = json.loads(output(["docker", "info", "--format", "{{json .}}"]))

@@ -1,7 +1,7 @@
 """Programs that come as Go modules: Kubernetes' own, kind, etcd, containerd, CoreDNS, krew.
 
-Each is built in a module of its own that requires it at one version, so that the Go proxy is the only
-thing asked and the checksum database vouches for what it answers.
+Each is built in a module of its own that requires it at one version. So the build asks nothing but
+the Go proxy, and the checksum database vouches for what the proxy answers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bed.versions import Release
 
 @dataclass(frozen=True)
 class Recipe:
-    """Commands out of one module. ``packages`` maps a binary's name to its package."""
+    """Commands from one module. ``packages`` maps a binary's name to its package."""
 
     name: str
     module: str
@@ -35,7 +35,7 @@ class Recipe:
         return cache.key(asdict(self), versions.GO)
 
     def place(self) -> str:
-        """Its directory in the cache, relative to the root."""
+        """Return the recipe's directory in the cache, relative to the root."""
         return f"go/{self.name}-{self.version}-{self.key()}"
 
 
@@ -130,14 +130,14 @@ TOOLS |= dict.fromkeys(KREW.packages, KREW)
 
 
 def tool(name: str) -> Path:
-    """The path of a program for the machine itself, built if need be."""
+    """Return the path of a program for the machine itself, built if need be."""
     if name not in TOOLS:
         raise BedError(f"there is no tool {name!r} here; there are {', '.join(sorted(TOOLS))}")
     return built(TOOLS[name]) / name
 
 
 def built(recipe: Recipe) -> Path:
-    """The directory that holds the binaries of ``recipe``."""
+    """Return the directory that holds the binaries of ``recipe``."""
 
     def build(target: Path) -> None:
         with told(f"building {recipe.name} {recipe.version} from its Go module", recipe.expect):
@@ -147,14 +147,16 @@ def built(recipe: Recipe) -> Path:
 
 
 def downloaded(recipe: Recipe) -> dict[str, str]:
-    """What Go says of the module: among others its source's ``Dir`` and its ``GoMod`` file."""
+    """Return what Go says of the module: among others its source's ``Dir`` and its ``GoMod`` file."""
     argv = ["go", "mod", "download", "-json", f"{recipe.module}@{recipe.version}"]
     answer: dict[str, str] = json.loads(output(argv, timeout=600, env=environment(), cwd=Path("/")))
     return answer
 
 
 def environment() -> dict[str, str]:
-    """The environment for Go: the toolchain Kubernetes asks for, no C, go.sum written as needed."""
+    """Return the environment for Go: the toolchain Kubernetes asks for, no C, go.sum written as
+    needed.
+    """
     if not shutil.which("go"):
         raise BedError("Go is missing; install Go 1.24 or newer and put it in the PATH")
     return os.environ | {
@@ -184,7 +186,7 @@ def _build(recipe: Recipe, target: Path) -> None:
             go_mod += _staging(recipe)
         (module / "go.mod").write_text(go_mod)
         options = ["-trimpath", "-ldflags", recipe.ldflags, "-tags", recipe.tags]
-        # One go build for all that are named as their package: they share what they compile.
+        # One go build for all programs with their package's name: they share what they compile.
         plain = [p for name, p in recipe.packages.items() if Path(p).name == name]
         jobs = [(str(target) + "/", plain)] if plain else []
         jobs += [(target / n, [p]) for n, p in recipe.packages.items() if p not in plain]
@@ -194,7 +196,8 @@ def _build(recipe: Recipe, target: Path) -> None:
 
 
 def _staging(recipe: Recipe) -> str:
-    """The ``replace`` block that stands each staging module of Kubernetes in by its own release.
+    """Return the ``replace`` block that puts its own release in the place of each staging module of
+    Kubernetes.
 
     ``k8s.io/kubernetes`` replaces them by directories of its repository, which a module that
     requires it neither inherits nor has.

@@ -1,4 +1,6 @@
-"""What tests and benchmarks do with a cluster: kubectl, commands on a node, and the plugin itself."""
+"""A cluster in the hands of tests and benchmarks: kubectl, commands on a node, and the plugin
+itself.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ PLUGIN_LIMIT = 600.0  # seconds; a run of the plugin that takes longer hangs
 
 @dataclass(frozen=True)
 class Result:
-    """How a run of the plugin ended."""
+    """The end of a run of the plugin."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -34,7 +36,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Bed:
-    """A running cluster and what to reach it with."""
+    """A running cluster and the means to reach it."""
 
     name: str
     kubeconfig: Path
@@ -47,7 +49,9 @@ class Bed:
 
     @property
     def nodes(self) -> list[str]:
-        """The control-plane nodes, sorted: they bear the same name in Kubernetes and in Docker."""
+        """Return the control-plane nodes, sorted: they have the same name in Kubernetes and in
+        Docker.
+        """
         label = f"label=io.x-k8s.kind.cluster={self.name}"
         role = "label=io.x-k8s.kind.role=control-plane"
         argv = ["docker", "ps", "--all", "--filter", label, "--filter", role]
@@ -55,24 +59,24 @@ class Bed:
 
     @property
     def node(self) -> str:
-        """The first control-plane node."""
+        """Return the first control-plane node."""
         return self.nodes[0]
 
     def kubectl(self, *args: str, stdin: str | None = None, timeout: float = 120.0) -> str:
-        """Run kubectl; returns its stdout, raises AssertionError with its stderr."""
+        """Run kubectl; return its stdout, raise AssertionError with its stderr."""
         argv = [str(self.kubectl_path), *args]
         return _output(argv, stdin=stdin, env=self._env({}), timeout=timeout)
 
     def get(self, *args: str) -> Any:
-        """``kubectl get ARGS`` as parsed JSON."""
+        """Return ``kubectl get ARGS`` as parsed JSON."""
         return json.loads(self.kubectl("get", *args, "--output=json"))
 
     def node_exec(self, *argv: str, node: str = "", stdin: str | None = None) -> str:
-        """Run a command on a node (the first one by default); returns its stdout."""
+        """Run a command on a node (the first one by default); return its stdout."""
         return _output(["docker", "exec", "-i", node or self.node, *argv], stdin=stdin)
 
     def node_file(self, path: str, *, node: str = "") -> bytes:
-        """A file's bytes, as they are on the node."""
+        """Return a file's bytes, as they are on the node."""
         argv = ["docker", "exec", node or self.node, "cat", path]
         return subprocess.run(argv, check=True, capture_output=True).stdout
 
@@ -117,7 +121,8 @@ class Bed:
 
 
 def path_with_plugin(folder: Path, kubectl: Path) -> str:
-    """A PATH on which ``kubectl selfhost`` is the bed's kubectl and the plugin that ``plugin`` says.
+    """Return a PATH on which ``kubectl selfhost`` is the bed's kubectl and the plugin that
+    ``plugin`` names.
 
     ``folder`` gets the program that kubectl looks for.
     """
@@ -133,7 +138,7 @@ def path_with_plugin(folder: Path, kubectl: Path) -> str:
 
 
 def plugin() -> list[str]:
-    """The plugin's command: this tree, or the program that KUBECTL_SELFHOST names."""
+    """Return the plugin's command: this tree, or the program that KUBECTL_SELFHOST names."""
     packaged = os.environ.get("KUBECTL_SELFHOST")
     if packaged:
         return [str(Path(packaged).resolve())]

@@ -1,4 +1,4 @@
-"""The user's kind configuration, with what the bed needs put in."""
+"""The user's kind configuration, with the bed's additions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Config = dict[str, Any]
 
 
 def control_planes(count: int) -> str:
-    """The configuration of so many control-plane nodes and no worker, for ``load``."""
+    """Return the configuration of so many control-plane nodes and no worker, for ``load``."""
     return json.dumps({"nodes": [{"role": "control-plane"}] * count})
 
 
@@ -51,10 +51,10 @@ def load(text: str) -> Config:
 
 
 def complete(config: Config, *, local_image: str | None, cgroup_version: int) -> Config:
-    """``config`` for this machine; the caller's own choices stay.
+    """Return ``config`` for this machine; the caller's own choices stay.
 
     ``local_image`` is the node image that was built here: it brings its own pod network, and every
-    node without an image gets it. None stands for kind's published image.
+    node without an image gets it. None means kind's published image.
     """
     done = copy.deepcopy(config)
     networking = done.setdefault("networking", {})
@@ -73,11 +73,13 @@ def complete(config: Config, *, local_image: str | None, cgroup_version: int) ->
 
 
 def has_load_balancer(config: Config) -> bool:
-    """Whether kind puts a load balancer in front: it does for more than one control-plane node."""
+    """Return whether kind puts a load balancer in front: it does for more than one control-plane
+    node.
+    """
     nodes = config.get("nodes") or []
     return sum(node.get("role", "control-plane") == "control-plane" for node in nodes) > 1
 
 
 def dump(config: Config) -> str:
-    """``config`` as kind reads it (JSON is YAML)."""
+    """Return ``config`` as kind reads it (JSON is YAML)."""
     return json.dumps(config, indent=2) + "\n"

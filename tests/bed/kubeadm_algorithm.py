@@ -1,10 +1,11 @@
-"""What ``kubeadm alpha selfhosting pivot`` 1.20 did, step by step, for the benchmark to compare with.
+"""The steps of ``kubeadm alpha selfhosting pivot`` 1.20, for the benchmark to compare with.
 
-Ours, not kubeadm's code: kubeadm dropped it in 1.21, and its command runs on no cluster of today. It
-differs where it has to, so that it runs on one: the label and the taint have their new name, and the
-containers' ``ports`` are left out (they reserve the port on the node, and the pod would never be
-placed; kubeadm 1.20 wrote none). So probes that name a port get its number. All else is as it was:
-no sharing of ports, no wait for the port, "Running" taken for up, the manifest deleted.
+This is our code, not kubeadm's: kubeadm dropped the command in 1.21, and it runs on no cluster of
+today. The differences are those that make it run on one: the label and the taint have their new
+name, and the containers' ``ports`` are left out (they reserve the port on the node, and the pod
+would never be placed; kubeadm 1.20 wrote none). So probes that name a port get its number. All else
+is as it was: no sharing of ports, no wait for the port, "Running" taken for up, the manifest
+deleted.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ class TookTooLong(Exception):
 
 
 def pivot(bed: Bed, cluster: Cluster, *, late: float = 0.0) -> dict[str, float]:
-    """Pivot the only control-plane node of ``bed``; returns the seconds that each component took.
+    """Pivot the only control-plane node of ``bed``; return the seconds that each component took.
 
-    ``late``: so many seconds pass between "Running" and the deletion of the apiserver's manifest, as
-    they may on a busy machine. Raises TookTooLong and ApiError.
+    ``late``: seconds between "Running" and the deletion of the apiserver's manifest, as on a busy
+    machine. Raise TookTooLong and ApiError.
     """
     node, took = bed.node, {}
-    # All beforehand: kubeadm reads them from the node's disk, whatever the API does.
+    # Read all manifests beforehand: kubeadm reads them from the node's disk, whatever the API does.
     pods = {one: cluster.get(PODS, one.mirror_pod(node), NAMESPACE) for one in COMPONENTS}
     for component, pod in pods.items():
         began = time.monotonic()
@@ -66,7 +67,7 @@ def _switch(bed: Bed, cluster: Cluster, component: Component, pod: dict, *, late
 
 
 def daemonset(component: Component, static_pod: dict) -> dict:
-    """The DaemonSet (apps/v1) that kubeadm would make of a static pod, given its mirror."""
+    """Return the DaemonSet (apps/v1) that kubeadm would make of a static pod, given its mirror."""
     spec = staticpod.from_mirror_pod(static_pod)["spec"]
     for name in ONLY_IN_THE_API:
         spec.pop(name, None)
@@ -110,7 +111,9 @@ def _create(cluster: Cluster, manifest: dict) -> None:
 
 
 def _runs(cluster: Cluster, component: Component) -> bool:
-    """kubeadm's idea of up: a container that has crashed runs, too, as it goes by the pod's phase."""
+    """Return whether the component is up as kubeadm sees it: by the pod's phase, so a crashed
+    container counts too.
+    """
     pods = cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
     return bool(pods) and all(pod["status"].get("phase") == "Running" for pod in pods)
 
@@ -124,7 +127,7 @@ def _is_gone(cluster: Cluster, pod: str) -> bool:
 
 
 def _wait(look: Callable[[], bool], what: str) -> None:
-    """Errors of the API are waited out, as in kubeadm."""
+    """Wait until ``look`` succeeds; errors of the API are waited out, as in kubeadm."""
     deadline = time.monotonic() + LIMIT
     while True:
         try:

@@ -1,6 +1,6 @@
 """The node image, made without any image registry: Debian, kind's own base files, Go modules.
 
-Making takes minutes the first time; the result stays in the cache, and in the container engine.
+The first build takes minutes; the result stays in the cache, and in the container engine.
 ``noderoot`` says what is in it.
 """
 
@@ -24,12 +24,12 @@ def tag(release: Release) -> str:
 
 
 def known(release: Release) -> bool:
-    """Return whether the image was built before: then nobody needs to ask for the published one."""
+    """Return whether the image was built before: then nobody needs to ask for the published image."""
     return (cache.root() / _place(release)).exists()
 
 
 def present(release: Release) -> str:
-    """Return the image's name when the container engine has the image, built now if need be."""
+    """Return the image's name when the container engine has the image; build it now if needed."""
     if succeeds(["docker", "image", "inspect", tag(release)]):
         return tag(release)
     with cache.lock("import"):
@@ -44,7 +44,7 @@ def present(release: Release) -> str:
 def _forget_others(release: Release) -> None:
     """Remove earlier node images of ``release``, a gigabyte each.
 
-    The engine keeps those that a cluster runs.
+    The engine keeps images that a cluster runs.
     """
     for place in (cache.root() / "node").glob(f"{release.kubernetes}-*"):
         if place != cache.root() / _place(release):
@@ -56,7 +56,7 @@ def _forget_others(release: Release) -> None:
 
 
 def load_balancer(release: Release) -> None:
-    """Give kind's load balancer image a local stand-in, where the node image is local too."""
+    """Give kind's load balancer image a local stand-in, if the node image is local too."""
     image, label = versions.LOAD_BALANCER_IMAGE, "kubectl-selfhost.bed"
     form = '{{index .Config.Labels "' + label + '"}}'
     ask = ["docker", "image", "inspect", "--format", form, image]
@@ -65,7 +65,7 @@ def load_balancer(release: Release) -> None:
     say("making the load balancer's image from the node image (it has Debian's haproxy)")
     container = output(["docker", "create", tag(release)]).strip()
     try:
-        # An empty entry point would be taken for none given, and the node's would stay.
+        # Docker takes an empty entry point for none given, and keeps the node's.
         changes = ["--change", 'ENTRYPOINT ["/usr/bin/env"]']
         changes += ["--change", f"LABEL {label}={tag(release)}"]
         output(["docker", "commit", *changes, container, image])
@@ -107,7 +107,7 @@ def _build(release: Release, target: Path) -> None:
 def _parts(recipes: list[golang.Recipe]) -> Path:
     """Build ``recipes``, the longest first, and Debian's root; return Debian's directory.
 
-    debootstrap waits for the network and for dpkg, Go for the CPUs: so two things at a time.
+    debootstrap waits for the network and for dpkg, Go for the CPUs: so the two run at a time.
     """
     pool = ThreadPoolExecutor(2)
     try:
@@ -131,7 +131,7 @@ def _debootstrap(target: Path) -> None:
     log = cache.logs() / "debootstrap.log"
     log.unlink(missing_ok=True)
     include = ",".join(noderoot.PACKAGES)
-    # In a mount namespace of its own: what an interrupted run has mounted goes with it.
+    # In a mount namespace of its own: its end removes what an interrupted run has mounted.
     argv = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={include}"]
     with told(f"fetching Debian {versions.DEBIAN} for the node's root", "1 to 2 minutes"):
         run([*argv, versions.DEBIAN, target / "root"], log=log, what="debootstrap")

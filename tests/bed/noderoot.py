@@ -1,9 +1,9 @@
-"""What is in the node image that we make ourselves.
+"""The content of the node image that the bed makes itself.
 
-It is what kind's ``images/base`` and ``kind build node-image`` make, from other sources: the entrypoint,
-the units and the containerd configuration are kind's, read from its module. Ours are a few lines
-that a machine without CAP_SYS_RESOURCE needs, the pods' network (kind's own comes from a registry), and
-the images of the control plane, which are one program each.
+The image is what kind's ``images/base`` and ``kind build node-image`` make, from other sources: the
+entrypoint, the units and the containerd configuration are kind's, read from its module. The bed
+adds a few lines that a machine without CAP_SYS_RESOURCE needs, the pods' network (kind's own comes
+from a registry), and the images of the control plane, which are one program each.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def assemble(release: Release, debian: Path, target: Path) -> None:
 
 
 def _kind_files(release: Release, root: Path) -> None:
-    """kind's base files, with the modes that its Dockerfile gives them."""
+    """Copy kind's base files, with the modes that its Dockerfile gives them."""
     base = Path(golang.downloaded(golang.KIND)["Dir"]) / "images/base/files"
     for file in sorted(path for path in base.rglob("*") if path.is_file()):
         place = root / file.relative_to(base)
@@ -85,7 +85,7 @@ def _programs(release: Release, root: Path) -> None:
 
 
 def _settings(release: Release, root: Path) -> None:
-    """What kind's Dockerfile does after the packages, and what differs here."""
+    """Apply what kind's Dockerfile does after the packages, and what differs here."""
     units = root / "lib/systemd/system"
     for waste in (
         *units.glob("sysinit.target.wants/systemd-tmpfiles-setup.service"),
@@ -114,9 +114,9 @@ def _settings(release: Release, root: Path) -> None:
 
 
 def _image_names(release: Release) -> list[str]:
-    """Return the images that kubeadm will ask for, by its own account.
+    """Return the images that kubeadm will ask for, as kubeadm itself lists them.
 
-    Raises BedError where kubeadm names another CoreDNS than ``release`` does: a row of
+    Raise BedError if kubeadm names another CoreDNS than ``release`` does: a row of
     ``versions.RELEASES`` is wrong then.
     """
     kubeadm = golang.built(golang.kubernetes(release)) / "kubeadm"

@@ -1,4 +1,4 @@
-"""Clusters by way of pytest-kind, gone again when a test ends, however it ends."""
+"""Clusters made by pytest-kind, deleted when a test ends, however it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREFIX = "selfhost-test-"  # then the number of the process that made it
 
 @contextmanager
 def running(kit: cluster.Kit, name: str, folder: Path, config: str = "") -> Iterator[Bed]:
-    """A cluster ``name``, Ready, for as long as the block runs; its files are in ``folder``.
+    """Yield a cluster ``name``, Ready, for as long as the block runs; its files are in ``folder``.
 
     ``config`` is a kind configuration, completed for this machine. KEEP_CLUSTERS=1 in the
     environment leaves the cluster, for a look at what a test did to it.
@@ -51,7 +51,9 @@ def running(kit: cluster.Kit, name: str, folder: Path, config: str = "") -> Iter
 
 
 def _delete(kind: Any) -> None:
-    """Docker may say that a container which has just ended is being removed already: once more."""
+    """Delete the cluster, with a second try: Docker may say that a container which has just ended
+    is being removed already.
+    """
     for last in (False, False, True):
         try:
             kind.delete()

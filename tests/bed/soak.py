@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def _round(kit: cluster.Kit, number: int) -> bool:
-    """One pivot of a cluster of its own; a second one must find nothing to do."""
+    """Pivot a cluster of its own, once; a second pivot must find nothing to do."""
     name = f"{pytestkind.PREFIX}{os.getpid()}-soak-{number}"
     with (
         tempfile.TemporaryDirectory(prefix="selfhost-soak-") as folder,
@@ -51,7 +51,7 @@ def _round(kit: cluster.Kit, number: int) -> bool:
 
 
 def runs(bed: Bed) -> list[dict]:
-    """What the cluster's journal has of its runs."""
+    """Return what the cluster's journal has of its runs."""
     journal = bed.get("configmap", "kubectl-selfhost-journal", "--namespace=kube-system")
     found: list[dict] = json.loads(journal["data"]["journal.json"])["runs"]
     return found

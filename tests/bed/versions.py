@@ -1,4 +1,4 @@
-"""Every version that the bed is made of; a change here makes a new node image."""
+"""Every version from which the bed is made; a change here makes a new node image."""
 
 from __future__ import annotations
 

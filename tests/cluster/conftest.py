@@ -1,7 +1,7 @@
 """Real clusters for tests, through pytest-kind.
 
 pytest-kind's own fixture takes no kind configuration, and would fetch a kind and a kubectl of 2022.
-These fixtures give it ours (see ``tests/bed``). Each xdist worker has clusters of its own.
+These fixtures give it the bed's (see ``tests/bed``). Each xdist worker has clusters of its own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from bed import cluster as bed_cluster
 from bed import pytestkind
 from bed.harness import Bed
 
-# Who starts the tests in the background ignores SIGINT, and so would every process that a test
-# starts, the plugin among them: pressing Ctrl-C would test nothing.
+# A shell that starts the tests in the background ignores SIGINT, and so would every process that a
+# test starts, including the plugin: pressing Ctrl-C would test nothing.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FreshCluster = Callable[..., Bed]
@@ -26,8 +26,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs a cluster. (A module's tests stay on one xdist worker: --dist loadfile;
-    most of them share a cluster, in their order.)"""
+    """Mark everything in this folder: it needs a cluster. (A module's tests stay on one xdist
+    worker: --dist loadfile; most of them share a cluster, in their order.)
+    """
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.cluster)
@@ -35,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def kit() -> bed_cluster.Kit:
-    """The container engine, kind, kubectl and the node image."""
+    """Return the container engine, kind, kubectl and the node image."""
     made = bed_cluster.prepare()
     pytestkind.delete_orphans(made)
     return made
@@ -45,7 +46,9 @@ def kit() -> bed_cluster.Kit:
 def cluster(
     request: pytest.FixtureRequest, kit: bed_cluster.Kit, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bed]:
-    """One cluster for all tests of a module; its ``KIND_CONFIG`` string may say what kind of one."""
+    """Yield one cluster for all tests of a module; its ``KIND_CONFIG`` string may give its
+    configuration.
+    """
     config = getattr(request.module, "KIND_CONFIG", "")
     with pytestkind.running(kit, _name(), tmp_path_factory.mktemp("cluster"), config) as bed:
         yield bed
@@ -53,7 +56,9 @@ def cluster(
 
 @pytest.fixture
 def fresh_cluster(kit: bed_cluster.Kit, tmp_path: Path) -> Iterator[FreshCluster]:
-    """Makes clusters for one test alone: ``fresh_cluster()``, ``fresh_cluster(kind_config)``."""
+    """Yield a maker of clusters for one test alone: ``fresh_cluster()``,
+    ``fresh_cluster(kind_config)``.
+    """
     from contextlib import ExitStack
 
     with ExitStack() as stack:
@@ -68,5 +73,5 @@ def fresh_cluster(kit: bed_cluster.Kit, tmp_path: Path) -> Iterator[FreshCluster
 
 
 def _name() -> str:
-    """Unique on this machine, and it says which process to blame."""
+    """Return a name that is unique on this machine, and that names the process to blame."""
     return f"{pytestkind.PREFIX}{os.getpid()}-{next(_numbers)}"

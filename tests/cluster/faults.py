@@ -1,7 +1,7 @@
-"""Ways to make a pivot go wrong, by means that a real cluster has.
+"""Ways to make a pivot fail, by means that a real cluster has.
 
-What spoils our pods here are admission policies, as a company's policy engine would; nothing in the
-plugin knows of these tests.
+Admission policies spoil the pods here, as a company's policy engine would; nothing in the plugin
+knows of these tests.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ NO_SUCH_IMAGE = "registry.example.invalid/no-such-image:v1"
 
 
 def spoil_pods(component: str, patches: list[dict]) -> str:
-    """Manifests of a MutatingAdmissionPolicy that applies JSON patches to the component's pods.
+    """Return manifests of a MutatingAdmissionPolicy that applies JSON patches to the component's
+    pods.
 
-    Only pods of our DaemonSet are meant, and only as they are created.
+    The policy matches only pods of the plugin's DaemonSet, and only as they are created.
     """
     name = f"spoil-{component}"
     operations = ", ".join(
@@ -51,7 +52,7 @@ def spoil_pods(component: str, patches: list[dict]) -> str:
 
 
 def bad_flag(component: str) -> str:
-    """The component exits at once."""
+    """Return manifests with which the component exits at once."""
     return spoil_pods(
         component,
         [{"op": "add", "path": "/spec/containers/0/command/-", "value": "--no-such-flag"}],
@@ -59,7 +60,9 @@ def bad_flag(component: str) -> str:
 
 
 def never_ready(component: str) -> str:
-    """The component runs, and its startup probe never says yes (it has a readiness probe or not)."""
+    """Return manifests with which the component runs, and its startup probe never passes (the
+    component may have no readiness probe).
+    """
     return spoil_pods(
         component,
         [
@@ -73,7 +76,9 @@ def never_ready(component: str) -> str:
 
 
 def unpullable(component: str) -> str:
-    """No container of the pod has an image that the node has, or could pull."""
+    """Return manifests with which no container of the pod has an image that the node has, or could
+    pull.
+    """
     return spoil_pods(
         component,
         [
@@ -84,9 +89,9 @@ def unpullable(component: str) -> str:
 
 
 def refuse_controllers_pods(component: str) -> str:
-    """Manifests of a policy that refuses the component's pods when a controller makes them.
+    """Return manifests of a policy that refuses the component's pods when a controller makes them.
 
-    A person's dry run isn't refused: so the pre-flight check can't find it.
+    The policy doesn't refuse a person's dry run, so the pre-flight check can't find it.
     """
     name = f"refuse-{component}"
     allowed = (
@@ -98,7 +103,7 @@ def refuse_controllers_pods(component: str) -> str:
 
 
 def refuse_privileged() -> str:
-    """Manifests of a policy that refuses every privileged pod, whoever makes it."""
+    """Return manifests of a policy that refuses every privileged pod, whoever makes it."""
     allowed = (
         "object.spec.containers.all(c, !has(c.securityContext) || "
         "!has(c.securityContext.privileged) || !c.securityContext.privileged)"

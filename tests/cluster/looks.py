@@ -1,4 +1,4 @@
-"""What the tests look at in a cluster, each by kubectl or on the node: never through the plugin."""
+"""Looks at a cluster for the tests, by kubectl or on the node: never through the plugin."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ OURS = {GUARDIAN, *(f"{c}-recovery" for c in COMPONENTS)}
 
 
 def objects(bed, kind: str, *selector: str) -> list[dict]:
-    """Objects of ``kind`` in kube-system."""
+    """Return objects of ``kind`` in kube-system."""
     return json.loads(bed.kubectl("-n", "kube-system", "get", kind, "-o", "json", *selector))[
         "items"
     ]
 
 
 def answers(bed) -> bool:
-    """Whether the API server says that it is ready, just now."""
+    """Return whether the API server says now that it is ready."""
     try:
         return bed.kubectl("get", "--raw=/readyz", "--request-timeout=2s").strip() == "ok"
     except Exception:
@@ -28,12 +28,14 @@ def answers(bed) -> bool:
 
 
 def static_pods(bed) -> set[str]:
-    """The names of the static pods (without the node's), by their mirror pods; ours left out."""
+    """Return the names of the static pods (without the node's name), by their mirror pods; leave
+    out the plugin's own.
+    """
     return {name for name in _mirrored(bed) if name not in OURS}
 
 
 def recovery_pods(bed) -> set[str]:
-    """Of the static pods, those that are ours: the guardian, and copies that stand in."""
+    """Return the static pods that are the plugin's own: the guardian, and copies that stand in."""
     return _mirrored(bed) & OURS
 
 
@@ -46,12 +48,12 @@ def _mirrored(bed) -> set[str]:
 
 
 def manifest_files(bed) -> dict[str, str]:
-    """The files in the kubelet's directory, and their digests."""
+    """Return the files in the kubelet's directory, and their digests."""
     return _digests(bed, MANIFESTS)
 
 
 def kept_files(bed) -> dict[str, str]:
-    """The manifests that we keep on the node: file name to digest."""
+    """Return the manifests that the plugin keeps on the node: file name to digest."""
     return {
         path.rpartition("/")[2]: digest
         for path, digest in _digests(bed, KEPT).items()
@@ -66,7 +68,7 @@ def _digests(bed, directory: str) -> dict[str, str]:
 
 
 def ready_pods(bed, daemonset: str) -> list[str]:
-    """The names of the Ready pods of a DaemonSet of ours."""
+    """Return the names of the Ready pods of the plugin's DaemonSet."""
     return [
         pod["metadata"]["name"]
         for pod in objects(bed, "pods", "-l", f"k8s-app={daemonset}")
@@ -75,18 +77,18 @@ def ready_pods(bed, daemonset: str) -> list[str]:
 
 
 def agent_pods(bed) -> list[dict]:
-    """Pods of the node agent."""
+    """Return the pods of the node agent."""
     return objects(bed, "pods", "-l", "app.kubernetes.io/name=kubectl-selfhost-agent")
 
 
 def self_hosted(bed) -> set[str]:
-    """The components of which only the DaemonSet's pod is there, Ready."""
+    """Return the components that have only the DaemonSet's pod, Ready."""
     static = static_pods(bed)
     return {c for c in COMPONENTS if len(ready_pods(bed, f"self-hosted-{c}")) == 1} - static
 
 
 def eventually(look, *, seconds: float = 60.0, what: str = "") -> None:
-    """Waits until ``look()`` is true; fails with ``what`` after ``seconds``."""
+    """Wait until ``look()`` is true; fail with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -100,15 +102,16 @@ def eventually(look, *, seconds: float = 60.0, what: str = "") -> None:
 
 
 def is_ready(pod: dict) -> bool:
-    """Whether a pod says that it is Ready."""
+    """Return whether a pod says that it is Ready."""
     conditions = pod["status"].get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def works(bed) -> bool:
-    """Whether the control plane does its work: a Deployment's pod is made and bound to a node.
+    """Return whether the control plane does its work: a Deployment's pod is made and bound to a
+    node.
 
-    That takes all three components. The pod need not run.
+    This takes all three components. The pod need not run.
     """
     name = f"probe-{time.monotonic_ns() % 10**9}"
     words = ("create", "deployment", name, "--image=registry.k8s.io/pause:3.10.2")

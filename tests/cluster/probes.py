@@ -1,4 +1,4 @@
-"""What clients see of a control plane while a test changes it, told by a probe of its own.
+"""What clients see of a control plane while a test changes it, measured by a second probe.
 
 The probe asks from outside the cluster and from a pod. The probe also reads the EndpointSlices of the
 `kubernetes` Service, and counts each moment at which they name no address.
@@ -19,15 +19,16 @@ PROBES = "app.kubernetes.io/name=kubectl-selfhost-probe"
 
 
 class Seen:
-    """What a probe's document says, once the probe has ended."""
+    """The content of a probe's document, once the probe has ended."""
 
     document: dict
 
     def failures(self) -> dict[str, dict[str, int]]:
-        """Failures by kind, of each kind of probe that had any; from the pod, too.
+        """Return failures by kind, of each kind of probe that had any, including those from the
+        pod.
 
         On a machine that is too busy for ten answers a second over one connection, what falls due
-        piles up until its time is over: slow answers are not lost ones.
+        piles up until its time is over: slow answers are not lost answers.
         """
         kinds = {one["name"]: one for one in self.document["kinds"]}
         kinds["in-cluster"] = self.document["inCluster"]

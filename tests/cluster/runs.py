@@ -1,4 +1,4 @@
-"""Runs of the plugin that must fail, or must end well, and what has to be true afterwards."""
+"""Runs of the plugin that must fail, or must end well, and what must be true afterwards."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from cluster import looks
 
 PIVOT = ("pivot", "--yes", "--timeout=90s")
-#: Lets pods through that admission changed, so that the switch itself meets them.
+#: Ignores the check for pods that admission changed, so that the switch itself meets them.
 LET_THROUGH = (*PIVOT, "--ignore-preflight-errors=Admission")
 
 OURS = "app.kubernetes.io/managed-by=kubectl-selfhost"
 
 
 def fails(bed, *arguments: str, because: str) -> str:
-    """Runs a pivot that must fail in words; gives back what it said."""
+    """Run a pivot that must fail in words; return what it said."""
     run = bed.selfhost(*arguments, check=False)
     assert run.returncode == 1, run.stdout + run.stderr
     assert "Traceback" not in run.stderr
@@ -24,7 +24,7 @@ def fails(bed, *arguments: str, because: str) -> str:
 
 
 def is_as_before(bed, manifests: dict[str, str]) -> None:
-    """The control plane is static again, and nothing of ours is left."""
+    """Check that the control plane is static again, and nothing of the plugin is left."""
     looks.eventually(
         lambda: looks.static_pods(bed) == {"etcd", *looks.COMPONENTS},
         what="static pods are missing",
@@ -36,7 +36,7 @@ def is_as_before(bed, manifests: dict[str, str]) -> None:
 
 
 def completes(bed, *arguments: str) -> None:
-    """A second run ends with a self-hosted control plane."""
+    """Check that a second run ends with a self-hosted control plane."""
     run = bed.selfhost(*(arguments or ("pivot", "--yes")), check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert looks.self_hosted(bed) == set(looks.COMPONENTS)
@@ -45,7 +45,7 @@ def completes(bed, *arguments: str) -> None:
 
 
 def wait_for_line(run, text: str) -> str:
-    """Reads the run's stderr up to a line that has ``text``; gives it back."""
+    """Read the run's stderr up to a line that has ``text``; return the line."""
     said = []
     for line in run.stderr:
         said.append(line)
@@ -66,7 +66,7 @@ def wait_until_midway(run, component: str) -> None:
 
 
 def ends_in_order(bed, run) -> None:
-    """The run was stopped, says so, and leaves no agent; the API answers."""
+    """Check that the run was stopped, says so, and leaves no agent, and that the API answers."""
     out, err = run.communicate(timeout=300)
     assert "Traceback" not in err
     assert run.returncode == 1, out + err

@@ -1,7 +1,7 @@
-"""The attack: somebody puts a program of their own where the node agent's is looked for.
+"""The attack: somebody puts a program of their own in the place of the node agent's.
 
-The foreign program runs as root on the node if anything of ours starts it: then it leaves a file on
-the node, and a line in its container's log. Neither may ever be there.
+If anything of the plugin starts the foreign program, it runs as root on the node: then it leaves a
+file on the node, and a line in its container's log. Neither may ever be there.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def bed(cluster: Bed) -> Bed:
-    """One cluster for all tests, in this order."""
+    """Return one cluster for all tests, in this order."""
     for name, resource in (("mallory", "configmaps"), ("eve", "secrets")):
         cluster.kubectl("-n", "kube-system", "create", "serviceaccount", name)
         verbs = ("--verb=create,delete", f"--resource={resource}")
@@ -72,7 +72,9 @@ def bed(cluster: Bed) -> Bed:
 
 
 def names() -> list[str]:
-    """The name that this build gives the object with the program, and an earlier one's."""
+    """Return the name that this build gives the object with the program, and an earlier build's
+    name.
+    """
     name = f"kubectl-selfhost-agent-amd64-{hashlib.sha256(shipped()).hexdigest()}"
     return [name, name[: -(64 - 10)]]
 
@@ -82,7 +84,7 @@ def shipped() -> bytes:
 
 
 def disguised(kind: str, name: str, program: bytes) -> dict:
-    """An object that looks like ours in everything but the program."""
+    """Return an object that looks like the plugin's in everything but the program."""
     encoded = {"agent-amd64": base64.b64encode(program).decode()}
     return {
         "apiVersion": "v1",
@@ -101,7 +103,7 @@ def disguised(kind: str, name: str, program: bytes) -> dict:
 
 
 def attack(bed: Bed, kind: str, who: str, program: bytes, *which: str) -> None:
-    """Replaces the objects by foreign ones, with no right but to create and delete their kind."""
+    """Replace the objects by foreign ones, with no right but to create and delete their kind."""
     for name in which or names():
         target = ("-n", "kube-system", kind.lower(), name, "--ignore-not-found", "--wait=false")
         bed.kubectl("delete", *target, f"--as={who}")
@@ -116,7 +118,7 @@ def never_ran(bed: Bed) -> None:
 
 
 def refused(bed: Bed, *arguments: str, kind: str) -> None:
-    """The run ends with a sentence about the object, and the object is still there."""
+    """Check that the run ends with a sentence about the object, and that the object is still there."""
     before = bed.get(kind.lower(), names()[0], "-n", "kube-system")["metadata"]["uid"]
     run = bed.selfhost(*arguments, check=False)
     assert run.returncode == 1, str(run)

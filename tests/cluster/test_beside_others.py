@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.soak]
 
 @pytest.fixture(scope="module")
 def etcd(cluster: Bed) -> str:
-    """The URL of an etcd without TLS, on the node of a cluster that is needed for nothing else."""
+    """Return the URL of an etcd without TLS, on the node of a cluster that serves nothing else."""
     own = yaml.safe_load(cluster.node_exec("cat", f"{looks.MANIFESTS}/etcd.yaml"))
     address = cluster.get("node", cluster.node)["status"]["addresses"][0]["address"]
     url = f"http://{address}:{PORT}"
@@ -59,7 +59,7 @@ def etcd(cluster: Bed) -> str:
 
 @pytest.fixture(scope="module")
 def bed(kit, etcd: str, tmp_path_factory: pytest.TempPathFactory):
-    """Without an etcd of its own; with a static pod of somebody else's, and work."""
+    """Yield a cluster without an etcd of its own, with somebody else's static pod, and with work."""
     patch = {"kind": "ClusterConfiguration", "etcd": {"external": {"endpoints": [etcd]}}}
     config = {
         "nodes": [{"role": "control-plane"}],
@@ -88,7 +88,7 @@ def bed(kit, etcd: str, tmp_path_factory: pytest.TempPathFactory):
 
 
 def running(bed: Bed) -> str:
-    """The ID of the other static pod's container, once it runs."""
+    """Return the ID of the other static pod's container, once it runs."""
     for pod in looks.objects(bed, "pods"):
         for status in pod["status"].get("containerStatuses", []):
             if pod["metadata"]["name"].startswith(OTHER) and "running" in status["state"]:
@@ -97,7 +97,7 @@ def running(bed: Bed) -> str:
 
 
 def work(bed: Bed) -> dict:
-    """A Deployment on the control-plane node."""
+    """Return a Deployment on the control-plane node."""
     pod = looks.objects(bed, "pods", "-l", "k8s-app=kube-dns")[0]
     container = {**pod["spec"]["containers"][0], "args": ["-version=false", "-dns.port=20053"]}
     kept = {key: container[key] for key in ("name", "image", "args")}

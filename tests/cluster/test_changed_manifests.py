@@ -1,8 +1,8 @@
-"""A control plane whose manifests people have changed, and there and back again.
+"""A control plane whose manifests people have changed, pivoted and reverted.
 
-Its controller-manager leads by a lease of its own name (that of the default name is old), a second
-scheduler is a static pod copied with its labels, the API server's pod has none of kubeadm's labels,
-and the scheduler is Guaranteed and has an AppArmor annotation.
+Its controller-manager leads by a lease of its own name (the lease of the default name is old), a
+second scheduler is a static pod copied with its labels, the API server's pod has none of kubeadm's
+labels, and the scheduler is Guaranteed and has an AppArmor annotation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def manifest(bed: Bed, component: str) -> dict[str, Any]:
 
 
 def write(bed: Bed, path: str, content: dict[str, Any]) -> None:
-    """Writes beside the place first, as the kubelet reads a file while it is written."""
+    """Write to a file beside the place, then rename it: the kubelet may read a file while it is
+    written.
+    """
     bed.node_exec("sh", "-c", f"cat > /tmp/new && mv /tmp/new {path}", stdin=json.dumps(content))
 
 
@@ -103,7 +105,7 @@ def holder(bed: Bed, name: str) -> str:
 
 
 def the_second_scheduler(bed: Bed) -> tuple[str, int]:
-    """When its process began, and how often it was restarted."""
+    """Return when its process began, and how often it was restarted."""
     pod = bed.get("-n", "kube-system", "pod", f"{SECOND}-{bed.node}")
     (status,) = pod["status"]["containerStatuses"]
     return status["state"]["running"]["startedAt"], status["restartCount"]

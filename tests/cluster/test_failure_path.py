@@ -27,7 +27,7 @@ pytestmark = pytest.mark.alone
 
 @pytest.fixture(scope="module")
 def bed(cluster):
-    """One cluster for all of the module, in this order."""
+    """Return one cluster for all of the module, in this order."""
     return cluster
 
 
@@ -77,7 +77,7 @@ def fails_without_loss(bed, component: str, spoiled: str) -> None:
 
 
 def stays_static(bed, component: str, said: str) -> None:
-    """The components before the failed component are self-hosted; the others are static."""
+    """Check that the components before the failed component are self-hosted, and the others static."""
     done = looks.COMPONENTS[: looks.COMPONENTS.index(component)]
     left = set(looks.COMPONENTS) - set(done)
     looks.eventually(

@@ -1,4 +1,5 @@
-"""What goes wrong on the way ends with a working control plane, a sentence, and a second run.
+"""A pivot that fails half-way ends with a working control plane and a sentence, and a second run
+completes it.
 
 test_refusals.py has what fails before anything is switched. test_failure_path.py counts what clients
 lose when a hand-over fails.
@@ -54,7 +55,7 @@ def test_the_agents_pod_is_deleted_midway(bed):
     completes(bed)
 
 
-#: Steps of a pivot after which it has still seconds to go.
+#: Steps of a pivot after which the pivot still takes seconds.
 STEPS = (
     "agent-program",
     "node-agent/",

@@ -1,7 +1,7 @@
 """No request is lost while a control plane changes hands, whatever it is made like.
 
-A second probe tells what clients see (see probes.py). How long the longest gap lasts depends on the
-load of the machine: `make bench` tells the length.
+A second probe measures what clients see (see probes.py). How long the longest gap lasts depends on
+the load of the machine: `make bench` measures the length.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def pivots_seamlessly(bed) -> None:
 
 @pytest.fixture(scope="module")
 def bed(cluster):
-    """One cluster for the pivot and what may follow, in this order."""
+    """Return one cluster for the pivot and what may follow, in this order."""
     return cluster
 
 
@@ -92,7 +92,7 @@ def test_a_pivot_loses_nothing(bed):
 
 
 def control_plane_starts(bed) -> dict[str, int]:
-    """How often the static controller-manager and scheduler were restarted."""
+    """Return how often the static controller-manager and scheduler were restarted."""
     return {
         component: sum(
             status["restartCount"]
@@ -247,7 +247,7 @@ def test_an_agent_that_is_killed_is_started_again_and_goes_on(fresh_cluster, mom
 
 
 def stopped_processes(bed) -> list[str]:
-    """Processes on the node that are stopped (state T)."""
+    """Return processes on the node that are stopped (state T)."""
     lines = subprocess.run(
         ["docker", "exec", bed.node, "ps", "-eo", "stat,args"],
         check=True,

@@ -1,7 +1,7 @@
 """The plugin is killed, in the middle of a switch or after a step; the next run goes on.
 
-Nothing of the plugin gets a chance to clean up: what holds is the node's agent, and the next run. A
-kill after each single step of the plan is for ``make soak``: it takes long.
+The plugin gets no chance to clean up: the node's agent, and the next run, keep the control plane
+whole. A kill after each single step of the plan is for ``make soak``: it takes long.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def bed(fresh_cluster):
 
 
 def killed_when(run, step: str, *, ended: bool) -> bool:
-    """Kills the run as it says that ``step`` has begun (or ended); False if it never says so.
+    """Kill the run as it says that ``step`` has begun (or ended); return False if it never says so.
 
-    A step that an earlier run has done may be left out by a later one, or be done again.
+    A later run may leave out a step that an earlier run has done, or do it again.
     """
     for line in run.stderr:
         print(line, end="")  # for whoever reads why it failed

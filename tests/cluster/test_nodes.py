@@ -1,7 +1,7 @@
 """Three control-plane nodes behind a load balancer: one command for all, and nobody notices.
 
-The tests share a cluster and go on from each other, in this order: what is static is pivoted, rolled
-out, restarted, and static again at the end.
+The tests share a cluster and build on each other, in this order: a static control plane is pivoted,
+rolled out, restarted, and static again at the end.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def bed(cluster: Bed) -> Bed:
 
 @pytest.fixture
 def pivoted(bed: Bed) -> Bed:
-    """Self-hosted on every node, also where the tests before were left out."""
+    """Return a cluster that is self-hosted on every node, even if the tests before were left out."""
     if self_hosted(bed) != on_all(bed):
         bed.selfhost(*PIVOT)
     return bed
@@ -50,8 +50,10 @@ def pivoted(bed: Bed) -> Bed:
 
 @dataclass
 class Seen:
-    """What clients saw: the document of a probe through the load balancer; and of new connections at
-    each node's own address, how many there were, how many failed and why, and the longest gap."""
+    """The view of clients: the document of a probe through the load balancer; and of new
+    connections at each node's own address, how many there were, how many failed and why, and the
+    longest gap.
+    """
 
     document: dict = field(default_factory=dict)
     knocks: dict[str, Counter] = field(default_factory=dict)
@@ -60,7 +62,7 @@ class Seen:
 
 @contextmanager
 def probed(bed: Bed, folder: Path) -> Iterator[Seen]:
-    """Probes while the block runs, through the load balancer and at each node's own address."""
+    """Probe while the block runs, through the load balancer and at each node's own address."""
     seen, over = Seen(), threading.Event()
     context = _client_context(bed, folder)
     threads = [
@@ -88,7 +90,7 @@ def probed(bed: Bed, folder: Path) -> Iterator[Seen]:
 
 
 def _knock(address: str, context: ssl.SSLContext, seen: Seen, node: str, over: threading.Event):
-    """A new connection five times a second."""
+    """Make a new connection five times a second."""
     counts = seen.knocks[node] = Counter()
     last, longest = time.monotonic(), 0.0
     while not over.wait(0.2):
@@ -112,7 +114,7 @@ def _address(bed: Bed, node: str) -> str:
 
 
 def _client_context(bed: Bed, folder: Path) -> ssl.SSLContext:
-    """The credentials of the kubeconfig."""
+    """Return a TLS context with the credentials of the kubeconfig."""
     config = yaml.safe_load(bed.kubeconfig.read_text())
     user, cluster = config["users"][0]["user"], config["clusters"][0]["cluster"]
     authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
@@ -125,7 +127,7 @@ def _client_context(bed: Bed, folder: Path) -> ssl.SSLContext:
     return context
 
 
-#: What a busy machine does to clients: their time runs out, and nothing was refused.
+#: Failures of clients on a busy machine: their time runs out, and nothing was refused.
 SLOW = ("timeout", "not-sent", "retry-after", "http-500-etcd", "TimeoutError")
 
 
@@ -144,7 +146,7 @@ def nothing_is_lost(seen: Seen) -> None:
 
 
 def self_hosted(bed: Bed) -> dict[str, set[str]]:
-    """By node, the components of which only a DaemonSet's Ready pod is there."""
+    """Return by node the components that have only a DaemonSet's Ready pod."""
     found: dict[str, set[str]] = {node: set() for node in bed.nodes}
     for component in looks.COMPONENTS:
         for pod in looks.objects(bed, "pods", "-l", f"component={component}"):
@@ -169,7 +171,7 @@ def on_none(bed: Bed) -> dict[str, set[str]]:
 
 
 def etcd_leader_changes(bed: Bed) -> dict[str, str]:
-    """How often each member has seen the leader change."""
+    """Return how often each member has seen the leader change."""
     script = "curl -s http://127.0.0.1:2381/metrics | grep ^etcd_server_leader_changes_seen_total"
     return {node: bed.node_exec("sh", "-c", script, node=node) for node in bed.nodes}
 
@@ -392,7 +394,9 @@ def test_a_node_object_that_is_made_anew_gets_its_pods_back(bed):
 
 
 def gets_its_pods_back(bed: Bed, node: str) -> None:
-    """Its Node object is deleted and registered anew; a pivot gives it its label again."""
+    """Delete the node's Node object and have it registered anew; a pivot gives the node its label
+    again.
+    """
     bed.kubectl("delete", "node", node)
     time.sleep(10)
     bed.node_exec("systemctl", "restart", "kubelet", node=node)
@@ -414,7 +418,7 @@ def test_a_node_that_leaves_and_joins_again_is_taken_in(bed):
     assert run.returncode == 0, str(run)
     bed.node_exec("kubeadm", "reset", "--force", node=node)
     bed.kubectl("delete", "node", node)
-    looks.eventually(  # its pods go some time after it
+    looks.eventually(  # the DaemonSet's pods go some time after the DaemonSet
         lambda: "self-hosted on 2 nodes, healthy" in bed.selfhost("status", check=False).stdout,
         what="status still knows it",
     )

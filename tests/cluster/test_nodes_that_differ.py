@@ -1,4 +1,5 @@
-"""Nodes that differ get DaemonSets of their own, where that is asked for; and all goes on as with one.
+"""Nodes that differ get DaemonSets of their own if a person asks for it; all else goes on as with
+one DaemonSet.
 
 Three nodes: the second one's scheduler has a flag, the third one's another name of its image.
 """
@@ -53,7 +54,7 @@ def bed(cluster: Bed) -> Bed:
 
 
 def ready(bed: Bed, node: str) -> list[dict]:
-    """The scheduler's Ready pods on a node."""
+    """Return the scheduler's Ready pods on a node."""
     return [
         pod
         for pod in looks.objects(bed, "pods", "-l", "component=kube-scheduler")

@@ -1,7 +1,7 @@
 """Components that must not run twice: a controller-manager and a scheduler without leader election.
 
-Two of them at work at once would both bind pods and make pods. Who listens on a component's port is at
-work, for it listens before it works, until it ends.
+Two of them at work at once would both bind pods and make pods. A process that listens on a
+component's port is at work: it listens before it works, until it ends.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WATCH = f"while :; do {_COUNT} sleep 0.02; done"
 
 
 class Listeners:
-    """How many listened at the same time, on each of the two ports, in each look."""
+    """The number of listeners at the same time, on each of the two ports, in each look."""
 
     def __init__(self, lines: list[str]) -> None:
         self.looks = [tuple(map(int, line.split())) for line in lines if len(line.split()) == 2]
@@ -47,7 +47,7 @@ class Listeners:
 
     @property
     def gaps(self) -> list[float]:
-        """The longest time, in seconds, in which nobody listened, on each port."""
+        """Return the longest time, in seconds, in which nobody listened, on each port."""
         every = 1.0 / max(1, len(self.looks)) * self.seconds
         found = []
         for port in range(2):
@@ -127,7 +127,7 @@ def test_a_roll_out_that_fails_never_runs_two_and_goes_back(cluster: Bed, capsys
 def test_a_reboot_never_runs_two(cluster: Bed, capsys):
     subprocess.run(["docker", "restart", cluster.node], check=True, capture_output=True)
     with watched(cluster) as seen:
-        # What the API says of the pods is of before the reboot for a while.
+        # For a while the API shows the pods as they were before the reboot.
         looks.eventually(lambda: listening(cluster) == [1, 1], seconds=300, what="not at work")
         looks.eventually(
             lambda: looks.self_hosted(cluster) == set(looks.COMPONENTS),

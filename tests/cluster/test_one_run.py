@@ -1,6 +1,6 @@
 """One run at a time: a run that was frozen while another took over touches nothing any more.
 
-And what only passes by itself ends no run: right after ``kubeadm certs renew`` the API server closes
+A fault that passes by itself ends no run: right after ``kubeadm certs renew`` the API server closes
 its connections to the kubelet.
 """
 
@@ -20,8 +20,9 @@ def bed(cluster: Bed) -> Bed:
 
 
 def versions(bed: Bed) -> dict[str, tuple[str, str]]:
-    """The uid and the resourceVersion of every object that a run may change; the components' own
-    Leases and mirror pods' statuses change by themselves."""
+    """Return the uid and the resourceVersion of every object that a run may change; the components'
+    own Leases and mirror pods' statuses change by themselves.
+    """
     found = {}
     for kind in ("configmaps", "secrets", "daemonsets", "endpointslices"):
         for one in bed.get(kind, "--all-namespaces")["items"]:
@@ -38,7 +39,7 @@ def versions(bed: Bed) -> dict[str, tuple[str, str]]:
 
 
 def are_available(bed: Bed) -> bool:
-    """Whether the DaemonSets' controller has nothing more to write about them."""
+    """Return whether the DaemonSets' controller has nothing more to write about them."""
     found = [one["status"] for one in looks.objects(bed, "daemonsets", "-l", OURS)]
     return len(found) == len(looks.COMPONENTS) and all(
         one.get("numberAvailable") == one["desiredNumberScheduled"] for one in found
@@ -46,7 +47,7 @@ def are_available(bed: Bed) -> bool:
 
 
 def freeze_in_the_hand_over(bed: Bed):
-    """A pivot that is frozen while the new apiserver gets ready beside the old one."""
+    """Return a pivot that is frozen while the new apiserver gets ready beside the old one."""
     run = bed.popen(*PIVOT)
     wait_for_line(run, "hand-over/kube-apiserver")
     wait_for_line(run, "self-hosted kube-apiserver:")
@@ -55,7 +56,7 @@ def freeze_in_the_hand_over(bed: Bed):
 
 
 def wake(run) -> str:
-    """Lets a frozen run go on to its end; what it said."""
+    """Let a frozen run go on to its end; return what it said."""
     run.send_signal(signal.SIGCONT)
     out, err = run.communicate(timeout=60)
     assert run.returncode == 1, out + err

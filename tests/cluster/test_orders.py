@@ -1,4 +1,4 @@
-"""What the API server's audit log tells of the orders to the agent: which order, and no content."""
+"""What the API server's audit log shows of the orders to the agent: which order, and no content."""
 
 from __future__ import annotations
 
@@ -90,13 +90,15 @@ def test_orders_carry_nothing_that_an_audit_log_or_a_proxy_sees(bed: Bed):
 
 
 def audited(bed: Bed) -> list[dict[str, Any]]:
-    """The audit log's entries, of all its files (a restarted API server appends to the same file)."""
+    """Return the audit log's entries, of all its files (a restarted API server appends to the same
+    file).
+    """
     text = bed.node_exec("cat", "/var/log/kubernetes/audit.log")
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def is_order(event: dict[str, Any]) -> bool:
-    """Whether somebody ran a command in a pod of the agent."""
+    """Return whether somebody ran a command in a pod of the agent."""
     about = event.get("objectRef", {})
     name = str(about.get("name", ""))
     return about.get("subresource") == "exec" and name.startswith("kubectl-selfhost-agent")

@@ -1,4 +1,6 @@
-"""What the plan promises holds where a component's own flags make it last longer, or tell nothing."""
+"""The plan's promises hold if a component's own flags make a hand-over last longer, or tell
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,7 @@ def pivots(bed: Bed, capsys: pytest.CaptureFixture[str], what: str) -> tuple[str
 
 @pytest.fixture
 def static(cluster: Bed) -> Iterator[Bed]:
-    """The control plane, static before and after."""
+    """Yield a control plane that is static before and after."""
     yield cluster
     cluster.selfhost("revert", "--yes")
     assert looks.static_pods(cluster) == {"etcd", *looks.COMPONENTS}

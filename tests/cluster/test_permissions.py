@@ -1,4 +1,4 @@
-"""The roles in docs/permissions.md are enough for everything; a unit test says that all is needed."""
+"""The roles in docs/permissions.md suffice for everything; a unit test proves that all are needed."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def does(bed: Bed, *arguments: str) -> Result:
 
 
 def read_only() -> list[dict]:
-    """The documented roles for somebody else, and without what changes anything."""
+    """Return the documented roles for somebody else, and without what changes anything."""
     found = []
     for role in roles():
         rules = [
@@ -122,7 +122,7 @@ def read_only() -> list[dict]:
 
 
 def bound(bed: Bed, who: str = AS) -> None:
-    """RBAC is applied within a moment, not at once."""
+    """Wait until RBAC is applied: this happens within a moment, not at once."""
     for words in (("list", "nodes"), ("list", "leases", "-n", "kube-system")):
         looks.eventually(
             lambda words=words: bed.kubectl("auth", "can-i", *words, who).strip() == "yes",

@@ -143,7 +143,7 @@ def _restarts(bed, daemonset: str) -> int:
 
 
 def _versions(bed) -> dict[str, str]:
-    """Every object that a pivot could change, with its version. Pods change by themselves."""
+    """Return every object that a pivot could change, with its version. Pods change by themselves."""
     kinds = ("daemonsets", "configmaps", "secrets")
     found = [o for kind in kinds for o in looks.objects(bed, kind)]
     lease = looks.objects(bed, "leases", "--field-selector", "metadata.name=kubectl-selfhost")

@@ -22,7 +22,9 @@ def bed(cluster):
 
 @contextmanager
 def apiserver_away(bed, *, seconds: float):
-    """The API server's manifest taken away until it has been away for ``seconds``, then put back."""
+    """Remove the API server's manifest until the server has been away for ``seconds``, then put it
+    back.
+    """
     manifest = f"{looks.MANIFESTS}/kube-apiserver.yaml"
     bed.node_exec("mv", manifest, "/root/kube-apiserver.yaml")
     try:
@@ -35,7 +37,7 @@ def apiserver_away(bed, *, seconds: float):
 
 
 def left(bed) -> list[str]:
-    """What a probe has made and not taken away (the kubelet may take a moment)."""
+    """Return what a probe has made and not removed (the kubelet may take a moment)."""
     found = looks.objects(bed, "configmaps,secrets,pods", "-l", OURS)
     return [one["metadata"]["name"] for one in found]
 

@@ -1,6 +1,7 @@
-"""A pivoted node that is restarted, or loses what runs on it, mends itself: nobody touches it.
+"""A pivoted node that is restarted, or loses what runs on it, recovers by itself: nobody touches
+it.
 
-Each test ends with the DaemonSets alone serving, and prints when the API first answered.
+Each test ends when the DaemonSets alone serve, and prints when the API first answered.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def bed(cluster: Bed) -> Bed:
 
 @pytest.fixture
 def heals(bed: Bed, capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Waits for the API, tells when it answered, and waits for the state after a pivot."""
+    """Return a function that waits for the API, prints when it answered, and waits for the state
+    after a pivot.
+    """
 
     def wait(what: str, limit: float = RECOVERED) -> None:
         began = time.monotonic()
@@ -63,7 +66,7 @@ def docker(*words: str) -> None:
 
 
 def kill_components(bed: Bed) -> None:
-    """Their processes, all at once: what the kubelet sees of a container that is killed."""
+    """Kill their processes, all at once: the kubelet sees this of a container that is killed."""
     words = "|".join(looks.COMPONENTS)
     bed.node_exec("pkill", "-9", "-f", f"^({words}) ")
 
@@ -190,7 +193,7 @@ def _switches(verb: str) -> list[str]:
 
 
 def cut_during(bed: Bed, words: tuple[str, ...], step: str) -> None:
-    """The node loses its power while a run is in ``step`` (or there is no such step any more)."""
+    """Cut the node's power while a run is in ``step`` (or there is no such step any more)."""
     with bed.popen(*words) as run:
         begun = any(step in line for line in run.stderr)
         if begun:
@@ -243,7 +246,7 @@ def test_twenty_minutes_of_kills(bed, heals):
 
 
 def _state(bed: Bed) -> str:
-    """What there is to look at when it doesn't heal."""
+    """Return what there is to look at if the node doesn't recover."""
     script = (
         "ls /etc/kubernetes/manifests; "
         f"tail -n 6 {looks.KEPT}/journal; "

@@ -1,7 +1,7 @@
-"""What fails before anything is switched leaves the cluster as it was.
+"""A run that fails before it switches anything leaves the cluster as it was.
 
-All cases share a cluster: after each it is looked at whether it is as before, so the pivot at the end
-is the second run of every one of them.
+All cases share a cluster. After each case the test compares the cluster with its state before, so
+the pivot at the end is the second run of every one of them.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def test_a_copy_of_the_manifest_lies_beside_it(bed):
 
 
 def without_kubelet(bed, script: str) -> None:
-    """Runs a script on the node while its kubelet is stopped; what runs there goes on running."""
+    """Run a script on the node while its kubelet is stopped; what runs there goes on running."""
     bed.node_exec("sh", "-c", f"systemctl stop kubelet && {script} && systemctl start kubelet")
 
 

@@ -1,4 +1,4 @@
-"""The way back: a pivot is undone, and nothing of it is left, in the cluster and on the node."""
+"""The way back: a revert undoes a pivot, and leaves nothing of it in the cluster and on the node."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SHARING = "--permit-port-sharing was added: true"
 
 @pytest.fixture(scope="module")
 def before(cluster: Bed) -> dict[str, dict]:
-    """The manifests as kubeadm made them."""
+    """Return the manifests as kubeadm made them."""
     return manifests(cluster)
 
 
 @pytest.fixture(scope="module")
 def bed(cluster: Bed, before: dict[str, dict]) -> Bed:
-    """One cluster for all tests but the last ones, in this order."""
+    """Return one cluster for all tests but the last ones, in this order."""
     completes(cluster, *PIVOT)
     return cluster
 
@@ -66,7 +66,7 @@ def is_static(bed: Bed) -> None:
 
 
 def is_untouched(bed: Bed) -> None:
-    """The DaemonSets serve on."""
+    """Check that the DaemonSets still serve."""
     looks.eventually(lambda: looks.answers(bed), seconds=30, what="the API does not answer")
     looks.eventually(
         lambda: looks.self_hosted(bed) == set(looks.COMPONENTS),
@@ -230,7 +230,7 @@ def test_what_kubeadm_had_pivoted_itself_is_mended(fresh_cluster):
 
 
 def by_kubeadm(bed: Bed, component: str) -> None:
-    """Does with one component what kubeadm did until 1.20 (selfhosting.go)."""
+    """Do with one component what kubeadm did until 1.20 (selfhosting.go)."""
     manifest = f"{looks.MANIFESTS}/{component}.yaml"
     spec = yaml.safe_load(bed.node_exec("cat", manifest))["spec"]
     for container in spec["containers"]:

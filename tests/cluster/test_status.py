@@ -26,7 +26,7 @@ def document(bed) -> dict:
 
 @contextmanager
 def without_scheduler(bed):
-    """The scheduler's manifest taken away, as somebody might do by hand."""
+    """Remove the scheduler's manifest, as somebody might do by hand."""
     manifest = f"{looks.MANIFESTS}/kube-scheduler.yaml"
     bed.node_exec("mv", manifest, "/root/kube-scheduler.yaml")
     try:

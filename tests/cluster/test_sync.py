@@ -1,4 +1,4 @@
-"""The recovery copies are what runs now, and a control plane without a guardian gets one."""
+"""The recovery copies are what runs now, and a control plane without a guardian gets a guardian."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COPY = f"{looks.KEPT}/recovery/kube-scheduler.yaml"
 
 @pytest.fixture(scope="module")
 def bed(cluster: Bed) -> Bed:
-    """Pivoted, without a guardian."""
+    """Return a pivoted cluster without a guardian."""
     run = cluster.selfhost("pivot", "--yes", "--no-reboot-recovery", check=False)
     assert run.returncode == 0, str(run)
     assert "does not come back by itself" in " ".join(run.stdout.split())

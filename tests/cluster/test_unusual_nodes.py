@@ -1,6 +1,6 @@
 """A node as people have them: links, logs elsewhere, proxies on the components' ports.
 
-One node bears all of it at once: /etc/kubernetes is an absolute symbolic link, the kubelet writes
+One node has all of these at once: /etc/kubernetes is an absolute symbolic link, the kubelet writes
 pods' logs elsewhere, a manifest is JSON with tabs, the API server listens at the node's address
 alone, and proxies have the same ports at other addresses, also right after a restart.
 """
@@ -26,7 +26,7 @@ kubeadmConfigPatches:
   podLogsDir: {LOGS}
 """
 VIRTUAL = "10.99.0.100"
-#: Which address before each port; the components themselves are elsewhere.
+#: The address that a proxy has for each port; the components listen at other addresses.
 PROXIES = {6443: VIRTUAL, 10257: "{node}", 10259: "{node}"}
 _UNIT = """\
 [Unit]
@@ -72,7 +72,9 @@ def as_json_with_tabs(bed: Bed, component: str) -> None:
 
 
 def move_behind_a_link(bed: Bed) -> None:
-    """And restarts the node: on its overlay file system a directory is copied rather than moved."""
+    """Move the directory behind a link, and restart the node: its overlay file system copies a
+    directory rather than moves it.
+    """
     script = (
         "systemctl stop kubelet && mkdir -p /data && mv /etc/kubernetes /data/kubernetes && "
         "ln -s /data/kubernetes /etc/kubernetes"
@@ -86,7 +88,7 @@ def restart(bed: Bed) -> None:
 
 
 def bound(bed: Bed, port: int) -> set[str]:
-    """The addresses at which somebody listens on the port, the proxies' left out."""
+    """Return the addresses at which somebody listens on the port, without the proxies' addresses."""
     lines = bed.node_exec("ss", "-Hltnp", f"sport = :{port}").splitlines()
     return {one.split()[3].rpartition(":")[0] for one in lines if "socat" not in one}
 

@@ -8,7 +8,7 @@ from fakes.bad_server import Reply, Request, status
 
 
 class Store:
-    """Answers for one collection and its objects; for ``Server.answer``."""
+    """The answers for one collection and its objects; for ``Server.answer``."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}

@@ -1,6 +1,6 @@
 """A real HTTPS server that behaves as badly as a test asks, with certificates of its own.
 
-Nothing of ours is replaced: connections, TLS and HTTP are the ones that a person would use.
+Nothing of the program is replaced: connections, TLS and HTTP are those that a person would use.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def openssl(*args: str, cwd: Path) -> None:
 
 
 def make_certificate(directory: Path, name: str, *, names: str = "", days: str = "2") -> None:
-    """A key and a certificate of the authority in ``directory``, without key identifiers: kubeadm's
-    CA makes such ones, and Python 3.13's strict mode would refuse them."""
+    """Make a key and a certificate of the authority in ``directory``, without key identifiers:
+    kubeadm's CA makes such certificates, and Python 3.13's strict mode would refuse them.
+    """
     openssl(
         *("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}-key.pem"),
         cwd=directory,
@@ -68,7 +69,7 @@ def make_certificate(directory: Path, name: str, *, names: str = "", days: str =
 
 @dataclass
 class Request:
-    """What the server was asked."""
+    """A request that came to the server."""
 
     method: str
     path: str
@@ -86,7 +87,9 @@ class Request:
 
 @dataclass
 class Reply:
-    """An answer. ``reset``: none, the connection is torn; ``close``: closed after it."""
+    """An answer. ``reset``: none, the connection is torn; ``close``: the connection is closed after
+    it.
+    """
 
     status: int = 200
     body: Any = None
@@ -103,7 +106,7 @@ def status(code: int, reason: str, message: str) -> Reply:
 
 
 class Server:
-    """An API server made of a function. ``answers`` are given first, then ``answer`` is asked."""
+    """An API server made of a function. ``answers`` are given first, then ``answer`` is called."""
 
     def __init__(self, certificates: Certificates, *, port: int = 0, cert: str = "server") -> None:
         self.requests: list[Request] = []
@@ -163,7 +166,7 @@ class Server:
         return _send(sock, reply)
 
     def drop_connections(self) -> None:
-        """Closes what is open, as a restarted server has."""
+        """Close what is open, as a restarted server has."""
         for sock in self._open:
             reset(sock)
         self._open.clear()
@@ -175,7 +178,7 @@ class Server:
 
 
 def reset(sock: socket.socket) -> None:
-    """Closes with a RST, not a FIN."""
+    """Close with a RST, not a FIN."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.shutdown(socket.SHUT_RDWR)
@@ -206,7 +209,7 @@ def _send(sock: ssl.SSLSocket, reply: Reply) -> bool:
 
 
 class TokenLogin(Login):
-    """The login of a kubeconfig that says just what the arguments say."""
+    """The login of a kubeconfig that has just what the arguments say."""
 
     def __init__(
         self,

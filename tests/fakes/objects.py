@@ -9,7 +9,7 @@ from kubectl_selfhost.cluster.kinds import Kind, kind_of
 
 
 class Objects:
-    """Stands where a Cluster is asked for; keeps objects by kind and name."""
+    """A stand-in for a Cluster; keeps objects by kind and name."""
 
     def __init__(self, *manifests: dict[str, Any]) -> None:
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}

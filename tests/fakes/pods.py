@@ -12,7 +12,7 @@ from kubectl_selfhost.controlplane.component import COMPONENTS
 
 
 def for_any(*strategies: st.SearchStrategy) -> Callable[[Callable], Callable]:
-    """Runs a test with what ``strategies`` draw; without a deadline, for CI machines are slow."""
+    """Run a test with what ``strategies`` draw; without a deadline, for CI machines are slow."""
     return lambda test: settings(max_examples=40, deadline=None)(given(*strategies)(test))
 
 
@@ -21,7 +21,7 @@ words = st.text(string.ascii_letters + "-=./ ", max_size=8)
 
 
 def optional(**fields: st.SearchStrategy) -> st.SearchStrategy[dict]:
-    """A mapping with some of ``fields``."""
+    """Return a strategy for a mapping with some of ``fields``."""
     return st.fixed_dictionaries({}, optional=fields)
 
 
@@ -114,7 +114,7 @@ spec_fields = optional(
 
 @st.composite
 def static_pods(draw: st.DrawFn) -> dict:
-    """A static pod's manifest, of one of the components."""
+    """Draw a static pod's manifest, of one of the components."""
     component = draw(st.sampled_from(COMPONENTS))
     main = draw(containers(component.name))
     flags = draw(st.lists(st.sampled_from(["--v=2", "--profiling=false", "--a=x"]), unique=True))

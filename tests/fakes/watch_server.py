@@ -15,7 +15,8 @@ SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 
 
 class WatchServer:
-    """Gives ``server`` an API's answers. ``forgetful``: events before a watch's begin are lost.
+    """An API that gives ``server`` its answers. ``forgetful``: events before a watch's begin are
+    lost. ``late``: seconds by which events come after their writes were answered.
 
     ``late``: seconds by which events come after their writes were answered.
     """
@@ -64,7 +65,7 @@ class WatchServer:
         return True
 
     def order(self, what: str) -> None:
-        """What the watch does next: ``end`` (in good order), ``tear``, ``expire``."""
+        """Set what the watch does next: ``end`` (in good order), ``tear``, ``expire``."""
         with self._news:
             self._order = what
             self._news.notify_all()

@@ -9,7 +9,7 @@ from packaged import build, copy_tree
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All that is here needs the package."""
+    """Mark all tests of this folder: they need the package."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.package)
@@ -17,17 +17,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what the package is built from."""
+    """Return a copy of what the package is built from."""
     return copy_tree(tmp_path_factory.mktemp("tree") / "copy")
 
 
 @pytest.fixture(scope="session")
 def dist(tree: Path) -> Path:
-    """The directory with the package."""
+    """Return the directory with the package."""
     return build(tree)
 
 
 @pytest.fixture(scope="session")
 def zipapp(dist: Path) -> Path:
-    """The program."""
+    """Return the path of the program."""
     return dist / "kubectl-selfhost"

@@ -1,4 +1,4 @@
-"""Building the package, and finding Pythons to run it with."""
+"""The build of the package, and the Pythons to run it with."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NOT_COPIED = (".git", "dist", "__pycache__", ".*_cache", "tests")
 
 
 def copy_tree(target: Path, source: Path = TREE) -> Path:
-    """What the package is built from, in a place of its own."""
+    """Copy what the package is built from to a place of its own."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_NOT_COPIED))
     return target
 
 
 def build(tree: Path, *options: str, **environment: str) -> Path:
-    """Run the build of ``tree``; the directory with the result."""
+    """Run the build of ``tree``; return the directory with the result."""
     target = tree / "dist"
     command = [sys.executable, "packaging/package.py", str(target), *options]
     done = subprocess.run(
@@ -31,7 +31,7 @@ def build(tree: Path, *options: str, **environment: str) -> Path:
 
 
 def interpreters() -> dict[str, Path]:
-    """Every CPython of this machine, by its version: those in the PATH, and pyenv's."""
+    """Return every CPython of this machine, by its version: those in the PATH, and pyenv's."""
     folders = [Path(folder) for folder in os.get_exec_path()]
     pyenv = os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv"
     folders += sorted(Path(pyenv).glob("versions/*/bin"))
@@ -46,5 +46,5 @@ def interpreters() -> dict[str, Path]:
 
 
 def is_served(version: str) -> bool:
-    """Whether we claim to run on this Python."""
+    """Return whether the package claims to run on this Python."""
     return tuple(map(int, version.split("."))) >= (3, 10)

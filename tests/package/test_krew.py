@@ -23,7 +23,9 @@ OLD, NEW = "0.0.9", "0.1.0"
 
 @pytest.fixture(scope="module")
 def releases(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """Two releases, by version, as their manifests name them: on a web server of this machine."""
+    """Yield two releases, by version, as their manifests name them: on a web server of this
+    machine.
+    """
     folder = tmp_path_factory.mktemp("web")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -43,7 +45,7 @@ def releases(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 
 @dataclass
 class Krew:
-    """A krew of its own, with an index of one plugin."""
+    """A krew for one test, with an index of one plugin."""
 
     root: Path
     index: Path
@@ -70,7 +72,7 @@ class Krew:
         }
 
     def publish(self, manifest: Path) -> None:
-        """Put a release into the index, and let krew know."""
+        """Put a release into the index, and have krew read it."""
         plugins = self.index / "plugins"
         plugins.mkdir(parents=True, exist_ok=True)
         shutil.copy(manifest, plugins / "selfhost.yaml")
@@ -82,7 +84,7 @@ class Krew:
 
 @pytest.fixture
 def krew(releases: dict[str, Path], tmp_path: Path) -> Krew:
-    """krew with the newer release in its index."""
+    """Return krew with the newer release in its index."""
     made = Krew(root=tmp_path / "krew", index=tmp_path / "index")
     made.publish(releases[NEW] / "selfhost.yaml")
     return made
@@ -146,7 +148,7 @@ def test_kubectl_completes_it(krew: Krew):
 
 @pytest.fixture(params=["committed", "built"])
 def manifest(request: pytest.FixtureRequest, releases: dict[str, Path], tmp_path: Path) -> Path:
-    """The manifests that we have, by the name that krew wants."""
+    """Return the manifests of the releases, by the name that krew wants."""
     source = TREE / "krew-manifest.yaml"
     if request.param == "built":
         source = releases[NEW] / "selfhost.yaml"
@@ -154,7 +156,7 @@ def manifest(request: pytest.FixtureRequest, releases: dict[str, Path], tmp_path
 
 
 def validate(krew: Krew, *words: object) -> subprocess.CompletedProcess[str]:
-    """krew's own validator, which its index runs on what is handed in."""
+    """Run krew's own validator, which its index runs on each proposal."""
     command = [str(word) for word in (tool("validate-krew-manifest"), *words)]
     return subprocess.run(command, capture_output=True, text=True, env=krew.environment())
 

@@ -1,4 +1,6 @@
-"""The copy that the zipapp unpacks: made once, trusted only if it is ours, removed when outdated."""
+"""The copy that the zipapp unpacks: made once, trusted only if the user owns it, removed when
+outdated.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,13 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where the copies are kept."""
+    """Return the directory where the copies are kept."""
     return tmp_path / "cache" / "kubectl-selfhost" / "unpacked"
 
 
 @pytest.fixture
 def run(zipapp: Path, tmp_path: Path) -> Run:
-    """Run the program with a cache of its own; what it prints."""
+    """Return a function that runs the program with a cache of its own, and returns what it prints."""
 
     def go(*words: str, **environment: str) -> str:
         environment = {"XDG_CACHE_HOME": str(tmp_path / "cache")} | environment
@@ -44,7 +46,7 @@ def copies(place: Path) -> list[str]:
 
 
 def former(place: Path) -> Path:
-    """The copy of a former version."""
+    """Return the copy of a former version."""
     path = place / "kubectl-selfhost_00ff"
     (path / "site-packages").mkdir(parents=True)
     place.chmod(0o700)

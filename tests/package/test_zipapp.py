@@ -28,7 +28,7 @@ def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def only(folder: Path, *programs: Path, name: str = "") -> str:
-    """A PATH with nothing but ``programs`` in it, as ``name`` if it is given."""
+    """Return a PATH with nothing but ``programs`` in it, as ``name`` if it is given."""
     folder.mkdir()
     for program in programs:
         (folder / (name or program.name)).symlink_to(program)

@@ -24,7 +24,7 @@ Read = Callable[[str, Component], dict]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for ``version`` and ``component`` runs for each manifest that there is."""
+    """Run a test that asks for ``version`` and ``component`` for each manifest that there is."""
     if {"version", "component"} <= set(metafunc.fixturenames):
         ids = [f"{version}-{component}" for version, component in EVERY]
         metafunc.parametrize(("version", "component"), EVERY, ids=ids)
@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def manifest() -> Read:
-    """Reads a manifest as kubeadm wrote it."""
+    """Return a function that reads a manifest as kubeadm wrote it."""
     return lambda version, component: yaml.safe_load(
         (DATA / f"kubeadm-{version}" / f"{component}.yaml").read_text()
     )
@@ -40,7 +40,7 @@ def manifest() -> Read:
 
 @pytest.fixture
 def mirror() -> Read:
-    """Reads a mirror pod as the API server showed it."""
+    """Return a function that reads a mirror pod as the API server showed it."""
     return lambda version, component: json.loads(
         (DATA / f"kubeadm-{version}" / f"{component}.mirror.json").read_text()
     )
@@ -55,7 +55,7 @@ def agent() -> AgentFacts:
 
 @pytest.fixture
 def node() -> NodeFacts:
-    """The node of the 1.30 manifests."""
+    """Return the node of the 1.30 manifests."""
     return NodeFacts("cp-1", "10.0.0.11", "10.0.0.11", "amd64")
 
 

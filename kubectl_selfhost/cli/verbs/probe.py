@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.probe.run import Probed
 
-#: Each is a TLS handshake of ours, too: with more we would measure ourselves.
+#: Each costs this machine a TLS handshake too: a higher rate would measure this machine.
 _MOST = 200
 
 

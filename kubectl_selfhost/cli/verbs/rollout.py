@@ -24,7 +24,9 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _settings(texts: list[str]) -> dict[str, list[str]]:
-    """All values of each flag, in order; ``_`` counts as ``-`` in a name, as for the components."""
+    """Return all values of each flag, in order; ``_`` counts as ``-`` in a name, as for the
+    components.
+    """
     found: dict[str, list[str]] = {}
     for name, value in map(_setting, texts):
         found.setdefault(name.replace("_", "-"), []).append(value)

@@ -44,7 +44,7 @@ def status(
 
 
 def lines(seen: Survey, output: str) -> list[str]:
-    """The page, or the document, as ``output`` asks for."""
+    """Return the page, or the document, as ``output`` asks for."""
     from kubectl_selfhost.output import document, text
     from kubectl_selfhost.output.status import page
 
@@ -56,7 +56,7 @@ def lines(seen: Survey, output: str) -> list[str]:
 
 
 def _watch(cluster: Cluster, output: str) -> int:
-    """Draws on a terminal, or writes what has changed; the exit status, by what was seen last."""
+    """Draw on a terminal, or write what has changed; return the exit status, by what was seen last."""
     from kubectl_selfhost.errors import SelfhostError
     from kubectl_selfhost.health.survey import survey
     from kubectl_selfhost.output import document
@@ -72,8 +72,8 @@ def _watch(cluster: Cluster, output: str) -> int:
                 shown, news = lines(seen, output), document.essence(document.document(seen))
                 healthy = seen.verdict.healthy
             except SelfhostError as error:
-                # While a control plane changes hands is when one watches: it will be back.
-                # Its words change by the second, and say the same.
+                # People watch while a control plane changes hands: the API comes back.
+                # The error's words change by the second, and say the same.
                 shown, news, healthy = [error.message], type(error).__name__, False
             if draws:
                 print(_HOME_AND_CLEAR + "\n".join(shown), flush=True)
@@ -86,7 +86,7 @@ def _watch(cluster: Cluster, output: str) -> int:
 
 
 def _print_change(shown: list[str], output: str, *, first: bool, failed: bool) -> None:
-    """One more page or document; what is no document goes to stderr."""
+    """Print one more page or document; what is no document goes to stderr."""
     if failed and output in ("json", "yaml"):
         print(*shown, sep="\n", file=sys.stderr, flush=True)
         return

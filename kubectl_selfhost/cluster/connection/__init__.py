@@ -1,1 +1,1 @@
-"""How a call reaches the API server, outlasts its absence, and fails."""
+"""How a call reaches the API server, outlasts an outage, and fails."""

@@ -1,4 +1,4 @@
-"""How a call of any kind is made: sent, outlasted, and its answer judged."""
+"""How a call of any kind is made: sent, tried again during an outage, and its answer judged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Self = TypeVar("_Self", bound="Calls")
 
 
 class Calls:
-    """What all verbs of a Cluster share: see there."""
+    """The base that all calls of a Cluster share; see ``Cluster``."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Calls:
     def waiting(
         self: _Self, seconds: float, on_outage: OutageListener | None = None
     ) -> Iterator[_Self]:
-        """Inside the block, calls go on trying for ``seconds`` while the API can't be reached.
+        """Have calls inside the block try again for ``seconds`` while the API can't be reached.
 
         ``on_outage`` is called with a sentence when an outage begins, and with another when it is
-        over; once each, however many calls and threads meet it.
+        over; once each, however many calls and threads meet the outage.
         """
         before, listener = self.patience, self._outages.listener
         self.patience = seconds
@@ -64,9 +64,10 @@ class Calls:
 
     @contextmanager
     def acting_while(self: _Self, may_act: Callable[[], None]) -> Iterator[_Self]:
-        """Inside the block, ``may_act`` is called before each request, and raises to prevent it.
+        """Call ``may_act`` before each request inside the block; ``may_act`` raises to prevent the
+        request.
 
-        Before those that only read, too: so a wait ends when its run may not act any more.
+        Requests that only read are included, so that a wait ends when its run may not act any more.
         """
         before, self._may_act = self._may_act, may_act
         try:
@@ -75,14 +76,14 @@ class Calls:
             self._may_act = before
 
     def may_act(self) -> None:
-        """Raise what ``acting_while`` was given to raise, if a request must not be made now."""
+        """Raise what the ``may_act`` of ``acting_while`` raises, if a request must not be made now."""
         self._may_act()
 
     def with_patience(self: _Self, seconds: float, *, timeout: float | None = None) -> _Self:
         """Return the same cluster over the same connections, with a patience of its own.
 
-        The copy is patient for ``seconds`` with every call, those that only read included. What
-        ``acting_while`` guards this one with does not guard the copy.
+        The copy is patient for ``seconds`` with every call, including calls that only read. The
+        guard of ``acting_while`` does not guard the copy.
         """
         return type(self)(
             self.transport,

@@ -1,7 +1,7 @@
-"""One connection to the API server that is no request: through the proxy, and TLS where it belongs.
+"""A connection to the API server that is no request: through the proxy, and with TLS if needed.
 
-The proxy and the server are reached, verified and told apart in errors just as for requests: both use
-urllib3's connections.
+The proxy and the server are reached, verified and told apart in errors just as for requests: both
+use urllib3's connections.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def dial(server: str, login: Login, *, timeout: float) -> socket.socket:
     """Return a socket that leads to ``server``; each step to it may take ``timeout`` seconds.
 
-    Raises what urllib3, OpenSSL and the sockets raise: ``failures.as_unreachable`` puts it in words.
+    Raise what urllib3, OpenSSL and the sockets raise: ``failures.as_unreachable`` puts it in words.
     """
     from urllib3.exceptions import HTTPError, ProxyError
 

@@ -1,13 +1,13 @@
-"""Runs a command in a container, over a websocket, and learns its exit code.
+"""Run a command in a container, over a websocket, and learn its exit code.
 
-The protocol is Kubernetes' own: messages whose first byte is a channel (0 stdin, 1 stdout, 2 stderr,
-3 a Status with the exit code), sub-protocol v5.channel.k8s.io or v4 (all servers since 1.20 speak v4).
-v4 can't close stdin, so a command must know by itself where its input ends.
+The protocol is Kubernetes' own: messages whose first byte is a channel (0 stdin, 1 stdout, 2
+stderr, 3 a Status with the exit code), sub-protocol v5.channel.k8s.io or v4 (all servers since 1.20
+speak v4). v4 can't close stdin, so a command must know by itself where its input ends.
 
-What a command is told goes over stdin: its words are in the URL, which audit logs keep and proxies cut.
-The websocket is the websocket-client package's. The kubernetes package's own client on top of it
-would not do: it sends no Impersonate headers, waits on the socket for what TLS has already read
-from it, and fails with a TypeError where there was no exit code (kubernetes-client/python#2156).
+A command reads its orders from stdin: its words are in the URL, which audit logs keep and proxies
+cut. The websocket is the websocket-client package's. The kubernetes package's own client on top of
+it has three faults: it sends no Impersonate headers, waits on the socket for what TLS has already
+read from it, and fails with a TypeError if there was no exit code (kubernetes-client/python#2156).
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ _PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 _STDIN, _STDOUT, _STDERR, _STATUS = 0, 1, 2, 3
 #: Bytes of stdin in one message, as client-go sends them.
 _PIECE = 32 * 1024
-#: No answer of ours is near this; a command that writes without end must not fill our memory.
+#: No answer of the agent is near this size; a command that writes without end must not fill the memory.
 _LARGEST_OUTPUT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ExecResult:
-    """How a command ended. Its output is as it was: make it harmless before you show it."""
+    """The end of a command. Its output is as the command wrote it: make it harmless before you show
+    it.
+    """
 
     exit_code: int
     stdout: str
@@ -58,13 +60,13 @@ def run_in_container(
 ) -> ExecResult:
     """Run ``command`` with ``stdin``, and wait for its end until ``timeout`` seconds are over.
 
-    ``may_send`` is called when the way is open and the next thing to do is to send a piece of
-    ``stdin``; it may raise to prevent that. To open the way takes several round trips, and this
-    process may have been frozen in any of them.
+    ``may_send`` is called when the connection is open and a piece of ``stdin`` is next; it may
+    raise to prevent the sending. Opening the connection takes several round trips, and this process
+    may have been frozen in any of them.
 
-    Raises NotFound, Forbidden and so on when it isn't started; Unreachable with ``may_have_run``
-    set when it was (or may have been) and its end was not seen; ApiError when the container has no
-    such program.
+    Raise NotFound, Forbidden and so on if the command isn't started; Unreachable with
+    ``may_have_run`` set if the command was (or may have been) started and its end was not seen;
+    ApiError if the container has no such program.
     """
     deadline = time.monotonic() + timeout
     query = [("container", container), ("stdout", "1"), ("stderr", "1")]
@@ -101,7 +103,7 @@ def _open(transport: Transport, path: str, query: str, action: str, deadline: fl
             raise as_unreachable(
                 error, server=transport.server, proxy=transport.login.configuration.proxy
             ) from error
-        # The query is left out: a command line may hold what is nobody's business.
+        # The query is left out: a command line may hold a secret.
         transport.note("GET", path, str(status), time.monotonic() - began)
         if status == 101:
             return socket
@@ -133,7 +135,7 @@ def _connect(transport: Transport, path: str, timeout: float) -> Any:
 
 
 def _feed(socket: Any, stdin: bytes, deadline: float, may_send: Callable[[], None]) -> None:
-    """Send ``stdin``. A server that takes no more of it may have said why: that is in its answer."""
+    """Send ``stdin``. If the server takes no more, stop: the server's answer may say why."""
     from websocket import ABNF, WebSocketConnectionClosedException
 
     for start in range(0, len(stdin), _PIECE):
@@ -147,7 +149,7 @@ def _feed(socket: Any, stdin: bytes, deadline: float, may_send: Callable[[], Non
 
 
 def _collect(socket: Any, deadline: float) -> dict[int, bytes]:
-    """All that came on each channel, to the stream's end: the Status may overtake output."""
+    """Return all that came on each channel, to the stream's end: the Status may overtake output."""
     from websocket import ABNF, WebSocketConnectionClosedException
 
     output = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}

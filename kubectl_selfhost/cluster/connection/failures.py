@@ -1,4 +1,4 @@
-"""Why there was no answer, in words: from the exceptions of urllib3, OpenSSL and the sockets."""
+"""Why there was no answer, in words made from the exceptions of urllib3, OpenSSL and the sockets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HINTS = {
 
 
 def as_unreachable(error: BaseException, *, server: str, proxy: str | None = None) -> Unreachable:
-    """What went wrong on the way to ``server``."""
+    """Return what went wrong on the way to ``server``."""
     if isinstance(error, Unreachable):
         return error
     causes = _causes(error)
@@ -34,7 +34,7 @@ def as_unreachable(error: BaseException, *, server: str, proxy: str | None = Non
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The exception and all that it was made of: urllib3 keeps the first one in the arguments."""
+    """Return the exception and all its causes: urllib3 keeps the first cause in the arguments."""
     found: list[BaseException] = []
     left: list[BaseException | None] = [error]
     while left:

@@ -1,8 +1,10 @@
-"""Who we are and whom we trust: the kubernetes package's Configuration, and how to renew it.
+"""The user's credentials and trusted authorities: the kubernetes package's Configuration, and its
+renewal.
 
-The package turns a kubeconfig's user into headers and files. On top of it: an exec plugin's failure
-is told (the package logs it and goes on without credentials), credentials are renewed when they
-expire or are refused, and files that it wrote for keys are gone once they have been read.
+The package turns a kubeconfig's user into headers and files. This module adds to the package: it
+reports the failure of an exec plugin (the package logs the failure and goes on without
+credentials), it renews credentials when they expire or are refused, and it deletes the files that
+the package wrote for keys once they have been read.
 """
 
 from __future__ import annotations
@@ -33,8 +35,9 @@ _EARLY = 10.0
 class Login:
     """Credentials and trust for one API server. Safe to use from several threads.
 
-    ``configuration``, ``context`` (None for plain http), ``proxy_context`` (None without an https://
-    proxy) and ``certificate`` (our own, PEM; empty without one) are replaced as a whole by ``renew``.
+    ``renew`` replaces ``configuration``, ``context`` (None for plain http), ``proxy_context`` (None
+    without an https:// proxy) and ``certificate`` (the user's own, PEM; empty without one) as a
+    whole.
     """
 
     configuration: Configuration
@@ -49,7 +52,7 @@ class Login:
         self._load()
 
     def _fill(self, configuration: Configuration, directory: str) -> None:
-        """Fills in the configuration; files that it makes for that go to ``directory``."""
+        """Fill in the configuration; the files that this needs go to ``directory``."""
         raise NotImplementedError
 
     def _load(self) -> None:
@@ -70,14 +73,14 @@ class Login:
         self.generation += 1
 
     def authorization(self) -> str:
-        """The Authorization header's value that is good now, empty if there is none."""
+        """Return the current value of the Authorization header, empty if there is none."""
         if self._expires is not None and time.time() >= self._expires - _EARLY:
             self.renew(self.generation)
         with self._lock:
             return (self.configuration.get_api_key_with_prefix("authorization") or "").strip()
 
     def renew(self, generation: int) -> bool:
-        """Gets new credentials in place of those of ``generation``; False if they are the same."""
+        """Replace the credentials of ``generation`` by new ones; return False if they are the same."""
         with self._lock:
             if self.generation == generation:
                 before = self._identity()
@@ -90,7 +93,9 @@ class Login:
 
 
 def _content(path: str | None) -> bytes:
-    """The file's content: a certificate of ours, which was read by now, so it can be."""
+    """Return the file's content: a certificate of the user's, which has already been read, so it
+    can be read.
+    """
     return Path(path).read_bytes() if path else b""
 
 
@@ -104,7 +109,7 @@ class Chosen:
 
 
 class FromKubeconfig(Login):
-    """What a kubeconfig says of a cluster and a user."""
+    """The login that a kubeconfig has for a cluster and a user."""
 
     def __init__(self, chosen: Chosen) -> None:
         self._chosen = chosen
@@ -148,7 +153,7 @@ class FromKubeconfig(Login):
         )
 
     def _user_with_credentials(self, name: str) -> dict[str, Any]:
-        """The user's entry, with what its exec plugin gives in place of the plugin."""
+        """Return the user's entry, with the exec plugin's credentials in place of the plugin."""
         user = dict(self._chosen.user.value["user"])
         if not user.get("exec") or user.get("token") or user.get("tokenFile"):
             return user
@@ -165,12 +170,12 @@ class FromKubeconfig(Login):
         return user
 
     def _identity(self) -> object:
-        # What a plugin gives is always worth a try: its certificate may be new.
+        # Try again with whatever a plugin gives: its certificate may be new.
         return super()._identity(), self._plugin_runs
 
 
 def run_plugin(chosen: Chosen, name: str) -> dict[str, Any]:
-    """What the user's exec credential plugin hands out. Raises BadConfig when it doesn't."""
+    """Return what the user's exec credential plugin hands out. Raise BadConfig if it fails."""
     from kubernetes.config.config_exception import ConfigException
     from kubernetes.config.exec_provider import ExecProvider
 
@@ -208,11 +213,11 @@ def _timestamp(text: Any) -> float | None:
 
 
 class InCluster(Login):
-    """The service account of the pod that we run in."""
+    """The service account of the pod in which this process runs."""
 
     @staticmethod
     def possible() -> bool:
-        """True in a pod that was given a token."""
+        """Return whether this process runs in a pod that was given a token."""
         from kubernetes.config.incluster_config import SERVICE_TOKEN_FILENAME
 
         return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and os.path.exists(
@@ -230,17 +235,18 @@ class InCluster(Login):
 
 
 class SharedContext(ssl.SSLContext):
-    """A context that is not written to any more while threads make connections from it.
+    """A TLS context that nobody writes to any more while threads make connections from it.
 
-    urllib3 sets the ALPN protocols anew for each connection. OpenSSL frees the old list for that,
-    while another thread, in SSL_new and without Python's lock, may be copying it: then a ClientHello
-    goes out with garbage in it, and the server ends the connection with the alert decode_error.
+    urllib3 sets the ALPN protocols anew for each connection. OpenSSL frees the old list for this,
+    while another thread, in SSL_new and without Python's lock, may be copying it: then a
+    ClientHello goes out with garbage in it, and the server ends the connection with the alert
+    decode_error.
     """
 
     _alpn: list[str] | None = None
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
-        """Sets the protocols, unless they are set already."""
+        """Set the protocols, unless they are set already."""
         protocols = list(alpn_protocols)
         if protocols != self._alpn:
             super().set_alpn_protocols(protocols)
@@ -248,7 +254,7 @@ class SharedContext(ssl.SSLContext):
 
 
 def tls_context(configuration: Configuration) -> ssl.SSLContext:
-    """The TLS settings of all connections. Raises BadConfig for files that can't be used."""
+    """Return the TLS settings of all connections. Raise BadConfig for files that can't be used."""
     import certifi
     from urllib3.util.ssl_ import ALPN_PROTOCOLS
 
@@ -291,9 +297,10 @@ def proxy_context(configuration: Configuration) -> ssl.SSLContext | None:
 
 
 def _proxy_for(server: str, given: str | None) -> tuple[str | None, dict[str, str] | None]:
-    """The proxy for ``server`` and the headers for it: ``given`` (proxy-url), or the environment's.
+    """Return the proxy for ``server`` and the headers for it: ``given`` (proxy-url), or the
+    environment's.
 
-    As in Go, a proxy from the environment is never asked for this machine itself.
+    As in Go, a proxy from the environment never serves this machine itself.
     """
     from requests.utils import get_environ_proxies, select_proxy
     from urllib3.util import make_headers

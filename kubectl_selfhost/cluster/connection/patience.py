@@ -1,8 +1,8 @@
-"""Outlasting an API server that is away for a while.
+"""How a call outlasts an API server that is away for a while.
 
-While calls fail, a cheap question (GET /version) is asked every quarter of a second with a short
-time limit, and only when that is answered the call itself is tried again: so the end of an outage
-is noticed at once, and a slow call still gets all of its time.
+While calls fail, ``outlast`` asks a cheap question (GET /version) every quarter of a second with a
+short time limit. Only when the API answers this question, ``outlast`` tries the call itself again.
+So it notices the end of an outage at once, and a slow call still gets all of its time.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from kubectl_selfhost.cluster.errors import (
 T = TypeVar("T")
 OutageListener = Callable[[str], None]
 
-#: Seconds for which whatever only reads is tried again, also where nothing changes hands: an API
+#: Seconds for which a call that only reads is tried again, even if nothing changes hands: an API
 #: server that has just read a new client certificate closes its connections to the kubelets, and
-#: answers 503 to whoever is in the middle of one (``kubeadm certs renew``, Kubernetes 1.37).
+#: answers 503 to a caller in the middle of one (``kubeadm certs renew``, Kubernetes 1.37).
 READING_PATIENCE = 10.0
-#: Reasons of a failure that says nothing of the next try. A refused connection, an unknown name or a
-#: time limit that has passed is told at once: the address may simply be wrong.
+#: Reasons of failures after which the next try may succeed. A refused connection, an unknown name or
+#: a time limit that has passed is reported at once: the address may simply be wrong.
 _PASSING = {"reset", "closed"}
 _PASSING_STATUS = {429, 500, 502, 503, 504}
 
 _KNOCK_EVERY = 0.25
 _KNOCK_LIMIT = 2.0
 #: A fresh apiserver answers 403 (or 401, to a service account) until its caches are filled: for 0.6
-#: to 1 s on 1.37, and for 2.5 s on a busy machine. Who is patient had the permission before, so
-#: such a refusal is believed only after this many seconds.
+#: to 1 s on 1.37, and for 2.5 s on a busy machine. A patient caller had the permission before,
+#: so such a refusal counts only after this many seconds.
 _BELIEVE_REFUSAL_AFTER = 20.0
 _LONGEST_RETRY_AFTER = 5.0
 
 
 class Outages:
-    """Tells a listener of each outage once, whichever call or thread meets it."""
+    """Tells a listener of each outage once, whichever call or thread meets the outage."""
 
     def __init__(self, listener: OutageListener | None = None) -> None:
         self.listener = listener
@@ -52,7 +52,7 @@ class Outages:
         self._since: float | None = None
 
     def met(self, why: str) -> None:
-        """A call found the API away."""
+        """Note that a call found the API away."""
         with self._lock:
             if self._since is not None:
                 return
@@ -60,7 +60,7 @@ class Outages:
         self._tell(f"The API server is away ({why}); waiting for it.")
 
     def over(self) -> None:
-        """A call was answered."""
+        """Note that a call was answered."""
         with self._lock:
             if self._since is None:
                 return
@@ -81,10 +81,11 @@ def outlast(
     timeout: float,
     reading_patience: float = 0.0,
 ) -> T:
-    """What ``once(timeout)`` gives, tried again for ``patience`` seconds while the API is away.
+    """Return what ``once(timeout)`` returns; try again for ``patience`` seconds while the API is
+    away.
 
     ``reading_patience`` is for how many seconds a call that only reads is also tried again after a
-    failure that may pass by itself, though the API is there. The error that ends it carries
+    failure that may pass by itself, though the API is there. The error that ends the call carries
     ``retried = True`` if an earlier try may have gone through.
     """
     began = time.monotonic()
@@ -121,7 +122,7 @@ def outlast(
 
 
 def _may_pass(error: ApiError) -> bool:
-    if isinstance(error, Rejected):  # said with a 500 by some
+    if isinstance(error, Rejected):  # some servers answer this with a 500
         return False
     return error.status in _PASSING_STATUS or error.reason in _PASSING
 
@@ -135,13 +136,13 @@ def _say_how_long(error: Unreachable, patience: float) -> None:
 
 
 def _pause(error: ApiError, transport: Transport, left: float) -> None:
-    """Until the API answers to /version, or the time that it asked for or ``left`` is over."""
+    """Wait until the API answers to /version, or the time that it asked for or ``left`` is over."""
     end = time.monotonic() + left
     if error.retry_after is not None:
         time.sleep(max(0.0, min(error.retry_after, _LONGEST_RETRY_AFTER, left)))
         return
     if error.status == 0:
-        # Nobody answered: what was kept of connections is of no use any more.
+        # Nobody answered: the kept connections are of no use any more.
         transport.forget()
     while time.monotonic() < end:
         time.sleep(min(_KNOCK_EVERY, max(0.0, end - time.monotonic())))

@@ -1,4 +1,4 @@
-"""An answer that goes on and on: a watch's lines, until the server ends it or the connection tears."""
+"""An answer without an end: a watch's lines, until the server ends it or the connection breaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """``status``, ``headers`` (names in small letters), and the lines as they come."""
+    """An answer as it comes: ``status``, ``headers`` (names in small letters), and lines."""
 
     def __init__(self, response: BaseHTTPResponse, server: str) -> None:
         self._response = response
@@ -23,7 +23,9 @@ class Stream:
         self.headers = {key.lower(): value for key, value in response.headers.items()}
 
     def lines(self) -> Iterator[bytes]:
-        """Each line; ends where the server ended it in good order. Raises Unreachable if torn."""
+        """Yield each line until the server ends the stream in good order. Raise Unreachable if the
+        connection breaks.
+        """
         from urllib3.exceptions import HTTPError
 
         rest = b""
@@ -35,7 +37,7 @@ class Stream:
             raise as_unreachable(error, server=self._server) from error
 
     def close(self) -> None:
-        """Ends it, also while another thread waits for the next line."""
+        """End the stream, also while another thread waits for the next line."""
         sock = getattr(getattr(self._response, "connection", None), "sock", None)
         if sock is None:
             self._response.close()

@@ -1,9 +1,10 @@
 """One request, one answer, through a pool of urllib3's connections.
 
-Plain paths, not the package's API classes or its dynamic client: the former mean 0.3 s of imports,
-the latter discovery, which costs round trips at each start, is cached in files that others may
-write, and fails just when a control plane changes hands. Nor its rest client: it knows no TLS settings
-for a proxy, nor several Impersonate headers, nor a time limit for each whole answer.
+This module uses plain paths, not the package's API classes or its dynamic client. The API classes
+mean 0.3 s of imports. The dynamic client means discovery, which costs round trips at each start, is
+cached in files that others may write, and fails just when a control plane changes hands. The
+package's rest client has no TLS settings for a proxy, no repeated Impersonate headers, and no time
+limit for a whole answer.
 
 Safe to use from several threads.
 """
@@ -32,7 +33,7 @@ _KEPT = 32
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. ``resent``: the request may have reached the server twice."""
+    """The answer to a request. ``resent``: the request may have reached the server twice."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,13 +42,15 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds of a Retry-After header, None without one (or with a date: nobody sends one)."""
+        """Return the seconds of a Retry-After header, None without one (or with a date: nobody
+        sends one).
+        """
         value = self.headers.get("retry-after", "")
         return float(value) if value.isdigit() else None
 
 
 class Transport:
-    """The connections to one API server, and how we introduce ourselves on them.
+    """The connections to one API server, and the headers that introduce the user on them.
 
     ``impersonate`` are headers (a name may occur twice); ``log`` gets a line per request.
     """
@@ -68,11 +71,13 @@ class Transport:
 
     @property
     def server(self) -> str:
-        """The API server's URL, as in the kubeconfig."""
+        """Return the API server's URL, as in the kubeconfig."""
         return str(self.login.configuration.host).rstrip("/")
 
     def headers(self) -> list[tuple[str, str]]:
-        """What says who we are: user agent, credentials, impersonation. A name may occur twice."""
+        """Return the headers that say who asks: user agent, credentials, impersonation. A name may
+        occur twice.
+        """
         authorization = self.login.authorization()
         known = [("Authorization", authorization)] if authorization else []
         return [("User-Agent", FIELD_MANAGER), *known, *self.impersonate]
@@ -87,11 +92,11 @@ class Transport:
         accept: str = "application/json",
         timeout: float = 10.0,
     ) -> Answer:
-        """The answer to one request, whatever its status; ``path`` has the query in it.
+        """Return the answer to one request, whatever its status; ``path`` has the query in it.
 
-        ``timeout`` seconds for all of it. A torn connection is replaced by a new one, once: it may
-        have been a kept one that the server had closed. A 401 is tried again once with new
-        credentials, if there are any. Raises Unreachable.
+        ``timeout`` is the limit in seconds for all of it. A broken connection is replaced by a new
+        one, once: it may have been a kept one that the server had closed. A 401 is tried again once
+        with new credentials, if there are any. Raise Unreachable.
         """
         headers = [("Accept", accept), ("Content-Type", content_type)]
         generation = self.login.generation
@@ -128,7 +133,7 @@ class Transport:
         timeout: float = 10.0,
         fresh: bool = False,
     ) -> Answer:
-        """As ``request``, without any second try; ``fresh``: on a connection of its own."""
+        """Send as ``request`` does, without any second try; ``fresh``: on a connection of its own."""
         from urllib3 import HTTPHeaderDict, Timeout
 
         every = HTTPHeaderDict()
@@ -155,9 +160,10 @@ class Transport:
         )
 
     def stream(self, path: str, *, silence: float) -> Stream:
-        """An answer that goes on and on, on a connection of its own.
+        """Return an answer without an end, on a connection of its own.
 
-        ``silence``: seconds without a byte after which it counts as torn. Raises Unreachable.
+        ``silence``: seconds without a byte after which the connection counts as broken. Raise
+        Unreachable.
         """
         from urllib3 import HTTPHeaderDict, Timeout
 
@@ -176,26 +182,26 @@ class Transport:
         return Stream(response, self.server)
 
     def apart(self) -> Transport:
-        """The same login, on kept connections of its own."""
+        """Return a transport with the same login, on kept connections of its own."""
         return Transport(self.login, impersonate=self.impersonate, log=self._log)
 
     def note(self, method: str, path: str, outcome: str, seconds: float) -> None:
-        """Writes the line that ``-v=6`` shows: never a header or a body."""
+        """Write the line that ``-v=6`` shows: never a header or a body."""
         if self._log is not None:
             milliseconds = f"{seconds * 1000:.0f} milliseconds"
             self._log(f"{method} {self.server}{path} {outcome} in {milliseconds}")
 
     def _kept_pool(self) -> PoolManager:
-        """The pool of kept connections, made anew when the login has renewed itself."""
+        """Return the pool of kept connections, made anew when the login has renewed itself."""
         with self._lock:
             if self._pool is None or self._pool_for != self.login.generation:
                 self._pool, self._pool_for = _make_pool(self.login), self.login.generation
             return self._pool
 
     def forget(self) -> None:
-        """Forgets the kept connections; the next request makes a new one.
+        """Forget the kept connections; the next request makes a new one.
 
-        They are not closed by force: another thread may be about to use one of them.
+        The connections are not closed by force: another thread may be about to use one of them.
         """
         with self._lock:
             self._pool = None
@@ -214,7 +220,7 @@ def _make_pool(login: Login) -> PoolManager:
     }
     if not configuration.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    # It warns, on our stderr, of a connection more than it can keep.
+    # urllib3 warns on stderr of each connection more than it can keep.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     if not configuration.proxy:
         return urllib3.PoolManager(**options)
@@ -253,7 +259,9 @@ def _http_error() -> type[Exception]:
 
 
 def _read(response: BaseHTTPResponse, deadline: float) -> bytes:
-    """The body. The time limit is for all of it, not for each piece of a server that drips."""
+    """Return the body. The time limit is for all of it, not for each piece of a server that sends
+    slowly.
+    """
     parts = []
     try:
         while part := response.read1(65536):

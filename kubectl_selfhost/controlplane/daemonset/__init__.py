@@ -1,1 +1,1 @@
-"""What a DaemonSet of a component looks like."""
+"""The form of a component's DaemonSet."""

@@ -15,12 +15,13 @@ _API_ACCESS = "kube-api-access-"
 
 
 def admission_changes(template: dict, pod: dict) -> list[str]:
-    """What admission made different in a DaemonSet's ``pod`` from its ``template``, in words.
+    """Return what admission made different in a DaemonSet's ``pod`` from its ``template``, in
+    words.
 
-    Left out is what belongs there: defaults, what the DaemonSet controller and the scheduler add
+    Leave out what belongs there: defaults, what the DaemonSet controller and the scheduler add
     (tolerations, node affinity, the node's name), priority, the service account; and a pull policy
-    that AlwaysPullImages has made Always (see ``pulls``). A token that is mounted though the template
-    asks for none is told: the API server could not start without one.
+    that AlwaysPullImages has made Always (see ``pulls``). Name a token that is mounted though the
+    template asks for none: with this token the API server could not start without an API server.
     """
     wanted, actual = (_as_it_runs(one) for one in (template, pod))
     for field in _ALWAYS_ADDED + _SERVICE_ACCOUNT:
@@ -49,7 +50,7 @@ def _is_a_pull(one: Difference) -> bool:
 
 
 def _as_it_runs(pod: dict) -> dict:
-    """A pod's spec with its defaults, and its security profiles as fields."""
+    """Return a pod's spec with its defaults, and with its security profiles as fields."""
     whole = deepcopy({"metadata": pod.get("metadata") or {}, "spec": pod["spec"]})
     profiles.as_fields(whole)
     spec: dict = with_defaults(whole)["spec"]

@@ -1,4 +1,6 @@
-"""Whether the control-plane nodes are so much alike that one DaemonSet can run a component on all."""
+"""Whether the control-plane nodes are so much alike that one DaemonSet can run a component on all
+of them.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,14 @@ from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 
 
 def differences(wanted: dict, own: dict) -> list[Difference]:
-    """Where the pods of the DaemonSet ``own``, made from one node's static pod, differ from those of
-    ``wanted``, which is for all; nowhere: empty.
+    """Return where the pods of the DaemonSet ``own``, made from one node's static pod, differ from
+    the pods of ``wanted``, which is for all nodes. The list is empty if they differ nowhere.
 
-    What is each node's own has become a field reference or loopback in both by now. Left out is what
-    is ours and no node's: the address of ours at which an apiserver is probed (a roll-out toggles it),
-    the object with the agent's program, and what the container that waits requests (another build's
-    may be in use); and the pull policies, which AlwaysPullImages changes in a mirror pod.
+    Both DaemonSets already have field references or loopback in place of what is each node's own.
+    The comparison leaves out what kubectl selfhost adds: the loopback address at which an apiserver
+    is probed (a roll-out toggles this address), the object with the agent's program, and the
+    requests of the container that waits (another build's may be in use). It also leaves out the
+    pull policies, which AlwaysPullImages changes in a mirror pod.
     """
     return compare(*({"spec": _comparable(one)} for one in (wanted, own)))
 

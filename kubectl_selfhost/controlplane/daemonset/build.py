@@ -1,20 +1,21 @@
-"""From a component's static pod to the DaemonSet that runs it.
+"""From a component's static pod to the DaemonSet that runs the component.
 
-Named and labelled as kubeadm did it (``kubeadm alpha selfhosting pivot``, until 1.20), and shaped
-by what clusters since then need. Each of these has brought a cluster down that lacked it:
+The DaemonSet has the name and the labels that kubeadm gave it (``kubeadm alpha selfhosting pivot``,
+until 1.20). What clusters since then need gives it its form. Each of these points has brought down
+a cluster that lacked it:
 
 - No ``ports``: on the host's network they are reserved on the node, so the scheduler would never
   place the new instance beside the old one (kubeadm declares them since 1.34, issue 132776 of
   kubernetes/kubernetes). A probe that names a port gets its number.
 - The new instance starts beside the old one and shares its port (``maxSurge``,
-  ``--permit-port-sharing``); where the old one doesn't share, an init container waits for the port,
-  for a server that finds it taken would exit, and be kept waiting ever longer by the kubelet. A
-  component that must not run twice (``beside``) never shares: its second pod waits there.
+  ``--permit-port-sharing``). If the old instance doesn't share, an init container waits for the port:
+  a server that finds the port taken exits, and the kubelet restarts the server ever later. A
+  component that must not run twice (``beside``) never shares: its second pod waits for the port.
 - No service account token: the kubelet would need the API server to start the API server.
-- It tolerates every taint, as a static pod does, and is as critical to the node.
-- What is one node's own (its address) is read from the node, not copied from the first one.
+- The pod tolerates every taint, as a static pod does, and is as critical to the node.
+- The pod reads what is each node's own (its address) from the node, not from the first node's pod.
 
-Everything else of the static pod is taken over as it is, whoever put it there.
+Everything else of the static pod stays as it is, whoever put it there.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ from kubectl_selfhost.names import (
 
 #: Ports below need CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start).
 _FIRST_UNPRIVILEGED_PORT = 1024
-#: The official image's kube-apiserver has that capability in its file (kubeadm's RootlessControlPlane
-#: adds it to the pod's bounding set); another program has nothing of it under the same user. So what
-#: waits for the port is root, may bind it, and makes its sockets as the component's user.
+#: The official image's kube-apiserver has this capability in its file (kubeadm's RootlessControlPlane
+#: adds it to the pod's bounding set); another program under the same user has not. So the container
+#: that waits for the port is root, may bind it, and makes its sockets as the component's user.
 _LOW_PORT_RIGHTS = {
     "runAsUser": 0,
     "runAsGroup": 0,
@@ -75,12 +76,13 @@ _NOT_IN_A_TEMPLATE = ("nodeName", "priority", "preemptionPolicy", "schedulerName
 def build(
     component: Component, static_pod: dict, *, nodes: Sequence[NodeFacts], agent: AgentFacts
 ) -> dict:
-    """The DaemonSet (apps/v1) that runs ``component`` as ``static_pod`` did, on all of ``nodes``.
+    """Return the DaemonSet (apps/v1) that runs ``component`` as ``static_pod`` did, on all of
+    ``nodes``.
 
-    Valid as it is for ``kubectl apply -f -``; the same input gives the same output. It needs
-    Kubernetes 1.22 (maxSurge). Raises SelfhostError where one DaemonSet can't say it: nodes that
-    differ in CPU or in what is each one's own, a pod off the host's network, a command that hides
-    its flags.
+    ``kubectl apply -f -`` accepts the DaemonSet as it is; the same input gives the same output. It
+    needs Kubernetes 1.22 (maxSurge). Raise SelfhostError if one DaemonSet can't run all these pods:
+    nodes that differ in CPU or in what is each one's own, a pod off the host's network, a command
+    that hides its flags.
     """
     static_pod = staticpod.from_mirror_pod(static_pod)
     require_fit(component, static_pod)
@@ -97,7 +99,7 @@ def build(
             },
         },
         "spec": {
-            # Not component and tier: with those it would adopt nothing, yet match mirror pods.
+            # Not component and tier: with these labels it would match mirror pods, and yet adopt nothing.
             "selector": {"matchLabels": {"k8s-app": component.daemonset}},
             "minReadySeconds": MIN_READY_SECONDS,
             "updateStrategy": {
@@ -139,7 +141,9 @@ def _template(
 def _annotations(
     component: Component, static_pod: dict, nodes: Sequence[NodeFacts]
 ) -> dict[str, str]:
-    """The static pod's own; kubeadm's of the address only while there is but one node's to tell."""
+    """Return the static pod's own annotations, without kubeadm's annotation of the address if there
+    are several nodes.
+    """
     annotations = dict(static_pod.get("metadata", {}).get("annotations", {}))
     annotations.pop(ADVERTISE_ADDRESS_ANNOTATION, None)
     endpoint = staticpod.advertise_endpoint(static_pod) if component == APISERVER else None
@@ -149,7 +153,7 @@ def _annotations(
 
 
 def _number_named_ports(spec: dict) -> None:
-    """Takes the containers' ports away, and gives the probes that name one its number."""
+    """Remove the containers' ports, and give each probe that names a port its number."""
     for container in containers(spec):
         numbers = {
             port["name"]: port["containerPort"]
@@ -164,11 +168,12 @@ def _number_named_ports(spec: dict) -> None:
 
 
 def _probe_itself(container: dict, port: int, bound: str) -> None:
-    """Has the apiserver probed over loopback, or where it listens if that is one address.
+    """Have the apiserver probed over loopback, or at the one address where it listens.
 
     kubeadm writes the advertise address of the node where the manifest was made, which is wrong on
-    every other; and a hand-over steers that address alone to the new instance. A static pod that is
-    left of a revert is probed at one of ours, too: the new instance takes the other.
+    every other node. A hand-over steers the loopback address alone to the new instance. A revert
+    leaves static pods that are also probed at a loopback address of ours: the new instance takes
+    another one.
     """
     if "$(" in bound:
         return  # the kubelet puts no variables into a probe
@@ -182,11 +187,11 @@ def _probe_itself(container: dict, port: int, bound: str) -> None:
 
 
 def _tell_soon(container: dict) -> None:
-    """Has the kubelet see at once that the component is up, and say why if it isn't.
+    """Have the kubelet notice at once that the component is up, and report why if it isn't.
 
-    kubeadm's startup probe asks first after 10 s and then every 10 s; until it passes there is no
-    readiness, and a hand-over waits for that. The component has as long to start as before. Its
-    last words are in the pod's status: a hand-over that failed can tell them.
+    kubeadm's startup probe asks first after 10 s and then every 10 s. Until the probe passes there
+    is no readiness, and a hand-over waits for readiness. The component has as long to start as
+    before. Its last words are in the pod's status, so that a hand-over that failed can report them.
     """
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     probe = container.get("startupProbe")
@@ -235,13 +240,13 @@ def _wait_for_port(
     port: int,
     bound: str,
 ) -> None:
-    """Puts the container that waits for the port before the component, after all others.
+    """Put the container that waits for the port before the component, after all others.
 
-    It runs the agent in the component's own image (nothing to pull) and with its very rights, for
-    two processes share a port only under the same user. If that user isn't root and the port is
-    below 1024, it tries that user's sockets as root (see ``_LOW_PORT_RIGHTS``). While the hold
-    file is on the node it waits, whatever the port: so a static pod that was put back is not raced
-    for its port.
+    The container runs the agent in the component's own image (nothing to pull) and with the
+    component's own rights, because two processes share a port only under the same user. If this
+    user isn't root and the port is below 1024, the container tries the user's sockets as root (see
+    ``_LOW_PORT_RIGHTS``). While the hold file is on the node, the container waits even if the port
+    is free: so no new instance takes the port from a static pod that was put back.
     """
     command = [agent.program, WAIT_CONTAINER, "--port", str(port)]
     if not staticpod.is_wildcard(bound):
@@ -277,10 +282,11 @@ def _wait_for_port(
 
 
 def _waiters_resources(spec: dict, container: dict) -> dict:
-    """What keeps the pod's quality of service as it is: every container counts for it.
+    """Return the resources of the container that waits, such that the pod's quality of service
+    stays as it is: every container counts for it.
 
-    A Guaranteed one has the component's own amounts: init containers run before the others, so the
-    pod requests no more for it.
+    In a Guaranteed pod the container has the component's own amounts. Init containers run before
+    the others, so the pod requests no more than before.
     """
     quality = resources.quality_of_service(spec)
     if quality == resources.BEST_EFFORT or spec.get("resources"):

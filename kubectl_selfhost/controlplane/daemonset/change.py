@@ -1,4 +1,4 @@
-"""A change of a self-hosted component: what its DaemonSet's pods shall be made from now on."""
+"""A change of a self-hosted component: what its DaemonSet's pods are made from after the change."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kubectl_selfhost.controlplane.pod.staticpod import component_container
 from kubectl_selfhost.controlplane.side_by_side import beside
 from kubectl_selfhost.errors import SelfhostError
 
-#: Set anew by each roll-out, so that pods are replaced even where nothing else changes. It is ours:
-#: kubectl's own (kubectl.kubernetes.io/restartedAt) tells of `kubectl rollout restart`.
+#: Set anew by each roll-out, so that pods are replaced even if nothing else changes. kubectl's own
+#: annotation (kubectl.kubernetes.io/restartedAt) is not used: it means `kubectl rollout restart`.
 ROLLED_OUT_ANNOTATION = "kubectl-selfhost/rolled-out-at"
 
 #: Two instances that differ in these can't share a port, or can't be told apart while they do.
@@ -29,9 +29,9 @@ _FIXED = {
 
 @dataclass(frozen=True)
 class Change:
-    """What a person wants changed: the image (empty: as it is), flags to set, flags to take off.
+    """The change that a person wants: the image (empty: as it is), flags to set, flags to remove.
 
-    Names of flags are without dashes. A flag has all its values, in order: some add up when they
+    Names of flags have no dashes. A flag has all its values, in order: some flags add up when they
     are repeated (``--service-account-issuer``).
     """
 
@@ -44,10 +44,10 @@ class Change:
 
 
 def changed(daemonset: dict, component: Component, change: Change, *, now: str) -> dict:
-    """The DaemonSet with ``change`` made in its pod template; ``now`` is kept in an annotation.
+    """Return the DaemonSet with ``change`` made in its pod template; an annotation keeps ``now``.
 
-    Also the address at which an apiserver is probed is another one than before, so that the two
-    can be told apart. Raises SelfhostError for a flag that must not be changed, or isn't there.
+    The address at which an apiserver is probed changes too, so that the old and the new instance
+    can be told apart. Raise SelfhostError for a flag that must not be changed, or isn't there.
     """
     new = deepcopy(daemonset)
     template = new["spec"]["template"]
@@ -79,14 +79,18 @@ def changed(daemonset: dict, component: Component, change: Change, *, now: str) 
 
 
 def probe_address(daemonset: dict) -> str:
-    """The loopback address at which an apiserver's DaemonSet has its pods probed; empty for none."""
+    """Return the loopback address at which an apiserver's DaemonSet has its pods probed; empty for
+    none.
+    """
     container = component_container(daemonset["spec"]["template"])
     hosts = {handler.get("httpGet", {}).get("host", "") for _, handler in actions(container)}
     return next((host for host in PROBE_ADDRESSES if host in hosts), "")
 
 
 def _refuse_another_lease(component: Component, before: dict, after: dict) -> None:
-    """The two instances stand side by side: only one lease keeps them from working at once."""
+    """Refuse a change of the lease: two instances run side by side, and only a common lease keeps
+    them from working at once.
+    """
     leases = [
         (led.lease, led.lease_namespace)
         for one in (before, after)
@@ -102,7 +106,9 @@ def _refuse_another_lease(component: Component, before: dict, after: dict) -> No
 
 
 def _refuse_another_way(component: Component, before: dict, after: dict) -> None:
-    """Refuse a change after which two instances may not run side by side, or may from then on."""
+    """Refuse a change that ends, or begins, the time in which two instances may run
+    side by side.
+    """
     alone = beside.one_at_a_time(component, before), beside.one_at_a_time(component, after)
     shares = component_flags.of_container(component_container(before)).get("permit-port-sharing")
     if bool(alone[0]) != bool(alone[1]) or (alone[0] and shares not in (None, "false")):
@@ -114,7 +120,9 @@ def _refuse_another_way(component: Component, before: dict, after: dict) -> None
 
 
 def _set_image(spec: dict, container: dict, image: str) -> None:
-    """Of the component, and of the container that waits for its port in the same image."""
+    """Set the image of the component, and of the container that waits for its port in the same
+    image.
+    """
     for waiter in spec.get("initContainers") or []:
         if waiter["name"] == WAIT_CONTAINER and waiter["image"] == container["image"]:
             waiter["image"] = image

@@ -11,20 +11,22 @@ NODE_VOLUME = "kubectl-selfhost-node"
 AGENT_MOUNT = "/selfhost"
 NODE_MOUNT = "/selfhost-node"
 HOST_IP = "HOST_IP"
-#: Where an apiserver of ours is probed: on loopback, at an address that the one beside it isn't
-#: probed at, so that a hand-over can tell the two apart (each roll-out takes the other one); and not
-#: at 127.0.0.1, which programs on the node may use to call whoever serves.
+#: The loopback addresses at which a self-hosted apiserver is probed. Two instances side by side have
+#: one each, so that a hand-over can tell them apart (each roll-out takes the other address). Neither
+#: is 127.0.0.1, at which programs on the node may call whichever instance serves.
 PROBE_ADDRESSES = ("127.0.0.2", "127.0.0.3")
-#: A new instance counts as available when it has been Ready for so long (seconds), so that a
-#: roll-out never takes the old one away for one that dies at once.
+#: A new instance counts as available when it has been Ready for this many seconds. So a roll-out never
+#: deletes the old instance for a new one that dies at once.
 MIN_READY_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """A control-plane node: ``host_ip`` is its pods' status.hostIP, ``advertise_address`` what its
-    kube-apiserver advertises (None where that can't be told), ``arch`` its kubernetes.io/arch;
-    ``role`` is the value of its control-plane label, which kubeadm leaves empty."""
+    """The facts of a control-plane node: ``host_ip`` is its pods' status.hostIP,
+    ``advertise_address`` the address that its kube-apiserver advertises (None if unknown), ``arch``
+    its kubernetes.io/arch; ``role`` is the value of its control-plane label, which kubeadm leaves
+    empty.
+    """
 
     name: str
     host_ip: str
@@ -35,8 +37,9 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class AgentFacts:
-    """Where a pod finds the node agent: the Secret that carries it, the program for the CPU
-    ``arch``, and our directory on the node (``node_directory``, an absolute path)."""
+    """The place where a pod finds the node agent: the Secret that carries it, the program for the
+    CPU ``arch``, and our directory on the node (``node_directory``, an absolute path).
+    """
 
     arch: str
     secret: str

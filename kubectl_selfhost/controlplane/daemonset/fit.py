@@ -31,8 +31,9 @@ def require_fit(component: Component, static_pod: dict) -> None:
 
 
 def is_each_nodes_own(component: Component, static_pod: dict, node: NodeFacts) -> bool:
-    """Whether the static pod of ``node`` can share no DaemonSet, for it says an address of its own
-    that isn't the one which a pod can read from its node."""
+    """Return whether the static pod of ``node`` can share no DaemonSet, because the pod names an
+    address of its own that a pod can't read from its node.
+    """
     bound = staticpod.bind_address(static_pod, component)
     elsewhere = component == APISERVER and not advertises_host_ip(node)
     return elsewhere or not (staticpod.is_wildcard(bound) or bound in _LOOPBACK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def is_rolled_out(daemonset: dict) -> bool:
-    """Whether each node's pod is of the revision that the DaemonSet (from the API) has now."""
+    """Return whether each node's pod has the current revision of the DaemonSet (from the API)."""
     status = daemonset.get("status", {})
     seen = status.get("observedGeneration") == daemonset["metadata"].get("generation")
     wanted = status.get("desiredNumberScheduled", 0)
@@ -12,8 +12,9 @@ def is_rolled_out(daemonset: dict) -> bool:
 
 
 def is_available(daemonset: dict) -> bool:
-    """Whether it is rolled out, and each pod has been Ready for ``minReadySeconds``: what ``kubectl
-    rollout status`` waits for."""
+    """Return whether the DaemonSet is rolled out, and each pod has been Ready for
+    ``minReadySeconds``: what ``kubectl rollout status`` waits for.
+    """
     status = daemonset.get("status", {})
     wanted = status.get("desiredNumberScheduled", 0)
     return is_rolled_out(daemonset) and status.get("numberAvailable", 0) >= wanted

@@ -44,7 +44,7 @@ from kubectl_selfhost.names import (
     NODE_LABEL,
 )
 
-#: kubeadm's startup probe first asks after so many seconds, and then every so many.
+#: kubeadm's startup probe asks first after this many seconds, and then at this interval.
 _KUBEADM_DELAY = _KUBEADM_PERIOD = 10
 _OUR_SELECTOR = (
     CONTROL_PLANE_LABEL,
@@ -52,11 +52,11 @@ _OUR_SELECTOR = (
     "kubernetes.io/arch",
     "node-role.kubernetes.io/master",  # kubeadm's own pivot
 )
-#: What kubeadm's own pivot set, so that the pods found the cluster's DNS.
+#: The DNS policy that kubeadm's own pivot set, so that the pods found the cluster's DNS.
 _KUBEADM_DNS = "ClusterFirstWithHostNet"
-#: Annotations of a template that tell of its roll-outs.
+#: Annotations of a template that record its roll-outs.
 _OF_ROLL_OUTS = (ROLLED_OUT_ANNOTATION, "kubectl.kubernetes.io/restartedAt")
-#: What the DaemonSet needed, or could not have; it is as before, or isn't there.
+#: Fields that the DaemonSet needed, or could not have: they are as before the pivot, or absent.
 _AS_BEFORE = (
     "automountServiceAccountToken",
     "preemptionPolicy",
@@ -84,11 +84,12 @@ def from_daemonset(
     address: str = "",
     probe_host: str = "",
 ) -> dict:
-    """The static pod's manifest that runs ``component`` as ``daemonset`` does now.
+    """Return the static pod's manifest that runs ``component`` as ``daemonset`` does now.
 
-    ``backup`` is the manifest as it was before the pivot, None where it is lost. ``address`` is what
-    the node's apiserver advertises. ``probe_host`` is where an apiserver is probed from now on;
-    empty: where it was before the pivot. Raises SelfhostError for what no static pod can have.
+    ``backup`` is the manifest as it was before the pivot, None if it is lost. ``address`` is the
+    address that the node's apiserver advertises. ``probe_host`` is where an apiserver is probed
+    after the revert; empty: where it was probed before the pivot. Raise SelfhostError for what no
+    static pod can have.
     """
     template = deepcopy(daemonset["spec"]["template"])
     before = None if backup is None else staticpod.from_mirror_pod(backup)
@@ -120,20 +121,24 @@ def from_daemonset(
 
 
 def is_ours(daemonset: dict) -> bool:
-    """Whether kubectl selfhost made the DaemonSet; kubeadm did the same, until 1.20."""
+    """Return whether kubectl selfhost made the DaemonSet; kubeadm made such DaemonSets
+    until 1.20.
+    """
     labels = daemonset["metadata"].get("labels") or {}
     return labels.get("app.kubernetes.io/managed-by") == FIELD_MANAGER
 
 
 def other_probe_address(daemonset: dict) -> str:
-    """An address at which the DaemonSet doesn't have its apiserver probed."""
+    """Return an address at which the DaemonSet doesn't have its apiserver probed."""
     container = staticpod.component_container(daemonset["spec"]["template"])
     hosts = {handler.get("httpGet", {}).get("host") for _, handler in actions(container)}
     return next(one for one in PROBE_ADDRESSES if one not in hosts)
 
 
 def _metadata(component: Component, template: dict, before: dict | None) -> dict:
-    """The template's, without what the DaemonSet needed: its labels are those of before."""
+    """Return the template's metadata with the labels of ``before``, without what only the DaemonSet
+    needed.
+    """
     known = component.labels if before is None else before["metadata"].get("labels", {})
     ours = {"k8s-app", *component.labels}
     labels = {k: v for k, v in (template.get("labels") or {}).items() if k not in ours}
@@ -160,7 +165,9 @@ def _take_off_ours(spec: dict) -> None:
 
 
 def _refuse_what_only_the_api_has(component: Component, spec: dict) -> None:
-    """The kubelet runs a static pod without the API: it can't fetch anything for it."""
+    """Refuse a spec that needs the API: the kubelet runs a static pod without it and can't fetch
+    anything.
+    """
     text = json.dumps(spec)
     for field in _FROM_THE_API:
         if f'"{field}":' in text:  # a field's name, and no value: a volume may be called so
@@ -195,14 +202,14 @@ def _main_before(before: dict | None) -> dict:
 
 
 def _pairs(spec: dict, before: dict | None) -> Iterator[tuple[dict, dict]]:
-    """Each container, and what it was before."""
+    """Yield each container, with the container that it was before."""
     known = {one["name"]: one for one in containers((before or {}).get("spec", {}))}
     for one in containers(spec):
         yield one, known.get(one["name"], {})
 
 
 def _name_ports(container: dict, former: dict) -> None:
-    """Gives a container its ports again, and the probes that named one its name."""
+    """Give a container its ports again, and name the port in each probe that named one."""
     if not former.get("ports"):
         return
     container.setdefault("ports", deepcopy(former["ports"]))
@@ -233,9 +240,9 @@ def _probe(
 
 
 def _start_as_before(container: dict, former: dict | None) -> None:
-    """Undoes what had the kubelet see soon whether the component is up.
+    """Undo the settings by which the kubelet notices soon whether the component is up.
 
-    What was changed since is kept: the component has as long to start as it has now.
+    Changes since the pivot stay: the component has as long to start as it has now.
     """
     known = former or {}
     if container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
@@ -254,8 +261,9 @@ def _start_as_before(container: dict, former: dict | None) -> None:
 
 
 def _tell_kubeadm(component: Component, pod: dict, before: dict | None) -> None:
-    """Has kubeadm's annotation of the address, which a DaemonSet of several nodes can't say, where it
-    was before; where that is lost, as kubeadm would write it."""
+    """Put kubeadm's annotation of the address, which a DaemonSet of several nodes can't have, where
+    it was before. If the manifest of before is lost, put it where kubeadm would.
+    """
     annotations = pod["metadata"]["annotations"]
     if before is not None:
         known = before.get("metadata", {}).get("annotations", {})
@@ -269,7 +277,7 @@ def _tell_kubeadm(component: Component, pod: dict, before: dict | None) -> None:
 
 
 def _advertise(container: dict, former: dict, address: str) -> None:
-    """Writes the node's address where the DaemonSet reads it from the node."""
+    """Write the node's address where the DaemonSet reads it from the node."""
     given = component_flags.of_container(container).get("advertise-address", "")
     was = component_flags.of_container(former).get("advertise-address", "") if former else ""
     named = _VARIABLE.fullmatch(given)

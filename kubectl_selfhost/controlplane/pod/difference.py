@@ -1,4 +1,4 @@
-"""Whether two pods mean the same, and if not, where they differ, in words for people.
+"""Whether two pods mean the same, and where they differ, in words for people.
 
 "Mean the same" is as the kubelet and the API server see it: defaults count as written, the order of
 volumes, ports and flags doesn't count, ``--v 2`` is ``--v=2``, ``0.5`` CPU is ``500m``.
@@ -16,11 +16,11 @@ from kubectl_selfhost.controlplane.pod.defaults import with_defaults
 from kubectl_selfhost.controlplane.pod.staticpod import from_mirror_pod
 from kubectl_selfhost.controlplane.values.resources import quantity
 
-#: What an environment variable holds may be a password (a proxy's, say): it is never shown.
+#: The value of an environment variable may be a password (a proxy's, say): it is never shown.
 HIDDEN = "(not shown)"
 _LONGEST = 160
 
-#: The field that tells the entries of a list apart, where their order says nothing …
+#: The field that tells the entries of a list apart, if their order doesn't count …
 _KEYS: dict[str, Callable[[dict], str]] = {
     "volumes": lambda one: one["name"],
     "volumeMounts": lambda one: one["mountPath"],
@@ -32,17 +32,17 @@ _KEYS: dict[str, Callable[[dict], str]] = {
     "initContainers": lambda one: one["name"],
     "env": lambda one: one["name"],
 }
-#: … and those of them where it does: in what follows one may refer to what comes before.
+#: … and the lists whose order counts: an entry may refer to an entry before it.
 _ORDERED = frozenset(("containers", "initContainers", "env"))
 
 
-#: Where an amount stands, which the API server writes in its own way (1.5Gi as 1536Mi).
+#: Fields with an amount, which the API server writes in its own way (1.5Gi as 1536Mi).
 _AMOUNT = re.compile(r"\.(?:requests|limits|overhead)\.|\.(?:sizeLimit|divisor)$")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where two pods differ; None where the one has nothing there."""
+    """One place where two pods differ; None for a pod that has nothing there."""
 
     path: str
     a: str | None
@@ -57,7 +57,9 @@ class Difference:
 
 
 def meaning(a: dict, b: dict) -> list[Difference]:
-    """Where two static pods differ in meaning (nowhere: empty); each a manifest or a mirror pod."""
+    """Return where two static pods, each a manifest or a mirror pod, differ in meaning; empty for
+    nowhere.
+    """
     return compare(*(with_defaults(_with_fields(from_mirror_pod(one))) for one in (a, b)))
 
 
@@ -67,7 +69,7 @@ def _with_fields(pod: dict) -> dict:
 
 
 def compare(a: dict, b: dict) -> list[Difference]:
-    """Where two pods differ that have all their defaults (``defaults.with_defaults``)."""
+    """Return where two pods differ that have all their defaults (``defaults.with_defaults``)."""
     return [
         difference
         for part in ("metadata", "spec")
@@ -123,7 +125,9 @@ def _before_flags(words: list[str]) -> list[str]:
 
 
 def _by_flag(words: list[str]) -> dict[str, str]:
-    """All values of each flag, in order: some flags add up when they are given several times."""
+    """Return all values of each flag, in order: some flags add up when they are given several
+    times.
+    """
     values: dict[str, str] = {}
     for name, value in flags.parse(words):
         values[name] = f"{values[name]} and {value}" if name in values else value

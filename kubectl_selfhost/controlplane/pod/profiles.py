@@ -1,4 +1,4 @@
-"""Security profiles, which a pod may say by an annotation or by a field.
+"""Security profiles, which a pod may set by an annotation or by a field.
 
 The API server keeps the two in step when a pod is made, a mirror pod as well: AppArmor's since 1.30,
 seccomp's until 1.26 (pkg/registry/core/pod/strategy.go). A manifest says one of them.
@@ -46,8 +46,9 @@ def take_off_copies(pod: dict) -> None:
 
 
 def as_fields(pod: dict) -> None:
-    """Say every profile of ``pod`` (which is changed) by fields, each once: as a container's only
-    where it is not the pod's."""
+    """Set every profile of ``pod`` (which is changed) by fields, each once: a container has its own
+    only if it differs from the pod's.
+    """
     spec, annotations = pod.get("spec", {}), _annotations(pod)
     for kind, holder, key in _places(pod):
         given = annotations.pop(key, None)
@@ -63,7 +64,9 @@ def as_fields(pod: dict) -> None:
 
 
 def _places(pod: dict) -> Iterator[tuple[_Kind, dict, str]]:
-    """Each kind, what holds its field, and the annotation's key; the pod before its containers."""
+    """Yield each kind, the mapping that holds its field, and the annotation's key; the pod before
+    its containers.
+    """
     spec = pod.get("spec", {})
     for kind in _KINDS:
         if kind.pod:

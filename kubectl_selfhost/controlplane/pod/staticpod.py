@@ -1,9 +1,9 @@
-"""From the mirror of a static pod, as the API shows it, back to the manifest that it came from.
+"""From the mirror of a static pod, as the API shows it, back to its manifest.
 
-What can't be had from a mirror pod: the manifest's file name, its comments, the order of its keys,
-whether a default was written out, further documents in the same file; finalizers and owners (a
-manifest has neither); and a change that admission made to the mirror alone (see ``truth``). So the
-file itself is kept as it is, and this is for knowing what runs before the file was read.
+A mirror pod can't tell the manifest's file name, its comments, the order of its keys, whether a
+default was written out, further documents in the same file; finalizers and owners (a manifest has
+neither); and a change that admission made to the mirror alone (see ``truth``). So the node keeps
+the file itself as it is, and this module serves to know what runs before the file is read.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ _VARIABLE = re.compile(r"\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 
 
 def from_mirror_pod(pod: dict) -> dict:
-    """The manifest that a static pod was made of, from its mirror ``pod`` as read through the API.
+    """Return the manifest that a static pod was made of, from its mirror ``pod`` as read through
+    the API.
 
-    It means the same as the file on the node (``difference.meaning`` finds nothing), for what
-    kubeadm 1.20 to 1.37 writes and for people's patches of it. A manifest passes through unchanged
-    in meaning, so it may be given as well. Nothing of ``pod`` itself is changed.
+    The result means the same as the file on the node (``difference.meaning`` finds nothing), for
+    what kubeadm 1.20 to 1.37 writes and for people's patches of it. ``pod`` may also be a manifest,
+    whose meaning stays. ``pod`` itself is not changed.
     """
     pod = tidy(pod)
     _undo_limit_ranger(pod)
@@ -71,10 +72,11 @@ def from_mirror_pod(pod: dict) -> dict:
 
 
 def component_of(pod: dict) -> Component | None:
-    """Return the component whose static pod this is, a manifest or a mirror pod; None for none.
+    """Return the component whose static pod this is, a manifest or a mirror pod; None for no
+    component.
 
-    The static pod's name says it, as the kubelet and kubeadm have it. Neither its labels nor the
-    names of its containers do: a copy of a manifest under another name bears the same.
+    The static pod's name decides, as for the kubelet and kubeadm. Its labels and the names of its
+    containers don't: a copy of a manifest under another name has the same.
     """
     metadata, node = pod.get("metadata", {}), pod["spec"].get("nodeName", "")
     if metadata.get("namespace", NAMESPACE) != NAMESPACE:
@@ -84,10 +86,10 @@ def component_of(pod: dict) -> Component | None:
 
 
 def component_container(pod: dict) -> dict:
-    """The container of a pod that is the component: it bears its name, runs its program, or is the
-    only one.
+    """Return the container of a pod that is the component: it has the component's name, runs its
+    program, or is the only container.
 
-    Raises SelfhostError if there is no such container.
+    Raise SelfhostError if there is no such container.
     """
     found: list[dict] = pod["spec"].get("containers", [])
     names = {component.name for component in COMPONENTS}
@@ -104,9 +106,10 @@ def component_container(pod: dict) -> dict:
 
 
 def flags(pod: dict) -> dict[str, str]:
-    """The component's flags, by name without dashes; of one that is given twice, the last.
+    """Return the component's flags, by name without dashes; of a flag that is given twice, the last
+    value.
 
-    ``$(NAME)`` stands for what the container's environment says, where that is known.
+    ``$(NAME)`` stands for the value in the container's environment, if it is known.
     """
     container = component_container(pod)
     known = _environment(pod, container)
@@ -117,9 +120,9 @@ def flags(pod: dict) -> dict[str, str]:
 
 
 def secure_port(pod: dict, component: Component) -> int:
-    """The port on which the component serves HTTPS; 0 where it serves none.
+    """Return the port on which the component serves HTTPS; 0 if it serves none.
 
-    Raises SelfhostError if its flag isn't a number.
+    Raise SelfhostError if its flag isn't a number.
     """
     port = flags(pod).get("secure-port", str(component.default_port))
     if not port.isdecimal():
@@ -128,12 +131,14 @@ def secure_port(pod: dict, component: Component) -> int:
 
 
 def bind_address(pod: dict, component: Component) -> str:
-    """The address on which the component listens, as its flag says or its default."""
+    """Return the address on which the component listens: its flag's value or the default."""
     return flags(pod).get("bind-address", component.default_bind_address)
 
 
 def is_wildcard(address: str) -> bool:
-    """Whether a bind address means all of a node's addresses (IPv4 and IPv6: Go binds both)."""
+    """Return whether a bind address means all of a node's addresses (IPv4 and IPv6: Go
+    binds both).
+    """
     try:
         return ipaddress.ip_address(address).is_unspecified
     except ValueError:
@@ -141,9 +146,9 @@ def is_wildcard(address: str) -> bool:
 
 
 def advertise_address(pod: dict) -> str | None:
-    """The address that a kube-apiserver gives to the cluster; None where the pod doesn't tell.
+    """Return the address that a kube-apiserver gives to the cluster; None if the pod doesn't tell.
 
-    By its flag, else by kubeadm's annotation, else by a bind address that is one address.
+    The flag comes first, then kubeadm's annotation, then a bind address that is one address.
     """
     address = flags(pod).get("advertise-address", "")
     if address and "$(" not in address:
@@ -156,7 +161,7 @@ def advertise_address(pod: dict) -> str | None:
 
 
 def advertise_endpoint(pod: dict) -> str | None:
-    """Address and port for kubeadm's annotation (``10.0.0.1:6443``, ``[fd00::1]:6443``)."""
+    """Return address and port for kubeadm's annotation (``10.0.0.1:6443``, ``[fd00::1]:6443``)."""
     address = advertise_address(pod)
     if address is None:
         return None
@@ -165,9 +170,11 @@ def advertise_endpoint(pod: dict) -> str | None:
 
 
 def leader_elects(pod: dict, component: Component) -> bool:
-    """Whether the component works only while it holds its lease (the default, save the apiserver).
+    """Return whether the component works only while it holds its lease (the default, save the
+    apiserver).
 
-    A scheduler's own configuration file (``--config``) may say otherwise; it can't be seen here.
+    A scheduler's own configuration file (``--config``) may change this; the file can't be seen
+    here.
     """
     if component.lease is None:
         return False
@@ -177,7 +184,7 @@ def leader_elects(pod: dict, component: Component) -> bool:
 def led_as(pod: dict, component: Component) -> Component:
     """Return ``component`` with the lease that ``pod`` gives it; with none where it elects no leader.
 
-    What a scheduler's ``--config`` says can't be seen here; flags go before it (see
+    What a scheduler's ``--config`` says can't be seen here; flags override it (see
     ``leads_by_file``).
     """
     default = component_named(component.name)
@@ -192,10 +199,10 @@ def led_as(pod: dict, component: Component) -> Component:
 
 
 def leads_by_file(pod: dict, component: Component) -> str:
-    """Return the configuration file that may name the component's lease, or switch the election off;
-    empty where the flags say all of it.
+    """Return the configuration file that may name the component's lease, or switch the election
+    off; empty if the flags decide all of it.
 
-    A flag of the leader election goes before what the file says (kube-scheduler's options.go,
+    A flag of the leader election overrides the file (kube-scheduler's options.go,
     ApplyLeaderElectionTo); kube-controller-manager has no such file.
     """
     given = flags(pod)
@@ -208,10 +215,11 @@ def leads_by_file(pod: dict, component: Component) -> str:
 
 
 def retry_period(pod: dict, component: Component) -> float:
-    """For how many seconds at least the component waits before it tries again to lead; 0 where it
-    works without a lease.
+    """Return for how many seconds at least the component waits before it tries again to lead; 0 if
+    it works without a lease.
 
-    Its flag ``--leader-elect-retry-period``, else the default of 2 s (Kubernetes 1.20 to 1.37).
+    The value is the flag ``--leader-elect-retry-period``, or the default of 2 s (Kubernetes 1.20 to
+    1.37).
     """
     if not leader_elects(pod, component):
         return 0.0
@@ -220,7 +228,7 @@ def retry_period(pod: dict, component: Component) -> float:
 
 
 def _environment(pod: dict, container: dict) -> dict[str, str]:
-    """The container's variables, as far as they are written out or known from the pod."""
+    """Return the container's variables, as far as they are written out or known from the pod."""
     status = pod.get("status", {})
     fields = {
         "status.hostIP": status.get("hostIP"),
@@ -243,7 +251,9 @@ def _without(mapping: dict[str, str], prefixes: tuple[str, ...]) -> dict[str, st
 
 
 def _undo_limit_ranger(pod: dict) -> None:
-    """Takes off the amounts that a LimitRange gave to the mirror; its annotation lists them."""
+    """Remove the amounts that a LimitRange gave to the mirror; an annotation of the mirror lists
+    them.
+    """
     said = pod.get("metadata", {}).get("annotations", {}).pop(_LIMIT_RANGER, "")
     for match in _LIMIT_RANGER_SET.finditer(said.partition(":")[2]):
         for container in containers(pod["spec"]):

@@ -25,7 +25,7 @@ _LISTENS = re.compile(
     r"(-|$)|^(port|p|addr|address|socket)$"
 )
 _PLACE = re.compile(r"(^|-)(port|p|addr(ess)?|bind|listen(er|ing)?|endpoint|socket|url)(-|$)")
-#: Names that say whom a program calls.
+#: Names that say which address a program calls.
 _CALLS = re.compile(
     r"(^|-)(api-?server|kube|etcd|target|upstream|remote|backend|client|dest(ination)?|forward|"
     r"connect|master|server|peers?|proxy-to|runtime|push|advertise)(-|$)"
@@ -33,19 +33,19 @@ _CALLS = re.compile(
 _PORT = re.compile(r"(?:[a-z]+://)?(?:\[[0-9a-fA-F:.*]*\]|[^:\s/,]*):(\d{1,5})/?|(\d{1,5})")
 _SOCKET = re.compile(r"(?:unix(?:-abstract)?:(?://)?)?(/[^\s,]*)")
 _SOCKET_FLAG = re.compile(r"(^|-)(listen|bind|serv(e|ing)|socket|unix|addr(ess)?)(-|$)")
-#: Directories of which a process takes hold.
+#: Directories that one process has for itself.
 _OWNED = re.compile(r"(^|-)((data|wal|state|db|storage)-?(dir|path|file)?|(lock|pid)-?file)$")
-#: Where sockets are: a directory there that two containers mount is how they talk.
+#: Places of sockets: two containers that mount a directory there talk through it.
 _RUNTIME = ("/run/", "/var/run/", "/tmp/")  # noqa: S108 - compared, never written
 _DIRECTORIES = ("", "Directory", "DirectoryOrCreate")
 
 
 def one_at_a_time(component: Component, pod: dict) -> str:
-    """Return why a second instance must wait until the first has ended; empty if it need not.
+    """Return why a second instance must wait until the first has ended; empty if it need not wait.
 
-    Such a component's DaemonSet does not share its port, so that a second one can't come to work
-    whoever starts it, and it has no recovery copy. ``pod`` is a static pod, its mirror, or a
-    DaemonSet's pod template.
+    The DaemonSet of such a component does not share its port, so that a second instance can't begin
+    to work whoever starts it. The component has no recovery copy. ``pod`` is a static pod, its
+    mirror, or a DaemonSet's pod template.
     """
     if component == APISERVER:
         return ""  # its two instances answer side by side; its side-cars: see ``conflicts``
@@ -70,7 +70,8 @@ def _why_alone(component: Component, pod: dict) -> str:
 def _why_built_so(pod: dict) -> str:
     """Return a reason for a pod of our DaemonSet that doesn't share its port.
 
-    A template has no ``ports`` any more, so not everything that kept the static pod from it shows.
+    A template has no ``ports`` any more, so it doesn't show all that kept the static pod from
+    sharing.
     """
     if NODE_LABEL not in (pod["spec"].get("nodeSelector") or {}):
         return ""
@@ -79,7 +80,7 @@ def _why_built_so(pod: dict) -> str:
 
 
 def conflicts(component: Component, pod: dict) -> list[str]:
-    """Return what two of the pod's side-cars would take from each other, in words.
+    """Return, in words, what two copies of the pod's side-cars would take from each other.
 
     A side-car that is probed at the component's own port takes nothing.
     """

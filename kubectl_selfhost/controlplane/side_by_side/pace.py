@@ -1,4 +1,4 @@
-"""How long a component takes to let go, and to lead: from its own flags, not from a constant."""
+"""How long a component takes to let go, and to lead: read from its own flags, not a constant."""
 
 from __future__ import annotations
 
@@ -9,33 +9,36 @@ from kubectl_selfhost.controlplane.values import durations
 #: A process that doesn't lead tries again after RetryPeriod to so many times that (client-go's
 #: leaderelection.go: JitterUntil with JitterFactor 1.2).
 LONGEST_RETRY = 2.2
-#: So many times RetryPeriod a new instance is stopped for, so that its next try is due.
+#: A new instance is stopped for this many times RetryPeriod, so that its next try is due.
 PAUSE = 2.25
-#: Seconds for which a new instance can be stopped so that it tries at once when it goes on. The agent
-#: lets a stopped process go on after 15 s by itself.
+#: A new instance can be stopped for this many seconds, so that it tries at once when it goes on. The
+#: agent lets a stopped process go on after 15 s by itself.
 LONGEST_PAUSE = 10.0
-#: The longest RetryPeriod for which that is long enough.
+#: The longest RetryPeriod for which this time is long enough.
 LONGEST_PAUSED_RETRY = LONGEST_PAUSE / PAUSE
 #: Seconds that Kubernetes gives a pod to end (terminationGracePeriodSeconds).
 _DEFAULT_GRACE = 30.0
 
 
 def longest_retry(component: Component, pod: dict) -> float:
-    """Return after how many seconds at most a standby asks for the lease again; 0 without one."""
+    """Return after how many seconds at most a standby asks for the lease again; 0 if there is no
+    lease.
+    """
     return round(LONGEST_RETRY * staticpod.retry_period(pod, component), 1)
 
 
 def grace_period(pod: dict) -> float:
-    """Return for how many seconds the pod may go on after it was told to end."""
+    """Return for how many seconds the pod may go on after the kubelet tells it to end."""
     given = pod["spec"].get("terminationGracePeriodSeconds")
     return _DEFAULT_GRACE if given is None else float(given)
 
 
 def listens_on(component: Component, pod: dict) -> float:
-    """Return for how many seconds the component goes on to listen after it was told to end.
+    """Return for how many seconds the component goes on to listen after the kubelet tells it to
+    end.
 
-    A kube-apiserver does for its --shutdown-delay-duration; when the pod's grace period is over, the
-    kubelet kills it.
+    A kube-apiserver listens for its --shutdown-delay-duration. When the pod's grace period is over,
+    the kubelet kills it.
     """
     if component != APISERVER:
         return 0.0
@@ -44,10 +47,11 @@ def listens_on(component: Component, pod: dict) -> float:
 
 
 def slack(component: Component, pod: dict) -> float:
-    """Return the seconds that a switch may take on top of what every component's may.
+    """Return the seconds that a switch of this component may take longer than a switch of any
+    other.
 
-    The old instance goes on to listen for its shutdown delay; a new one that asked for the lease a
-    moment too early asks again after its retry period.
+    The old instance goes on to listen for its shutdown delay. A new instance that asks for the
+    lease a moment too early asks again after its retry period.
     """
     retry = longest_retry(component, pod)
     return listens_on(component, pod) + (retry if retry > LONGEST_PAUSE else 0.0)

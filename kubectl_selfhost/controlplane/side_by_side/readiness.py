@@ -22,7 +22,7 @@ _NEEDED = ("informer-sync", "poststarthook")
 
 
 def doubt(pod: dict) -> str:
-    """Return why the pod's Ready condition can be another kube-apiserver's; empty if it can't.
+    """Return why the pod's Ready condition may tell of another kube-apiserver; empty if it can't.
 
     ``pod`` is a static pod, its mirror, or a DaemonSet's pod template.
     """
@@ -51,7 +51,7 @@ def _doubt_of_request(kind: str, request: dict, container: dict, pod: dict) -> s
 
 
 def _number(port: object, container: dict) -> str:
-    """Return a probe's port as a number where the container names it."""
+    """Return a probe's port as a number, also if the container names the port."""
     named = {p.get("name"): p.get("containerPort") for p in container.get("ports") or []}
     return str(named.get(port, port) if isinstance(port, str) else port)
 

@@ -1,9 +1,9 @@
-"""By which name a process says on which host it runs.
+"""The name by which a process says on which host it runs.
 
 A leader calls itself ``<host name>_<uuid>`` by os.Hostname() (kube-controller-manager's and
-kube-scheduler's server.go). That is the host's own name, not the node's: the node's may be another
-form of it (``ip-10-0-0-11`` on node ``ip-10-0-0-11.ec2.internal``), for kubeadm and cloud providers
-may set it. A lease is taken from a process only where its host is known for certain.
+kube-scheduler's server.go). The host's own name may differ from the node's: kubeadm and cloud
+providers may set another form of it (node ``ip-10-0-0-11.ec2.internal`` on host ``ip-10-0-0-11``).
+A run takes a lease from a process only if the host is known for certain.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HOST_NAME_LABEL = "kubernetes.io/hostname"
 class Hosts:
     """The names of one node's host, and those of the other control-plane nodes' hosts, in lower case.
 
-    False where nothing need be told apart, for there is no other node.
+    A value without names is false: there is no other node to tell this one from.
     """
 
     names: frozenset[str] = frozenset()
@@ -28,7 +28,9 @@ class Hosts:
         return bool(self.names)
 
     def runs(self, identity: str) -> bool:
-        """Whether the leader with this ``identity`` runs here; False where that is not certain."""
+        """Return whether the leader with this ``identity`` runs here; False if this is
+        not certain.
+        """
         host = identity.rpartition("_")[0].lower()
         if host in self.others:
             return False
@@ -36,7 +38,7 @@ class Hosts:
         return bool(host) and here and not there
 
 
-#: Of a lone node.
+#: The hosts of a control plane with one node.
 ONLY_HOST = Hosts()
 
 
@@ -49,14 +51,16 @@ def names_of(node: dict) -> frozenset[str]:
 
 
 def among(node: str, nodes: Iterable[dict]) -> Hosts:
-    """Return what tells the host of ``node`` from those of the other ``nodes`` (Node objects)."""
+    """Return the names that tell the host of ``node`` from the hosts of the other ``nodes`` (Node
+    objects).
+    """
     by_name = {one["metadata"]["name"]: names_of(one) for one in nodes}
     others = [names for name, names in by_name.items() if name != node]
     return Hosts(by_name.get(node, frozenset((node.lower(),))), frozenset().union(*others))
 
 
 def _has_form_of(host: str, names: Collection[str]) -> bool:
-    """Whether ``host`` is one of ``names``, or the short or the long form of one."""
+    """Return whether ``host`` is one of ``names``, or the short or the long form of one."""
     return any(
         host == name or host.startswith(f"{name}.") or name.startswith(f"{host}.") for name in names
     )

@@ -38,7 +38,7 @@ class Amount(NamedTuple):
 
 
 def quantity(text: str | int | float) -> Fraction:
-    """The number that a quantity stands for, exactly; raises ValueError if it is none.
+    """Return the exact number that a quantity stands for; raise ValueError if it is none.
 
     A manifest may have a plain number (``cpu: 1``) where the API always gives a string.
     """
@@ -52,7 +52,7 @@ def quantity(text: str | int | float) -> Fraction:
 
 
 def requests(pod_spec: dict) -> Amount:
-    """What the scheduler and the kubelet set aside for a pod.
+    """Return what the scheduler and the kubelet set aside for a pod.
 
     Containers run together, and so do the init containers that stay (``restartPolicy: Always``,
     "sidecars") once they are started; other init containers run one by one before. The pod's own
@@ -77,9 +77,9 @@ def quality_of_service(pod_spec: dict) -> str:
 
 
 def headroom(node: dict, pods: Iterable[dict]) -> Amount:
-    """What is left of ``node`` for more pods; below zero where more is asked for than there is.
+    """Return what ``node`` has left for more pods; below zero if its pods ask for more than it has.
 
-    ``pods`` may be those of the whole cluster. Mirror pods count as any other, ended ones don't.
+    ``pods`` may be the pods of the whole cluster. Mirror pods count as any other, ended pods don't.
     """
     allocatable = node["status"]["allocatable"]
     asked = [requests(pod["spec"]) for pod in _pods_on(node, pods)]
@@ -90,7 +90,7 @@ def headroom(node: dict, pods: Iterable[dict]) -> Amount:
 
 
 def places(node: dict, pods: Iterable[dict]) -> int:
-    """How many more pods ``node`` takes (the kubelet's maxPods, 110 where nobody set it)."""
+    """Return how many more pods ``node`` takes (the kubelet's maxPods, 110 if nobody set it)."""
     most = quantity(node["status"]["allocatable"]["pods"])
     return _floor(most) - len(_pods_on(node, pods))
 

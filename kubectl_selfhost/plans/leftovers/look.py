@@ -24,11 +24,12 @@ from kubectl_selfhost.plans.shared.situation import Situation, read_situation
 
 @dataclass(frozen=True)
 class LeftOnNode:
-    """What is left on ``node``.
+    """The leftovers on ``node``.
 
-    ``agent``: the agent's pod is there. ``unserved`` are the components that have a DaemonSet and no
-    instance that serves; ``doubled`` those that have a static pod and a DaemonSet's: one of the two
-    may be on its way out, which only the manifest's place on the node tells.
+    ``agent``: the agent's pod is there. ``unserved`` are the components that have a DaemonSet and
+    no instance that serves. ``doubled`` are the components that have a static pod and a
+    DaemonSet's: one of the two may be on its way out, which only the manifest's place on the node
+    tells.
     """
 
     node: str
@@ -40,7 +41,7 @@ class LeftOnNode:
         return bool(self.agent or self.unserved or self.doubled)
 
     def sentence(self) -> str:
-        """Say what is left."""
+        """Return a sentence that says what is left."""
         return "; ".join(self._found())
 
     def _found(self) -> Iterator[str]:
@@ -54,10 +55,11 @@ class LeftOnNode:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What is left on the nodes, and in the Service ``kubernetes``.
+    """The leftovers on the nodes, and in the Service ``kubernetes``.
 
-    ``addresses`` are those that our EndpointSlice keeps. ``run`` names the run that was interrupted,
-    by the journal; ``held_by`` is who has the Lease: a run that is going on, or was just killed.
+    ``addresses`` are the addresses that our EndpointSlice keeps. ``run`` names the run that was
+    interrupted, by the journal; ``held_by`` is who has the Lease: a run that is going on, or was
+    just killed.
     """
 
     situation: Situation
@@ -71,7 +73,9 @@ class Leftovers:
 
     @property
     def hides_the_rest(self) -> bool:
-        """Return whether nobody can tell, before this is settled, what is to be done after it."""
+        """Return whether nobody can tell, before the leftovers are settled, what is to be done
+        afterwards.
+        """
         return any(self._is_open(one) for one in self.nodes)
 
     def _is_open(self, left: LeftOnNode) -> bool:
@@ -81,13 +85,13 @@ class Leftovers:
         return bool(left.unserved) or len(waits_beside) < len(left.doubled) or copied
 
     def _waits_beside(self, component: Component, node: str) -> bool:
-        """Return whether the DaemonSet's pod waits for the port of a static one that serves."""
+        """Return whether the DaemonSet's pod waits for the port of a static pod that serves."""
         found = self.situation.instances(component, node)
         return all(i.ready if i.kind == STATIC else i.waiting_for_port for i in found)
 
 
 def look(cluster: Cluster) -> Leftovers:
-    """Read what is left over. Raise what the API says (ApiError)."""
+    """Read what is left over. Raise the API's error (ApiError)."""
     situation = read_situation(cluster)
     found = [_on_node(situation, name) for name in situation.node_names]
     return Leftovers(
@@ -116,7 +120,9 @@ def _on_node(situation: Situation, node: str) -> LeftOnNode:
 
 
 def _serves(situation: Situation, component: Component, node: str) -> bool:
-    """Return whether somebody serves, or a static pod is there: the kubelet sees to that one."""
+    """Return whether somebody serves, or a static pod is there: the kubelet keeps a static pod
+    running.
+    """
     return situation.stands_in(component, node) or any(
         i.ready or i.kind == STATIC for i in situation.instances(component, node)
     )

@@ -1,4 +1,4 @@
-"""Which nodes share DaemonSets, and what these DaemonSets are.
+"""The groups of nodes that share DaemonSets, and these DaemonSets.
 
 A group is named after its first node; the static pods of that node make the group's DaemonSets.
 """
@@ -34,15 +34,17 @@ class Groups:
         self._separate = separate
 
     def daemonset(self, component: Component) -> dict:
-        """The DaemonSet that runs ``component`` in its group."""
+        """Return the DaemonSet that runs ``component`` in its group."""
         return self._daemonsets[component.daemonset]
 
     def daemonsets(self) -> list[dict]:
-        """The DaemonSets of the components that are still to be switched on some node."""
+        """Return the DaemonSets of the components that are still to be switched on some node."""
         return list(self._daemonsets.values())
 
     def made(self) -> list[dict]:
-        """The DaemonSets that don't serve anywhere yet; the others are left as they are."""
+        """Return the DaemonSets that don't serve anywhere yet; the pivot leaves the others as they
+        are.
+        """
         return [one for name, one in self._daemonsets.items() if name not in self._in_use]
 
     def staying(self) -> list[dict]:
@@ -50,7 +52,9 @@ class Groups:
         return list(self._in_use.values())
 
     def in_use(self, component: Component) -> bool:
-        """Whether its group's DaemonSet serves on some node: then it is left as it is."""
+        """Return whether the component's DaemonSet in its group serves on some node: then the pivot
+        leaves it as it is.
+        """
         situation = self._situation
         return any(
             situation.self_hosted(component, name) and situation.group(name) == component.group
@@ -58,19 +62,19 @@ class Groups:
         )
 
     def differences(self) -> list[str]:
-        """Where nodes differ from those with which they share a DaemonSet, in words."""
+        """Return where nodes differ from those with which they share a DaemonSet, in words."""
         return [said for one in self._nodes for said in self.differences_on(one)]
 
     def differences_on(self, one: NodePivot) -> list[str]:
-        """Where ``one`` differs from those with which it shares a DaemonSet, in words."""
+        """Return where ``one`` differs from the nodes with which it shares a DaemonSet, in words."""
         return self._differences(one, self.of(one.node), self._daemonsets)
 
     def read(self, one: NodePivot, component: Component, manifest: dict) -> list[Difference]:
-        """Take ``manifest``, which is on the node, for what runs, and build the DaemonSets of it;
+        """Use ``manifest``, which is on the node, as what runs, and build the DaemonSets from it;
         return what admission made of its mirror pod.
 
-        Raise SelfhostError where the mirror tells of something else that runs, or where a DaemonSet
-        that the node shares would run something else.
+        Raise SelfhostError if the mirror shows that something else runs, or if a DaemonSet that the
+        node shares would run something else.
         """
         made = one.read(component, manifest)
         self.__dict__.pop("_daemonsets", None)
@@ -84,7 +88,7 @@ class Groups:
         return made
 
     def separate(self) -> dict[str, list[str]]:
-        """The nodes that have DaemonSets of their own, by the name of their group."""
+        """Return the nodes that have DaemonSets of their own, by the name of their group."""
         found: dict[str, list[str]] = {}
         for one in self._nodes:
             if self.of(one.node):
@@ -92,21 +96,21 @@ class Groups:
         return found
 
     def own(self, one: NodePivot, component: Component) -> Component:
-        """The component as the group of ``one`` has it, with the lease by which it leads."""
+        """Return the component as the group of ``one`` has it, with the lease by which it leads."""
         return self._situation.led(component.of(self.of(one.node)), one.node)
 
     def to_switch(self, one: NodePivot) -> tuple[Component, ...]:
-        """The components of ``one`` that are to change hands."""
+        """Return the components of ``one`` that are to change hands."""
         return tuple(self.own(one, component) for component in one.static)
 
     def hosted(self, one: NodePivot) -> dict[Component, dict]:
-        """The DaemonSets of all components that are or will be self-hosted on ``one``."""
+        """Return the DaemonSets of all components that are or will be self-hosted on ``one``."""
         existing, own = self._situation.daemonsets, [self.own(one, c) for c in COMPONENTS]
         found = {c: existing[c.daemonset] for c in own if c.daemonset in existing}
         return found | {c: self.daemonset(c) for c in self.to_switch(one)}
 
     def role(self, one: NodePivot) -> str:
-        """The value of the control-plane label by which the DaemonSets of ``one`` look for it."""
+        """Return the value of the control-plane label by which the DaemonSets select ``one``."""
         existing = self._situation.daemonsets
         known = [existing.get(self.own(one, c).daemonset, {}) for c in COMPONENTS]
         selectors = [
@@ -117,13 +121,15 @@ class Groups:
         )
 
     def of(self, node: str) -> str:
-        """The group of nodes (see ``Component.group``) that ``node`` is in, or will be."""
+        """Return the group of nodes (see ``Component.group``) that ``node`` is in, or will be."""
         return self._grouped[0][node]
 
     @cached_property
     def _grouped(self) -> tuple[dict[str, str], dict[str, tuple[Component, NodePivot]]]:
-        """The nodes' groups; and by the name of each DaemonSet that is to be made, the component as
-        its group has it, and the first node of the group, whose static pod makes it."""
+        """Return the nodes' groups; and by the name of each DaemonSet that is to be made, the
+        component as its group has it, and the first node of the group, whose static pod makes the
+        DaemonSet.
+        """
         groups: dict[str, str] = {}
         makers: dict[str, tuple[Component, NodePivot]] = {}
         known = dict(self._in_use)
@@ -139,7 +145,7 @@ class Groups:
     def _group_of(self, one: NodePivot, known: Mapping[str, dict]) -> str:
         if self._situation.is_labelled(one.node):
             return self._situation.group(one.node)
-        if one.to_return:  # the Node object is a new one, and its label is lost
+        if one.to_return:  # the Node object is new, and its label is lost
             return self._group_before(one)
         if not self._separate:
             return ""
@@ -162,7 +168,9 @@ class Groups:
         return groups.pop()
 
     def _differences(self, one: NodePivot, group: str, daemonsets: Mapping[str, dict]) -> list[str]:
-        """Where a node differs from the ``daemonsets`` (by name) of a group, as far as they exist."""
+        """Return where a node differs from the ``daemonsets`` (by name) of a group, as far as they
+        exist.
+        """
         return [
             f"{component} on {one.node}: {difference}"
             for component in (each.of(group) for each in one.static)
@@ -174,7 +182,7 @@ class Groups:
 
     @cached_property
     def _in_use(self) -> dict[str, dict]:
-        """The DaemonSets that serve on some node, by name."""
+        """Return the DaemonSets that serve on some node, by name."""
         return {
             component.daemonset: self._situation.daemonset(component)
             for each in COMPONENTS
@@ -184,7 +192,9 @@ class Groups:
 
     @cached_property
     def _daemonsets(self) -> dict[str, dict]:
-        """The DaemonSets of the components that are still to be switched on some node, by name."""
+        """Return the DaemonSets of the components that are still to be switched on some node, by
+        name.
+        """
         _, makers = self._grouped
         names = [component.daemonset for one in self._nodes for component in self.to_switch(one)]
         return {
@@ -193,7 +203,7 @@ class Groups:
         }
 
     def _built(self, component: Component, node: NodePivot) -> dict:
-        """The DaemonSet as the static pod of ``node`` makes it, for every node like it."""
+        """Return the DaemonSet as the static pod of ``node`` makes it, for every node like it."""
         return build(
             component,
             node.static_pod(component),
@@ -206,8 +216,9 @@ class Groups:
         )
 
     def _facts_beside(self, component: Component, node: NodePivot) -> list[NodeFacts]:
-        """Of the other nodes that could share its DaemonSet: also those that are not meant now may
-        come later."""
+        """Return the facts of the other nodes that could share its DaemonSet, including nodes that
+        are not meant now: they may come later.
+        """
         situation = self._situation
         others = [
             nodes.facts(situation, name)

@@ -1,4 +1,4 @@
-"""What a pivot knows of one node: its static pods, as mirror pods or the node itself tell of them."""
+"""What a pivot knows of one node: its static pods, as mirror pods or the node itself show them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ class NodePivot(NodePart):
     ) -> None:
         super().__init__(cluster, situation, node, kubelet)
         unhosted = [c for c in components if not situation.self_hosted(c, node)]
-        #: Those that were self-hosted, and whose pods the node is to get back.
+        #: The components that were self-hosted, and whose pods the node gets back.
         self.to_return = tuple(c for c in unhosted if situation.stands_in(c, node))
         self.static = tuple(c for c in unhosted if c not in self.to_return)
         self._read: dict[Component, dict] = {}
 
     def static_pod(self, component: Component) -> dict:
-        """The static pod as its manifest says it: once that was read, else from the mirror pod."""
+        """Return the static pod as its manifest says it, once the manifest was read; before, from
+        the mirror pod.
+        """
         if component in self._read:
             return staticpod.from_mirror_pod(self._read[component])
         mirror = self.situation.mirror_pod(component, self.node)
@@ -49,10 +51,10 @@ class NodePivot(NodePart):
         return staticpod.from_mirror_pod(mirror)
 
     def read(self, component: Component, manifest: dict) -> list[Difference]:
-        """Take ``manifest``, which is on the node, for what runs; return what admission made of its
+        """Use ``manifest``, which is on the node, as what runs; return what admission made of its
         mirror pod.
 
-        Raise SelfhostError where the mirror tells of something else that runs.
+        Raise SelfhostError if the mirror shows that something else runs.
         """
         mirror = self.situation.mirror_pod(component, self.node) or manifest
         found = truth.unexplained(manifest, mirror)
@@ -68,9 +70,10 @@ class NodePivot(NodePart):
         return truth.admissions(manifest, mirror)
 
     def choices(self, components: Iterable[Component], wanted: str) -> dict[Component, Choice]:
-        """The way in which each of ``components`` will change hands, as far as the API tells.
+        """Return the way in which each of ``components`` will change hands, as far as the API
+        tells.
 
-        Raise SelfhostError where the ``wanted`` way can't be gone.
+        Raise SelfhostError if the ``wanted`` way is not possible.
         """
         return {
             component: ways.choose(
@@ -82,5 +85,7 @@ class NodePivot(NodePart):
         }
 
     def grace_period(self) -> float:
-        """Return for how many seconds the static pods may go on after they were told to end."""
+        """Return for how many seconds the static pods may go on after the kubelet tells them to
+        end.
+        """
         return max((pace.grace_period(self.static_pod(c)) for c in self.static), default=0.0)

@@ -1,4 +1,4 @@
-"""What a person may choose of a pivot."""
+"""The choices of a person for a pivot."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from kubectl_selfhost.handover import ways
 
 @dataclass(frozen=True)
 class PivotOptions:
-    """What a person may choose. ``nodes`` are the names of those that are meant (none: all).
-    ``timeout`` is the limit of each wait, in seconds; ``handover`` the way in which ports change
+    """The choices of a person. ``nodes`` are the names of the nodes to pivot (empty: all).
+    ``timeout`` is the limit of each wait, in seconds; ``handover`` is the way in which ports change
     hands (``ways``); ``reboot_recovery``: the nodes get a guardian; ``separate``: nodes that differ
-    get DaemonSets of their own, where they are refused otherwise."""
+    get DaemonSets of their own, and are not refused.
+    """
 
     components: tuple[Component, ...] = COMPONENTS
     nodes: tuple[str, ...] = ()

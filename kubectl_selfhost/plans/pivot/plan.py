@@ -1,7 +1,7 @@
 """The pivot's plan: static pods to DaemonSets, on one node after the other.
 
-A DaemonSet runs only where its node has our label, and each node gets that in its turn. So all that
-a node needs is there before its first static pod goes, and the other nodes notice nothing.
+A DaemonSet runs only on nodes that have our label, and each node gets the label in its turn. So all
+that a node needs is there before its first static pod goes, and the other nodes notice nothing.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _FALLS_BACK = (
     "without the API and without this machine."
 )
 _AFTERWARDS = "Afterwards `kubeadm upgrade` no longer knows this control plane."
-#: kubeadm takes a node without kube-apiserver.yaml for a worker: it looks for the etcd member of no
-#: address, finds none, and says nothing (1.37: reset.go, RemoveStackedEtcdMemberFromCluster).
+#: kubeadm takes a node without kube-apiserver.yaml for a worker: kubeadm looks for the etcd member of
+#: an empty address, finds none, and says nothing (1.37: reset.go, RemoveStackedEtcdMemberFromCluster).
 _BEFORE_A_RESET = (
     "Before `kubeadm reset` of a node: `kubectl selfhost revert --node NAME`, or its etcd member "
     "stays in the cluster and counts for the quorum."
@@ -71,7 +71,7 @@ class Pivot:
         self.cluster = cluster
         self.situation = situation
         self.options = options
-        #: Whether the control plane has more than one node, whatever part of it is meant.
+        #: Whether the control plane has more than one node, even if only one of them is meant.
         self.several = nodes.are_several(situation)
         self.nodes = [
             NodePivot(cluster, situation, node, kubelet, components=options.components)
@@ -119,11 +119,13 @@ class Pivot:
         )
 
     def choices(self, one: NodePivot) -> dict[Component, Choice]:
-        """The way in which each component of ``one`` will change hands, as far as the API tells."""
+        """Return the way in which each component of ``one`` will change hands, as far as the API
+        tells.
+        """
         return one.choices(self.groups.to_switch(one), self.options.handover)
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
-        """The steps that turn the situation into a self-hosted control plane."""
+        """Return the steps that turn the situation into a self-hosted control plane."""
         made = [
             PivotSteps(self.cluster, one, self.groups, self.options, observer, journal)
             for one in self.nodes
@@ -150,12 +152,12 @@ class Pivot:
         )
 
     def _on_node(self, one: NodePivot, steps: PivotSteps) -> list[Step]:
-        """The steps that make the control plane of ``one`` a self-hosted one.
+        """Return the steps that make the control plane of ``one`` a self-hosted one.
 
-        The order is the safety: the node is looked at before anything is made, all its new pods are up
-        or waiting before the first static pod goes (no pod need be made or bound while the
-        controller-manager or the scheduler changes hands), and the apiserver goes first, for the other
-        two can be mended through it.
+        The order is the safety. The node is looked at before anything is made. All its new pods are
+        up or waiting before the first static pod goes: no pod need be made or bound while the
+        controller-manager or the scheduler changes hands. The apiserver goes first, because the
+        other two can be fixed through it.
         """
         switched = self.groups.to_switch(one)
         bridge = APISERVER in switched
@@ -196,6 +198,6 @@ class Pivot:
         }
 
     def _choices(self) -> dict[str, str]:
-        """The way of each component; by node where the nodes differ."""
+        """Return the way of each component; by node if the nodes differ."""
         by_node = {one.node: self.choices(one) for one in self.nodes}
         return ways.told(by_node)

@@ -52,9 +52,9 @@ def prepare(
     observer: Observer,
     show_findings: Callable[[list[Finding]], None],
 ) -> Prepared[Pivot]:
-    """Waits for a healthy control plane, runs the pre-flight checks and makes the plan.
+    """Wait for a healthy control plane, run the pre-flight checks and make the plan.
 
-    Changes nothing. Raises PreflightFailed after ``show_findings`` was given all findings.
+    Change nothing. Raise PreflightFailed after ``show_findings`` was given all findings.
     """
     looked = Look(cluster, options, tell=observer.step_waiting)
     findings = preflight.run_checks(catalogue.checks(looked), ignore=options.ignore)

@@ -38,7 +38,7 @@ from kubectl_selfhost.reboot import on_node
 
 
 class PivotSteps(CommonSteps):
-    """Makes the pivot's steps on one node; each method is one step."""
+    """The pivot's steps on one node; each method makes one step."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class PivotSteps(CommonSteps):
             name=f"guardian/{self._node}",
             title=f"Install the guardian on {self._node}, and recovery copies of the components",
             why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
-            # Before the DaemonSets: a power cut at any later moment finds it there, and what undoes
+            # Before the DaemonSets: a power cut at any later moment finds it in place, and the undo of
             # this step finds them gone.
             done=lambda: all(handover.done() for handover in self.handovers),
             do=install,
@@ -129,10 +129,10 @@ class PivotSteps(CommonSteps):
             name=self.named("daemonset", component),
             title=f"Create DaemonSet {component.daemonset}",
             why="its pod waits beside the static one until it gets the port",
-            # Applied each time: it is what repairs a DaemonSet that was changed since. Not where it
+            # Applied each time: this repairs a DaemonSet that was changed since. Not if the DaemonSet
             # serves on another node: what that one runs is not ours to change here.
             done=lambda: self._groups.in_use(component),
-            # As it is then: by then the manifests on the node were read.
+            # As it is at that time: the manifests on the node were read by then.
             do=lambda: self._apply(component, self._groups.daemonset(component)),
             undo=lambda: self._undo.delete_daemonset(component),
         )
@@ -258,7 +258,7 @@ class PivotSteps(CommonSteps):
             self._look_at_way(handover)
 
     def _look_at_way(self, handover: FromStaticPod) -> None:
-        """Takes the best way that the node itself allows, where it's worse than what was planned."""
+        """Use the best way that the node itself allows, if it is worse than the planned way."""
         component = handover.component
         mirror = self._part.situation.mirror_pod(component, self._node)
         if handover.choice.way == ways.WAITING or mirror is None:

@@ -37,7 +37,7 @@ class Undo:
         self._cluster.delete(DAEMONSETS, component.daemonset, NAMESPACE)
 
     def _runs_elsewhere(self, component: Component) -> bool:
-        """Whether the component's DaemonSet has a pod on another node."""
+        """Return whether the component's DaemonSet has a pod on another node."""
 
         pods = self._cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
         return any(
@@ -60,7 +60,9 @@ class Undo:
         return run
 
     def _is_in_place(self, component: Component) -> bool | None:
-        """Whether the component's manifest is in the kubelet's directory; None: nobody can look."""
+        """Return whether the component's manifest is in the kubelet's directory; None: nobody can
+        look.
+        """
         try:
             files = self._agent.manifests()
         except AgentGone:

@@ -1,4 +1,4 @@
-"""What a revert knows of one node: what serves there, and the manifests that take its place."""
+"""What a revert knows of one node: what serves there, and the manifests that replace it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 class NodeRevert(HostedPart):
     """The part of a revert that is on ``node``.
 
-    ``backups`` are the manifests as they were before the pivot, by what the journal has; what is on
-    the node itself takes their place as soon as it was read.
+    ``backups`` are the manifests as they were before the pivot, by the journal; what is on the node
+    itself replaces them as soon as it is read.
     """
 
     def __init__(
@@ -41,35 +41,39 @@ class NodeRevert(HostedPart):
         self.options = options
         self.backups = backups
         self.to_revert = tuple(self._hosted_here(self.options.components))
-        #: Also one that an earlier run has made static, and didn't come to give its file back.
+        #: Including a component that an earlier run made static without giving its former file back.
         self.to_exchange = self.options.components if self.options.from_backup else ()
         self._forget_nonsense()
 
     def _forget_nonsense(self) -> None:
-        """Leave out backups that no manifest can be made with: a stranger may have written them."""
+        """Drop backups from which no manifest can be made: a stranger may have written them."""
         for component in self.to_revert:
             if component in self.backups:
                 try:
                     self.differences(component)
-                except Exception:  # whatever a wrong type leads to
+                except Exception:  # any error that a wrong type leads to
                     del self.backups[component]
 
     @property
     def whole(self) -> bool:
-        """Whether no component stays self-hosted here, so that nothing of ours is needed any more."""
+        """Return whether no component stays self-hosted here, so that nothing of ours is needed any
+        more.
+        """
         return set(self._hosted_here(COMPONENTS)) <= set(self.to_revert)
 
     def _hosted_here(self, components: Iterable[Component]) -> list[Component]:
-        """Those that have a DaemonSet, as this node's group has them."""
+        """Return the components that have a DaemonSet, as this node's group has them."""
         own = [self.own(component) for component in components]
         return [c for c in own if c.daemonset in self.situation.daemonsets]
 
     def is_static(self, component: Component) -> bool:
-        """Whether a static pod of the component is there already (half a pivot, half a revert)."""
+        """Return whether a static pod of the component is there already (half a pivot, half a
+        revert).
+        """
         return any(i.kind == STATIC for i in self.situation.instances(component, self.node))
 
     def manifest(self, component: Component) -> dict:
-        """The static pod's manifest that the component gets."""
+        """Return the static pod's manifest that the component gets."""
         return to_static_pod.from_daemonset(
             component,
             self._daemonset(component),
@@ -79,11 +83,11 @@ class NodeRevert(HostedPart):
         )
 
     def manifests(self) -> list[dict]:
-        """The manifests of all components that change hands."""
+        """Return the manifests of all components that change hands."""
         return [self.manifest(c) for c in self.to_revert if not self.is_static(c)]
 
     def probe_host(self, component: Component) -> str:
-        """Where the static apiserver is probed; empty: where it was before the pivot."""
+        """Return where the static apiserver is probed; empty: where it was before the pivot."""
         template = self._daemonset(component)["spec"]["template"]
         if component != APISERVER or not staticpod.is_wildcard(
             staticpod.bind_address(template, component)
@@ -92,7 +96,7 @@ class NodeRevert(HostedPart):
         return to_static_pod.other_probe_address(self._daemonset(component))
 
     def differences(self, component: Component) -> str:
-        """What will be different from the manifest before the pivot, in words."""
+        """Return what will differ from the manifest before the pivot, in words."""
         backup = self.backups.get(component)
         if backup is None:
             return "no manifest of before the pivot is known; it is made of the DaemonSet"
@@ -100,7 +104,9 @@ class NodeRevert(HostedPart):
         return "; ".join(found) or "as before the pivot"
 
     def choices(self) -> dict[Component, Choice]:
-        """The way in which each component will change hands, as far as that is known from afar."""
+        """Return the way in which each component will change hands, as far as it is known from
+        afar.
+        """
         wanted = self.options.handover
         found = {c: self.choose(c, AUTO) for c in self.to_revert if not self.is_static(c)}
         beside = [c.name for c, choice in found.items() if choice.way != WAITING]
@@ -123,12 +129,14 @@ class NodeRevert(HostedPart):
         return pace.slack(component, pod) if pod else 0.0
 
     def grace_period(self) -> float:
-        """Return for how many seconds the pods may go on after they were told to end."""
+        """Return for how many seconds the pods may go on after the kubelet tells them to end."""
         found = [self._running(component) for component in self.to_revert]
         return max((pace.grace_period(pod) for pod in found if pod), default=0.0)
 
     def subject(self, component: Component, *, file: str) -> Hosted:
-        """What the hand-over needs to know of the component; ``file`` is its manifest's name."""
+        """Return what the hand-over needs to know of the component; ``file`` is its manifest's
+        name.
+        """
         pod = self.pod(component)
         return Hosted(
             port=staticpod.secure_port(pod, component),
@@ -141,12 +149,14 @@ class NodeRevert(HostedPart):
         )
 
     def port(self, component: Component) -> int:
-        """The port on which the component serves."""
+        """Return the port on which the component serves."""
         pod = self._running(component)
         return staticpod.secure_port(pod, component) if pod else component.default_port
 
     def _running(self, component: Component) -> dict | None:
-        """The pod that runs the component, as its DaemonSet or its static pod's mirror says it."""
+        """Return the pod that runs the component, as its DaemonSet or its static pod's mirror
+        describes it.
+        """
         found = self.situation.daemonsets.get(self.own(component).daemonset)
         pod = found["spec"]["template"] if found else None
         return pod or self.situation.mirror_pod(component, self.node)

@@ -1,4 +1,4 @@
-"""What a person may choose of a revert."""
+"""The choices of a person for a revert."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from kubectl_selfhost.handover import ways
 
 @dataclass(frozen=True)
 class RevertOptions:
-    """What a person may choose. ``nodes`` are the names of those that are meant (none: all).
-    ``timeout`` is the limit of each wait, in seconds; ``from_backup``: the files as they were before
-    the pivot, byte for byte."""
+    """The choices of a person. ``nodes`` are the names of the nodes to revert (empty: all).
+    ``timeout`` is the limit of each wait, in seconds; ``from_backup``: the files as they were
+    before the pivot, byte for byte.
+    """
 
     components: tuple[Component, ...] = COMPONENTS
     nodes: tuple[str, ...] = ()

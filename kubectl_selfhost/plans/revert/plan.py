@@ -1,7 +1,7 @@
 """The revert's plan: DaemonSets back to static pods, on one node after the other.
 
-Where there are several nodes, a DaemonSet stays until the last one of its nodes is static again: the
-label that a node loses takes its pods away there. A lone node's DaemonSets go one by one.
+If there are several nodes, a DaemonSet stays until the last of its nodes is static again: a node
+that loses its label loses the DaemonSet's pods. A lone node's DaemonSets go one by one.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class Revert:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is self-hosted afterwards, so that nothing of ours is needed any more."""
+        """Return whether nothing is self-hosted afterwards, so that nothing of ours is needed any
+        more.
+        """
         meant = {one.node for one in self.nodes}
         left = [n for n in hosted_nodes(self.situation) if n not in meant]
         return not left and all(one.whole for one in self.nodes)
@@ -102,11 +104,11 @@ class Revert:
         )
 
     def manifests(self) -> list[dict]:
-        """The static pods' manifests, of all nodes."""
+        """Return the static pods' manifests, of all nodes."""
         return [manifest for one in self.nodes for manifest in one.manifests()]
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
-        """The steps that turn the situation into a static control plane again."""
+        """Return the steps that turn the situation into a static control plane again."""
         made = [RevertSteps(self.cluster, one, observer, journal) for one in self.nodes]
         self.handovers = [handover for own in made for handover in own.handovers]
         steps = [
@@ -128,10 +130,11 @@ class Revert:
         )
 
     def _on_node(self, one: NodeRevert, steps: RevertSteps) -> list[Step]:
-        """The steps that turn the control plane of ``one`` into a static one again.
+        """Return the steps that turn the control plane of ``one`` into a static one again.
 
-        Component by component, and a DaemonSet's pod goes only when its static pod serves. What the
-        pivot has made there goes last: the node's label, the directory on the node, the agent.
+        The steps go component by component, and a DaemonSet's pod goes only when its static pod
+        serves. What the pivot has made there goes last: the node's label, the directory on the
+        node, the agent.
         """
         bridge = APISERVER in {*one.to_revert, *one.to_exchange}
         guarded = self.situation.has_guardian(one.node)
@@ -142,12 +145,12 @@ class Revert:
             *([steps.recovery_off()] if guarded else []),
             *([steps.keep_address()] if bridge else []),
             *[steps.switch(handover) for handover in steps.handovers],
-            # The label is what keeps the DaemonSets' pods here, where others need the DaemonSets.
+            # If other nodes need the DaemonSets, the label keeps their pods here.
             *([steps.unlabel()] if several else []),
             *([steps.pods_ended()] if one.to_revert else []),
             *[steps.exchange(component) for component in one.to_exchange],
             *([steps.release_address()] if bridge else []),
-            # Also where a run that was killed has switched the guardian off already.
+            # Even if a killed run has switched the guardian off already.
             *([steps.recovery_gone()] if one.whole else []),
             *([steps.recovery_on()] if guarded and not one.whole else []),
             *([steps.unlabel()] if one.whole and not several else []),
@@ -157,12 +160,12 @@ class Revert:
         ]
 
     def _last_steps(self, observer: Observer) -> list[Step]:
-        """What goes when no node needs it any more."""
+        """Return the steps that remove what no node needs any more."""
         found = [self._remove_daemonset(c) for c in self._idle()] if self.several else []
         return [*found, *([self._remove_programs(observer)] if self.whole else [])]
 
     def _idle(self) -> list[Component]:
-        """The components, by group, whose DaemonSets no node has a pod of afterwards."""
+        """Return the components, by group, whose DaemonSets have no pod on any node afterwards."""
         meant = {one.node for one in self.nodes}
         left = [n for n in hosted_nodes(self.situation) if n not in meant]
         return [
@@ -218,7 +221,7 @@ class Revert:
         return [_ONE_AT_A_TIME.format(components=" and ".join(alone))] if alone else []
 
     def _differences(self, component: Component) -> str:
-        """What will be different from before the pivot, in words."""
+        """Return what will differ from before the pivot, in words."""
         by_node = {one.node: one.differences(component) for one in self.nodes}
         if len(set(by_node.values())) == 1:
             return f"{component}: {next(iter(by_node.values()))}"
@@ -226,7 +229,7 @@ class Revert:
 
 
 def hosted_nodes(situation: Situation) -> list[str]:
-    """The nodes that have something of ours: our label, or a DaemonSet's pod."""
+    """Return the nodes that have something of ours: our label, or a DaemonSet's pod."""
     return [
         name
         for name in situation.node_names

@@ -24,7 +24,7 @@ from kubectl_selfhost.reboot import on_node
 
 
 class RevertSteps(CommonSteps):
-    """Makes the revert's steps on one node; each method is one step."""
+    """The revert's steps on one node; each method makes one step."""
 
     def __init__(
         self, cluster: Cluster, part: NodeRevert, observer: Observer, journal: Journal
@@ -105,7 +105,7 @@ class RevertSteps(CommonSteps):
                 kept = self._kept.get(component)
                 file = kept.name if kept else f"{component}.yaml"
                 handover.do(self._part.subject(component, file=file))
-            # It is no back-up any more: what is on the node is what runs.
+            # The file is no backup any more: what is on the node is what runs.
             self._journal.component(self._node, component.name, switched_at=None, reverted_at=now())
 
         return Step(
@@ -223,7 +223,7 @@ class RevertSteps(CommonSteps):
                 self._look_at_way(handover)
 
     def _take_backup(self, component: Component, kept: list[KeptFile]) -> None:
-        """Renders the manifest with what is kept on the node: that is where the truth is."""
+        """Render the manifest with what is kept on the node: the node has the truth."""
         contents = {file.name: file.content for file in kept}
         names = [
             n for n in manifestfile.files_of(contents, component) if not manifestfile.is_older(n)
@@ -234,7 +234,7 @@ class RevertSteps(CommonSteps):
                 if not names
                 else f"{component}: {', '.join(names)} are kept on {self._node}, so none is used"
             )
-            # What the journal says was good for the plan; what is done is what the node says.
+            # The plan used the journal's facts; the step uses the node's.
             self._part.backups.pop(component, None)
             if self._part.options.from_backup and component in self._part.to_revert:
                 raise SelfhostError(
@@ -251,7 +251,7 @@ class RevertSteps(CommonSteps):
             self._observer.note(f"{component}: {self._part.differences(component)}")
 
     def _look_at_way(self, handover: ToStaticPod) -> None:
-        """Takes the best way that the node itself allows, where it's worse than what was planned."""
+        """Use the best way that the node itself allows, if it is worse than the planned way."""
         component = handover.component
         subject = self._part.subject(component, file="")
         seen = self._agent.can_share(subject.port, subject.old_uid, ())

@@ -31,20 +31,22 @@ class NodeRollout(HostedPart):
         self.options = options
 
     def components(self) -> list[Component]:
-        """Those that are meant, as this node's group has them."""
+        """Return the components that are meant, as this node's group has them."""
         return [self.own(component) for component in self.options.components]
 
     def choices(self) -> dict[Component, Choice]:
-        """The way in which each component will change hands, as far as that is known from afar."""
+        """Return the way in which each component will change hands, as far as it is known from
+        afar.
+        """
         if APISERVER in self.options.components:
             self._require_own_readiness()
         return {c: self.choose(c, self.options.handover) for c in self.options.components}
 
     def _require_own_readiness(self) -> None:
-        """Refuse an apiserver of which a new pod can count as Ready, and isn't.
+        """Refuse an apiserver whose new pod can count as Ready without being ready.
 
-        The DaemonSet controller takes the old pod away for it. A lone node has nobody then who would
-        bring the old one back.
+        The DaemonSet controller deletes the old pod for the new one. On a lone node nobody would be
+        left who could bring the old pod back.
         """
         pod = self.pod(APISERVER)
         why = "; ".join(beside.conflicts(APISERVER, pod)) or readiness.doubt(pod)
@@ -56,8 +58,9 @@ class NodeRollout(HostedPart):
             )
 
     def subject(self, component: Component, *, before: dict, after: dict) -> Revision:
-        """What the hand-over needs to know of the component, whose DaemonSet goes from ``before`` to
-        ``after``."""
+        """Return what the hand-over needs to know of the component, whose DaemonSet goes from
+        ``before`` to ``after``.
+        """
         pod = self.pod(component)
         return Revision(
             port=staticpod.secure_port(pod, component),

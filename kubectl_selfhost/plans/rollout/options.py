@@ -1,4 +1,4 @@
-"""What a person may choose of a roll-out."""
+"""The choices of a person for a roll-out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kubectl_selfhost.handover import ways
 
 @dataclass(frozen=True)
 class RolloutOptions:
-    """What a person may choose. ``timeout`` is the limit of each wait, in seconds."""
+    """The choices of a person. ``timeout`` is the limit of each wait, in seconds."""
 
     components: tuple[Component, ...] = COMPONENTS
     change: Change = field(default_factory=Change)

@@ -1,7 +1,7 @@
 """The plan of a roll-out: each self-hosted component goes from one revision to the next.
 
-A DaemonSet is the whole control plane's: all its nodes are rolled out, one after the other, in the
-order that the DaemonSet controller chooses.
+A DaemonSet belongs to the whole control plane: all its nodes are rolled out, one after the other,
+in the order that the DaemonSet controller chooses.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Rollout:
         self.handovers: list[BetweenRevisions] = []
 
     def components(self) -> list[Component]:
-        """Those that are meant, for each group of nodes that has a DaemonSet of its own."""
+        """Return the components that are meant, for each group of nodes that has a DaemonSet of its
+        own.
+        """
         return [
             component.of(group)
             for component in self.options.components
@@ -83,7 +85,7 @@ class Rollout:
         ]
 
     def before(self, component: Component) -> dict:
-        """The DaemonSet of the component's group as it is."""
+        """Return the DaemonSet of the component's group as it is."""
         return self.situation.daemonset(component)
 
     def after(self, component: Component) -> dict:
@@ -100,12 +102,13 @@ class Rollout:
         return Outcome("The roll-out is done.")
 
     def manifests(self) -> list[dict]:
-        """Return every DaemonSet as it will be, those of each group of nodes among them."""
+        """Return every DaemonSet as it will be, including those of each group of nodes."""
         return [self.after(component) for component in self.components()]
 
     def differences(self) -> dict[str, list[str]]:
-        """What will be different in the pods of each component, in words; by group where nodes
-        have DaemonSets of their own."""
+        """Return what will differ in the pods of each component, in words; by group if nodes have
+        DaemonSets of their own.
+        """
         return {
             f"{component} of {component.group}" if component.group else component.name: [
                 str(one)
@@ -118,7 +121,7 @@ class Rollout:
         }
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
-        """The steps that bring each component to its next revision."""
+        """Return the steps that bring each component to its next revision."""
         steps = [RolloutSteps(self.cluster, one, observer, journal) for one in self.nodes]
         by_node = {one.node: one.choices() for one in self.nodes}
         made = [
@@ -162,7 +165,9 @@ class Rollout:
 
     @staticmethod
     def _falls_back(by_node: Mapping[str, Mapping[Component, Choice]]) -> list[str]:
-        """Say what becomes of a new pod that does not get Ready; by the way that each goes."""
+        """Return what becomes of a new pod that does not get Ready; by the way that each component
+        goes.
+        """
         alone = dict.fromkeys(
             component.name
             for choices in by_node.values()
@@ -176,7 +181,7 @@ class Rollout:
         ]
 
     def _first_of_each_kind(self, steps: list[RolloutSteps]) -> list[RolloutSteps]:
-        """One for each kind of CPU."""
+        """Return the first node's steps for each kind of CPU."""
         pairs = zip(self.nodes, steps, strict=True)
         return list({one.agent.target.arch: own for one, own in pairs}.values())
 

@@ -24,14 +24,14 @@ from kubectl_selfhost.plans.shared.situation import (
 
 
 def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Prepared[Rollout]:
-    """Looks at the control plane and makes the plan; changes nothing.
+    """Look at the control plane and make the plan; change nothing.
 
-    Raises SelfhostError where a roll-out can't begin, with what to do.
+    Raise SelfhostError if a roll-out can't begin, with what to do.
     """
 
     rollout = look(cluster, options, observer=observer)
     for component in rollout.components():
-        # The API server judges it now, not half-way.
+        # The API server judges the change now, not half-way.
         cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
     journal = Journal(cluster, warn=observer.warning)
     plan = rollout.plan(observer=observer, journal=journal)
@@ -39,8 +39,9 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
 
 
 def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Rollout:
-    """Return the roll-out of a control plane that stands still, which a recovery copy's is not: wait
-    until there is none. Raise SelfhostError where nobody can roll out."""
+    """Return the roll-out of a settled control plane, which a recovery copy's is not: wait until
+    there is no copy. Raise SelfhostError if nobody can roll out.
+    """
     permissions.require(cluster)
     situation = without_copies(cluster, timeout=options.timeout, observer=observer)
     hosted = [name for name in nodes.chosen(situation) if situation.hosts(name)]
@@ -66,7 +67,7 @@ def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Ro
 
 
 def _require_settled(situation: Situation, component: Component) -> None:
-    """Only what stands still is changed."""
+    """Refuse a component that is changing: a roll-out changes only what stands still."""
     if component.daemonset not in situation.daemonsets:
         _refuse_static(component)
     require_rolled_out(situation.daemonsets[component.daemonset])

@@ -18,7 +18,7 @@ from kubectl_selfhost.reboot import on_node
 
 
 class RolloutSteps(CommonSteps):
-    """Makes the roll-out's steps on one node; each method is one step."""
+    """The roll-out's steps on one node; each method makes one step."""
 
     def __init__(
         self, cluster: Cluster, part: NodeRollout, observer: Observer, journal: Journal

@@ -1,1 +1,1 @@
-"""What the plans of several verbs need."""
+"""What the plans of several verbs share."""

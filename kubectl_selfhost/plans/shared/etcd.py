@@ -1,4 +1,4 @@
-"""etcd's members, which are never touched: while one is away, no node of the others is changed.
+"""etcd's members, which a run never touches: while one is away, no node of the others is changed.
 
 A member is known by the name of kubeadm's static pod, not by labels that another pod may bear.
 """
@@ -15,13 +15,16 @@ from kubectl_selfhost.names import MIRROR_ANNOTATION, NAMESPACE
 
 
 def ready_members(pods: Iterable[dict]) -> set[str]:
-    """The nodes whose etcd is Ready, as kubeadm's static pods among ``pods`` tell; empty for an
-    external etcd."""
+    """Return the nodes whose etcd is Ready, by kubeadm's static pods among ``pods``; empty for an
+    external etcd.
+    """
     return {pod["spec"].get("nodeName", "") for pod in pods if _is_member(pod) and is_ready(pod)}
 
 
 def require(cluster: Cluster, before: set[str]) -> bool:
-    """True if every member that was Ready ``before`` is so now; raises Waiting where one isn't."""
+    """Return True if every member that was Ready ``before`` is Ready now; raise Waiting if one
+    isn't.
+    """
 
     found = [cluster.find(PODS, _pod_name(node), NAMESPACE) for node in sorted(before)]
     missing = sorted(before - ready_members(pod for pod in found if pod is not None))

@@ -1,10 +1,11 @@
-"""Pods of a DaemonSet that an earlier run has left, and that a hand-over must not take for new ones.
+"""Pods of a DaemonSet that an earlier run has left, and that a hand-over must not take for new
+pods.
 
-A DaemonSet may have been deleted and made again, as by a run that failed and the next one. The garbage
-collector deletes its former pods when it comes to that, which is late just after the
-controller-manager was started. And a pod whose component started without a node agent beside it, for
-the agent was deleted, crash-loops: its calls to itself reach the static instance. Only a new pod waits
-in its first container until the hand-over.
+A DaemonSet may have been deleted and made again, as by a run that failed and the next run. The
+garbage collector deletes the former pods late if the controller-manager was just started. And a pod
+whose component started without a node agent beside it, because the agent was deleted, crash-loops:
+its calls to itself reach the static instance. Only a new pod waits in its first container until the
+hand-over.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from kubectl_selfhost.names import NAMESPACE
 
 
 def are_gone(cluster: Cluster, daemonset: dict, node: str) -> bool:
-    """Return True if no such pod of ``daemonset`` (from the API) is left on ``node``.
+    """Return True if no former pod of ``daemonset`` (from the API) is left on ``node``.
 
-    Delete those that are left; raise Waiting while one ends.
+    Delete the former pods that are left; raise Waiting while one ends.
     """
 
     labels = f"k8s-app={daemonset['metadata']['name']}"

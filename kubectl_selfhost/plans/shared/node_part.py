@@ -18,7 +18,7 @@ from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 
 
 class NodePart:
-    """What is done on ``node``."""
+    """The part of a run on ``node``."""
 
     def __init__(self, cluster: Cluster, situation: Situation, node: str, kubelet: Kubelet) -> None:
         self.cluster = cluster
@@ -29,53 +29,59 @@ class NodePart:
 
     @property
     def group(self) -> str:
-        """The group of nodes (see ``Component.group``) that it is in."""
+        """Return the group of nodes (see ``Component.group``) that the node is in."""
         return self.situation.group(self.node)
 
     def own(self, component: Component) -> Component:
-        """The component as the node's group of nodes has it, with the lease by which it leads."""
+        """Return the component as the node's group of nodes has it, with the lease by which it
+        leads.
+        """
         return self.situation.led(component.of(self.group), self.node)
 
     def advertise_address(self) -> str:
-        """The address of the node's apiserver in the Service ``kubernetes``."""
+        """Return the address of the node's apiserver in the Service ``kubernetes``."""
         return nodes.advertise_address(self.situation, self.node)
 
     def facts(self) -> NodeFacts:
-        """The node, as its DaemonSets and recovery copies need to know it."""
+        """Return the node's facts, as its DaemonSets and recovery copies need them."""
         return nodes.facts(self.situation, self.node)
 
     @property
     def etcd_members(self) -> set[str]:
-        """The nodes whose etcd was Ready before the run."""
+        """Return the nodes whose etcd was Ready before the run."""
         return etcd.ready_members(self.situation.pods)
 
     @property
     def hosts(self) -> Hosts:
-        """What tells its host from the others' in a lease, where there are several nodes."""
+        """Return what tells its host from the others' in a lease, if there are several nodes."""
         return nodes.host_names(self.situation, self.node)
 
     @property
     def kernel(self) -> str:
-        """Its kernel's version."""
+        """Return its kernel's version."""
         return self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
 
 
 def in_words(parts: Sequence[NodePart]) -> str:
-    """``node a``, or ``nodes a, b``."""
+    """Return ``node a``, or ``nodes a, b``."""
     return f"node{'s' if len(parts) > 1 else ''} {', '.join(part.node for part in parts)}"
 
 
 def as_fact(parts: Sequence[NodePart], *, with_cpu: bool = False) -> dict[str, str]:
-    """The nodes as a plan's fact, on request with the kind of each one's CPU."""
+    """Return the nodes as a plan's fact, on request with the kind of each node's CPU."""
     said = [f"{p.node} ({p.target.arch})" if with_cpu else p.node for p in parts]
     return {"Nodes" if len(parts) > 1 else "Node": ", ".join(said)}
 
 
 class HostedPart(NodePart):
-    """Of a node whose components are self-hosted, and are to go to another instance."""
+    """The part of a run on a node whose components are self-hosted, and are to go to another
+    instance.
+    """
 
     def instance(self, component: Component) -> Instance:
-        """The component's instance that is to go. Raises SelfhostError where it isn't just one."""
+        """Return the component's instance that is to go. Raise SelfhostError unless there is just
+        one.
+        """
         found = [
             i
             for i in self.situation.instances(component, self.node)
@@ -90,11 +96,11 @@ class HostedPart(NodePart):
         return found[0]
 
     def pod(self, component: Component) -> dict:
-        """That instance's pod: its fields are filled in."""
+        """Return this instance's pod: its fields are filled in."""
         name = self.instance(component).pod
         return next(pod for pod in self.situation.pods if pod["metadata"]["name"] == name)
 
     def choose(self, component: Component, wanted: str) -> Choice:
-        """The way in which it will change hands, as far as that is known from afar."""
+        """Return the way in which it will change hands, as far as it is known from afar."""
         best = ways.best_of_ours(component, self.pod(component), kernel=self.kernel)
         return ways.choose(component, best, wanted)

@@ -1,4 +1,4 @@
-"""The control-plane nodes that a run works on: which, in what order, and what is known of each."""
+"""The control-plane nodes on which a run works: which, in what order, and what is known of each."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _BY = {STATIC: "static pod", DAEMONSET: "DaemonSet"}
 
 
 def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "") -> list[str]:
-    """The nodes to work on, in their order: by name, and the one whose apiserver answers us last.
+    """Return the nodes to work on, in their order: by name, and the node whose apiserver answers us
+    last.
 
-    ``names`` are those that were asked for (none: every one that runs a control plane), ``server``
-    is the URL that we talk to. A node that bears the role's label and runs no component is left
-    alone. Raises SelfhostError for a name that is no control-plane node.
+    ``names`` are the nodes that were asked for (empty: every node that runs a control plane),
+    ``server`` is the URL of the API server in use. A node that has the role's label and runs no
+    component is left alone. Raise SelfhostError for a name that is no control-plane node.
     """
     known = situation.node_names
     wanted = set(names)
@@ -35,13 +36,15 @@ def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "")
             f"Its control-plane nodes: {', '.join(sorted(known)) or 'none'}.",
         )
     running = [name for name in known if runs(situation, name)]
-    # Where nothing runs at all, what is missing is told of every node.
+    # If nothing runs at all, every node is reported with what is missing.
     found = [name for name in known if name in (wanted or running or known)]
     return sorted(found, key=lambda name: (_is_at(situation, name, server), name))
 
 
 def runs(situation: Situation, node: str) -> bool:
-    """Whether any component has an instance on ``node``, or a recovery copy stands in for one."""
+    """Return whether any component has an instance on ``node``, or a recovery copy stands in for
+    one.
+    """
     return any(
         situation.instances(component, node) or situation.stands_in(component, node)
         for component in COMPONENTS
@@ -60,12 +63,14 @@ def served(situation: Situation) -> list[tuple[str, str, str]]:
 
 
 def left_alone(situation: Situation) -> list[str]:
-    """Nodes that bear the role's label and run no component."""
+    """Return nodes that have the role's label and run no component."""
     return [name for name in situation.node_names if not runs(situation, name)]
 
 
 def target(situation: Situation, node: str, kubelet: Kubelet) -> NodeTarget:
-    """Where the agent of ``node`` works, and the image that it runs in: the apiserver's own."""
+    """Return where the agent of ``node`` works, and the image in which it runs: the apiserver's
+    own.
+    """
     pods = _apiservers(situation, node)
     if not pods:
         raise SelfhostError(
@@ -82,7 +87,7 @@ def target(situation: Situation, node: str, kubelet: Kubelet) -> NodeTarget:
 
 
 def facts(situation: Situation, node: str) -> NodeFacts:
-    """The node, as DaemonSets and recovery copies need to know it."""
+    """Return the node's facts, as DaemonSets and recovery copies need them."""
     found = situation.node(node)
     address = host_ip(situation, node)
     mirror = situation.mirror_pod(APISERVER, node)
@@ -99,24 +104,24 @@ def facts(situation: Situation, node: str) -> NodeFacts:
 
 
 def advertise_address(situation: Situation, node: str) -> str:
-    """The address of the node's apiserver in the Service ``kubernetes``."""
+    """Return the address of the node's apiserver in the Service ``kubernetes``."""
     pods = _apiservers(situation, node)
     told = staticpod.advertise_address(pods[0]) if pods else None
     return told or host_ip(situation, node)
 
 
 def host_ip(situation: Situation, node: str) -> str:
-    """The node's address that its host-network pods have as ``status.hostIP``."""
+    """Return the node's address that its host-network pods have as ``status.hostIP``."""
     return addresses.host_ip(situation.node(node), situation.pods)
 
 
 def are_several(situation: Situation) -> bool:
-    """Whether the control plane runs on more than one node."""
+    """Return whether the control plane runs on more than one node."""
     return sum(runs(situation, name) for name in situation.node_names) > 1
 
 
 def host_names(situation: Situation, node: str) -> Hosts:
-    """What tells the host of ``node`` from the others' in a lease; nothing for a lone node's."""
+    """Return what tells the host of ``node`` from the others' in a lease; nothing for a lone node."""
     return hosts.among(node, situation.nodes) if are_several(situation) else ONLY_HOST
 
 
@@ -125,7 +130,7 @@ def _apiservers(situation: Situation, node: str) -> list[dict]:
 
 
 def _is_at(situation: Situation, node: str, server: str) -> bool:
-    """Whether ``server`` is the node's own address (a load balancer's is nobody's)."""
+    """Return whether ``server`` is the node's own address (a load balancer's address is no node's)."""
     host = urlsplit(server).hostname or ""
     if not host:
         return False

@@ -35,7 +35,7 @@ _CLUSTER_WIDE = (
 
 
 def for_pivot() -> list[Access]:
-    """Everything that ``kubectl selfhost pivot`` does."""
+    """Return everything that ``kubectl selfhost pivot`` does."""
     scopes = ((NAMESPACE, _IN_KUBE_SYSTEM), ("default", _IN_DEFAULT), ("", _CLUSTER_WIDE))
     return [
         _access(verb, group, resource, namespace)
@@ -46,7 +46,7 @@ def for_pivot() -> list[Access]:
 
 
 def for_leases(components: Iterable[Component]) -> list[Access]:
-    """What a hand-over does with the leases of ``components`` that are in other namespaces."""
+    """Return what a hand-over does with the leases of ``components`` that are in other namespaces."""
     elsewhere = {c.lease_namespace for c in components if c.lease} - {NAMESPACE}
     return [
         _access(verb, "coordination.k8s.io", "leases", namespace)
@@ -56,7 +56,7 @@ def for_leases(components: Iterable[Component]) -> list[Access]:
 
 
 def require(cluster: Cluster) -> None:
-    """Raises SelfhostError where something of it is not allowed; for verbs without pre-flight checks."""
+    """Raise SelfhostError if something of it is not allowed; for verbs without pre-flight checks."""
 
     refused = access.denied(cluster, for_pivot())
     if refused:

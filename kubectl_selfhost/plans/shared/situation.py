@@ -1,7 +1,7 @@
-"""What a run starts from: the objects of the control plane as the API shows them, read once.
+"""The start of a run: the objects of the control plane as the API shows them, read once.
 
-A plan is made from this and from nothing else, so that the dry run, the question and the run speak
-of the same cluster.
+A plan is made from the situation and from nothing else, so that the dry run, the question and the
+run speak of the same cluster.
 """
 
 from __future__ import annotations
@@ -51,67 +51,74 @@ class Situation:
 
     @property
     def node_names(self) -> list[str]:
-        """The control-plane nodes' names."""
+        """Return the control-plane nodes' names."""
         return [node["metadata"]["name"] for node in self.nodes]
 
     def node(self, name: str) -> dict:
         return next(node for node in self.nodes if node["metadata"]["name"] == name)
 
     def instances(self, component: Component, node: str) -> list[Instance]:
-        """The component's instances on a node."""
+        """Return the component's instances on a node."""
         return instances_of(self._pods_on(node), component)
 
     def mirror_pod(self, component: Component, node: str) -> dict | None:
-        """The mirror pod of the component's static pod on a node, or None."""
+        """Return the mirror pod of the component's static pod on a node, or None."""
         return next((p for p in self._pods_on(node) if kind_of(p, component) == STATIC), None)
 
     def is_labelled(self, node: str) -> bool:
-        """Whether the node has our label."""
+        """Return whether the node has our label."""
         return NODE_LABEL in (self.node(node)["metadata"].get("labels") or {})
 
     def group(self, node: str) -> str:
-        """The group of nodes (see ``Component.group``) that the node's label says."""
+        """Return the group of nodes (see ``Component.group``) that the node's label names."""
         return group_of(self.node(node))
 
     def own(self, component: Component, node: str) -> Component:
-        """The component as the node's group of nodes has it, with the lease by which it leads."""
+        """Return the component as the node's group of nodes has it, with the lease by which it
+        leads.
+        """
         return self.led(component.of(self.group(node)), node)
 
     def led(self, component: Component, node: str) -> Component:
-        """The component with the lease by which its pod on the node leads."""
+        """Return the component with the lease by which its pod on the node leads."""
         pods = self.pods_of(component, node)
         return staticpod.led_as(pods[0], component) if pods else component
 
     def pods_of(self, component: Component, node: str) -> list[dict]:
-        """The pods that run the component on a node: its instances, then a recovery copy."""
+        """Return the pods that run the component on a node: its instances, then a recovery copy."""
         here = self._pods_on(node)
         instances = [pod for pod in here if kind_of(pod, component) is not None]
         return instances + [pod for pod in here if recovery.recovers(pod) == component.name]
 
     def daemonset(self, component: Component) -> dict:
-        """The DaemonSet of the component's group as a manifest: what a list has leaves the kind out."""
+        """Return the DaemonSet of the component's group as a manifest: the API's list leaves the
+        kind out.
+        """
         found = self.daemonsets[component.daemonset]
         return {"apiVersion": "apps/v1", "kind": "DaemonSet", **found}
 
     def has_guardian(self, node: str) -> bool:
-        """Whether the guardian's static pod is on the node."""
+        """Return whether the guardian's static pod is on the node."""
         return any(p["metadata"]["name"] == guardian_pod(node) for p in self._pods_on(node))
 
     def stands_in(self, component: Component, node: str) -> bool:
-        """Whether a recovery copy of the component serves on the node for its DaemonSet's pod."""
+        """Return whether a recovery copy of the component serves on the node for its DaemonSet's
+        pod.
+        """
         copies = recovery.standing_in(self._pods_on(node))
         return component.name in copies and bool(component.groups_in(self.daemonsets))
 
     def groups_before(self, component: Component, node: str) -> set[str]:
         """Return the groups in which a node that lost its label may have been, by its recovery copy.
 
-        A copy that does not say it (an older one) may be of any group that has a DaemonSet.
+        A copy that does not name its group (an older copy) may be of any group that has a
+        DaemonSet.
         """
         said = recovery.groups_of(self._pods_on(node), component, self.daemonsets)
         return said or {own.group for own in component.groups_in(self.daemonsets)}
 
     def self_hosted(self, component: Component, node: str) -> bool:
-        """Whether the DaemonSet's instance serves on the node, Ready, without a static one."""
+        """Return whether the DaemonSet's instance serves on the node, Ready, without a static one."""
         found = self.instances(component, node)
         return (
             bool(found)
@@ -120,7 +127,7 @@ class Situation:
         )
 
     def hosts(self, node: str) -> bool:
-        """Whether a DaemonSet of ours has a pod on the node, in whatever state."""
+        """Return whether a DaemonSet of ours has a pod on the node, in whatever state."""
         return any(
             instance.kind == DAEMONSET
             for component in COMPONENTS
@@ -136,7 +143,7 @@ class Situation:
 
 
 def read_situation(cluster: Cluster) -> Situation:
-    """Reads the control plane's objects, side by side. Raises what the API says (ApiError)."""
+    """Read the control plane's objects, in parallel. Raise the API's error (ApiError)."""
 
     with ThreadPoolExecutor(max_workers=5) as pool:
         nodes = pool.submit(cluster.list, NODES, labels=CONTROL_PLANE_LABEL)
@@ -178,8 +185,9 @@ def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> S
 
 
 def require_rolled_out(daemonset: dict) -> None:
-    """Raises SelfhostError for a DaemonSet that is being rolled out: it has two instances, and nobody
-    could say which of them is meant."""
+    """Raise SelfhostError for a DaemonSet that is being rolled out: it has two instances, and
+    nobody could say which of them is meant.
+    """
     name = daemonset["metadata"]["name"]
     if not is_rolled_out(daemonset):
         raise SelfhostError(
@@ -191,8 +199,9 @@ def require_rolled_out(daemonset: dict) -> None:
 
 
 def _nodes_without_label(cluster: Cluster, nodes: list[dict], pods: list[dict]) -> list[dict]:
-    """Nodes that are guarded and have lost their labels: the Node object was deleted, and the kubelet
-    has registered it anew."""
+    """Return nodes that are guarded and have lost their labels: the Node object was deleted, and
+    the kubelet has registered the node anew.
+    """
 
     known = {node["metadata"]["name"] for node in nodes}
     guarded = {
@@ -207,8 +216,9 @@ def _nodes_without_label(cluster: Cluster, nodes: list[dict], pods: list[dict]) 
 
 @dataclass(frozen=True)
 class Kubelet:
-    """What a node's kubelet is set to: where it reads static pods and writes pods' logs, and whether
-    each pod has a cgroup of its own (cgroupsPerQOS)."""
+    """The settings of a node's kubelet: where it reads static pods and writes pods' logs, and
+    whether each pod has a cgroup of its own (cgroupsPerQOS).
+    """
 
     static_pod_path: str
     pod_logs_dir: str = "/var/log/pods"
@@ -216,9 +226,9 @@ class Kubelet:
 
 
 def read_kubelet(cluster: Cluster, node: str) -> Kubelet:
-    """Read how the node's kubelet is set, as its own configz says it.
+    """Read the settings of the node's kubelet from its own configz.
 
-    What an older kubelet doesn't say is the default (podLogsDir came with Kubernetes 1.29). Raises
+    What an older kubelet doesn't say is the default (podLogsDir came with Kubernetes 1.29). Raise
     SelfhostError if the kubelet has no staticPodPath.
     """
     answer = _json(cluster, f"/api/v1/nodes/{node}/proxy/configz")
@@ -237,14 +247,14 @@ def read_kubelet(cluster: Cluster, node: str) -> Kubelet:
 
 
 def require_kubelet(cluster: Cluster, node: str) -> Kubelet:
-    """Read the same; raises SelfhostError also if pods have no cgroups of their own."""
+    """Read the settings; raise SelfhostError also if pods have no cgroups of their own."""
     kubelet = read_kubelet(cluster, node)
     if not kubelet.pod_cgroups:
         raise SelfhostError(f"{NO_POD_CGROUPS.format(node=node)}: {WHY_CGROUPS}.", SET_CGROUPS)
     return kubelet
 
 
-#: Of a kubelet with cgroupsPerQOS: false.
+#: The cause that is reported of a kubelet with cgroupsPerQOS: false.
 NO_POD_CGROUPS = "the kubelet of node {node} gives pods no cgroups (cgroupsPerQOS: false)"
 WHY_CGROUPS = "nobody could tell whether a process of the old instance is left"
 SET_CGROUPS = "Set cgroupsPerQOS: true in the kubelet's configuration and restart the kubelet."

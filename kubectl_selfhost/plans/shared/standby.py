@@ -1,7 +1,8 @@
-"""Waits until a DaemonSet's pod stands by: it runs, or its first container waits for the port.
+"""The wait until a DaemonSet's pod stands by: it runs, or its first container waits for the port.
 
-What keeps it from that is told as soon as it is known, not when the time limit has passed: an image
-that isn't on the node, an admission policy that refuses the pod or changes it into another one.
+The wait ends with an error as soon as the cause is known, not when the time limit has passed: an
+image that isn't on the node, an admission policy that refuses the pod or changes it into another
+one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance, instance
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 
-#: Words of a container's waiting state that mend themselves seldom, and never by waiting a little.
+#: Words of a container's waiting state that rarely go by themselves, and never soon.
 HOPELESS = {
     "ErrImageNeverPull",
     "ErrImagePull",
@@ -46,9 +47,9 @@ def wait_until_standing_by(
     timeout: float,
     tell: Callable[[str], None],
 ) -> None:
-    """Waits for the pod of ``component``'s DaemonSet on ``node``, at most ``timeout`` seconds.
+    """Wait for the pod of ``component``'s DaemonSet on ``node``, at most ``timeout`` seconds.
 
-    ``allow_changes``: whether admission may have changed the pod in ways that matter. Raises
+    ``allow_changes``: whether admission may have changed the pod in ways that matter. Raise
     NotStandingBy with the cause and the next step.
     """
 
@@ -69,7 +70,9 @@ def wait_until_standing_by(
 def stands_by(
     cluster: Cluster, component: Component, node: str, *, allow_changes: bool = False
 ) -> bool:
-    """True when the pod runs or waits for its port; raises Waiting, or NotStandingBy for good."""
+    """Return True when the pod runs or waits for its port; raise Waiting, or NotStandingBy if it
+    never will.
+    """
 
     pods = {
         pod["metadata"]["name"]: pod
@@ -115,7 +118,7 @@ def _refuse_hopeless(node: str, instance: Instance) -> None:
 
 
 def _events(cluster: Cluster, component: Component) -> str:
-    """The latest warning that Kubernetes has about the DaemonSet or its pods, or nothing."""
+    """Return the latest warning that Kubernetes has about the DaemonSet or its pods, or nothing."""
 
     # Not by the beginning alone: a group's DaemonSet has the shared one's name and more. The API
     # server cuts a generateName (apiserver/pkg/storage/names/generate.go).

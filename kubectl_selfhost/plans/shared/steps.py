@@ -1,5 +1,6 @@
-"""Steps that every plan has which puts an agent on a node: its program, its pod, the address of the
-Service ``kubernetes`` meanwhile."""
+"""The steps of every plan that puts an agent on a node: the agent's program, its pod, the address
+of the Service ``kubernetes`` meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +27,13 @@ from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.plans.shared import etcd, service_address
 from kubectl_selfhost.reboot.guardian import PROGRAM
 
-#: Seconds. An API server that stays puts its address back within 10 s; one that drains beside it, with
-#: open watches, ends after 30 s.
+#: Seconds. An API server that stays puts its address back within 10 s; an API server that drains beside
+#: it, with open watches, ends after 30 s.
 ADDRESS_LIMIT = 60.0
 
 
 class CommonSteps:
-    """Makes these steps; each method is one step."""
+    """The steps of one node that plans share; each method makes one step."""
 
     def __init__(
         self,
@@ -44,8 +45,10 @@ class CommonSteps:
         observer: Observer,
         hosts: Hosts = ONLY_HOST,
     ) -> None:
-        """``address`` is the node's in the Service ``kubernetes``, ``timeout`` each wait's limit;
-        ``hosts`` tells its host from the others', where the control plane has several nodes."""
+        """Prepare the steps. ``address`` is the node's in the Service ``kubernetes``, ``timeout``
+        each wait's limit; ``hosts`` tells its host from the others', if the control plane has
+        several nodes.
+        """
         self._cluster = cluster
         self._agent = agent
         self._node = agent.target.node
@@ -54,7 +57,7 @@ class CommonSteps:
         self._observer = observer
         self._tell = observer.step_waiting
         self._hosts = hosts
-        #: For the titles of steps that don't name the node anyway.
+        #: For the titles of steps that don't name the node otherwise.
         self._there = f" on {self._node}" if hosts else ""
 
     def program(self) -> Step:
@@ -75,10 +78,10 @@ class CommonSteps:
         return self.check_node()
 
     def check_node(self) -> dict:
-        """Return what the agent's ``check`` says; warn if the guardian's program was replaced.
+        """Return the agent's answer to ``check``; warn if the guardian's program was replaced.
 
-        The guardian runs a file of the node that only root can write. So this is no protection, but it
-        tells of one who was root there before.
+        The guardian runs a file of the node that only root can write. So this check is no
+        protection, but it reveals somebody who was root there before.
         """
 
         checked = self._agent.check()
@@ -97,7 +100,7 @@ class CommonSteps:
     def keep_address(self, *others: str) -> Step:
         """Keep the address of this node's API server, and ``others`` that change hands meanwhile."""
         addresses = (self._address, *others)
-        # A plan for several nodes says each step once.
+        # A plan for several nodes shows each step once.
         which = f"{self._node}'s address" if self._hosts and not others else ", ".join(addresses)
         return Step(
             name="keep-addresses" if others else f"keep-address/{self._node}",
@@ -109,7 +112,7 @@ class CommonSteps:
         )
 
     def release_address(self, *others: str) -> Step:
-        """Delete that EndpointSlice, once the addresses are back."""
+        """Delete our EndpointSlice, once the addresses are back."""
         return Step(
             name="release-addresses" if others else f"release-address/{self._node}",
             title="Delete that EndpointSlice, once the API server has put the address back",
@@ -122,10 +125,10 @@ class CommonSteps:
         service_address.release_when_back(self._cluster, timeout=limit, tell=self._tell)
 
     def _give_address_back(self) -> None:
-        """Delete our EndpointSlice as soon as that leaves the Service an address.
+        """Delete our EndpointSlice as soon as the Service keeps an address without it.
 
-        Raise SelfhostError where no API server puts the address back in time: then our EndpointSlice
-        keeps it, and the next run deletes it.
+        Raise SelfhostError if no API server puts the address back in time: then our EndpointSlice
+        keeps it, and the next run deletes the EndpointSlice.
         """
         if not service_address.is_kept(self._cluster):
             return
@@ -170,8 +173,9 @@ class CommonSteps:
         )
 
     def settled(self, etcd_members: set[str]) -> Step:
-        """The node serves again, as the others do, and so do the ``etcd_members`` that were Ready
-        before the run: only then the next one's turn comes."""
+        """Wait until the node serves again, as the others do, and the ``etcd_members`` that were
+        Ready before the run are Ready: only then is it the next node's turn.
+        """
 
         def check() -> bool:
             return self._serves() and etcd.require(self._cluster, etcd_members)
@@ -185,7 +189,9 @@ class CommonSteps:
         )
 
     def _serves(self) -> bool:
-        """Every component has a Ready instance on the node, and the API answers where we call it."""
+        """Return True when every component has a Ready instance on the node, and the API answers at
+        the address in use.
+        """
         for component in COMPONENTS:
             found = instances_on(self._cluster, component, self._node)
             if not any(instance.ready for instance in found):
@@ -193,7 +199,7 @@ class CommonSteps:
         return api_is_ready(self._cluster)
 
     def named(self, *parts: object) -> str:
-        """A step's name: of its parts, and the node where there are several."""
+        """Return a step's name: its parts, and the node if there are several."""
         return "/".join(str(part) for part in (*parts, *([self._node] if self._hosts else [])))
 
     def wait(self, check: Callable[[], bool], what: str, *, slack: float = 0.0) -> None:
@@ -201,11 +207,13 @@ class CommonSteps:
         wait_until(check, what=what, timeout=self._timeout + slack, tell=self._tell)
 
     def stop_agent(self) -> None:
-        """Deletes the agent's pod and waits until it is gone."""
+        """Delete the agent's pod and wait until it is gone."""
         self._agent.stop(timeout=self._timeout, tell=self._tell)
 
     def unless_self_hosted(self, undo: Callable[[], None]) -> Callable[[], None]:
-        """``undo``, but only where no DaemonSet of ours is left that needs what it takes away."""
+        """Return ``undo``, limited to the case that no DaemonSet of ours is left that needs what it
+        removes.
+        """
 
         def run() -> None:
             names = [one["metadata"]["name"] for one in self._cluster.list(DAEMONSETS, NAMESPACE)]
@@ -216,4 +224,4 @@ class CommonSteps:
 
 
 def discard(_: object) -> None:
-    """For a lambda whose result is of no interest."""
+    """Drop the result of a lambda."""

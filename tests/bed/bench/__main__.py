@@ -28,8 +28,8 @@ def main() -> int:
     parser.add_argument("--ways", nargs="+", choices=[*WAYS, NODES], help="only these")
     parser.add_argument("--out", type=Path, help="a file for all that was seen, as JSON")
     arguments = parser.parse_args()
-    # Also where a shell started us in the background, deaf to SIGINT: our children inherit that, and
-    # the probe is ended with it.
+    # A shell may have started this process in the background, deaf to SIGINT. Its children inherit
+    # this, and SIGINT ends the probe.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def _bench(chosen: Sequence[str], count: int) -> tuple[dict[str, Any], bool]:
-    """Measure and print; returns what was seen, and whether a way failed."""
+    """Measure and print; return what was seen, and whether a way failed."""
     busy, cpus = os.getloadavg()[0], os.cpu_count() or 1
     if busy > cpus / 4:
         say(

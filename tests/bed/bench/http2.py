@@ -1,8 +1,8 @@
-"""A writer over one kept HTTP/2 connection, as client-go has it: each write is a stream of its own.
+"""A writer over one kept HTTP/2 connection, as in client-go: each write is a stream of its own.
 
-An open loop (see kubectl_selfhost.probe.loops): what is due is sent, whether what came before is
-answered or not. A GOAWAY is no failure: what the server says it has not looked at is sent again on a
-new connection, and the rest is still answered on the old one.
+An open loop (see kubectl_selfhost.probe.loops): a write is sent when it is due, whether the write
+before is answered or not. A GOAWAY is no failure: the writer sends again, on a new connection, what
+the server says it has not looked at; the rest is still answered on the old connection.
 """
 
 from __future__ import annotations
@@ -29,18 +29,21 @@ if TYPE_CHECKING:
 RATE = 30  # writes a second
 ANSWER = 5.0  # seconds for each answer, from when the write was due
 KIND = "http2"
-#: So many ConfigMaps are written in turn: patches of one that overlap would be each other's conflicts.
+#: The number of ConfigMaps, written in turn: patches of one ConfigMap that overlap would conflict.
 OBJECTS = RATE
 
 
 class Writer:
-    """Writes from ``__enter__`` to ``__exit__``; ``due`` is how many writes there were to make.
+    """A client that writes from ``__enter__`` to ``__exit__``; ``due`` is how many writes there
+    were to make.
 
     Its ConfigMaps stay: they go with the cluster.
     """
 
     def __init__(self, cluster: Cluster, login: Login) -> None:
-        """``login`` is that of ``cluster``, but for this alone: its TLS context speaks HTTP/2 then."""
+        """Prepare the writer. ``login`` is a login to ``cluster`` for this writer alone: its TLS
+        context speaks HTTP/2 afterwards.
+        """
         self._cluster = cluster
         where = urlsplit(cluster.server)
         self._address = (where.hostname or "", where.port or 443)
@@ -71,8 +74,9 @@ class Writer:
         self._thread.join(ANSWER + 2.0)
 
     def report(self) -> dict[str, Any]:
-        """What it saw, after the end: the fields of a Probe document's kinds, and what became of
-        its connections."""
+        """Return what the writer saw, after the end: the fields of a Probe document's kinds, and
+        what became of its connections.
+        """
         samples = self._recorder.samples()
         seen = summarise(samples, started=self._recorder.started, seconds=self._seconds)
         return {
@@ -128,7 +132,7 @@ class Writer:
             self._torn(link, error)
 
     def _connected(self) -> Link:
-        """The connection that takes new streams, made if there is none. Raises OSError."""
+        """Return the connection that takes new streams, made if there is none. Raise OSError."""
         if self._current is None:
             self._current = Link(self._address, self._context, timeout=ANSWER)
             self._links.append(self._current)
@@ -136,7 +140,7 @@ class Writer:
         return self._current
 
     def _receive(self, *, until: float) -> None:
-        """Take in what comes, up to ``until`` (monotonic), or once if that is past."""
+        """Read what comes, up to ``until`` (monotonic), or once if this time is past."""
         while True:
             left = until - time.monotonic()
             if not self._links:
@@ -158,7 +162,7 @@ class Writer:
             self._drop(link)
 
     def _collect(self, link: Link) -> None:
-        """What became of the writes on ``link``."""
+        """Record what became of the writes on ``link``."""
         for write, how in link.ended():
             self._done(write, how)
         refused = link.refused()
@@ -169,7 +173,7 @@ class Writer:
             self._current = None
 
     def _torn(self, link: Link, error: Exception) -> None:
-        """Nothing more comes over ``link``. What it still owed an answer has failed."""
+        """Record that nothing more comes over ``link``: the writes without an answer have failed."""
         self._collect(link)
         for write in link.writes.values():
             self._done(write, self._why(error))
@@ -182,7 +186,9 @@ class Writer:
             self._current = None
 
     def _give_up_late_ones(self) -> None:
-        """A connection that leaves a write unanswered for so long gets no new ones."""
+        """Stop using a connection that leaves a write unanswered for too long: it gets no new
+        writes.
+        """
         now = time.monotonic()
         for link in list(self._links):
             late = {key: one for key, one in link.writes.items() if now - one.due >= ANSWER}

@@ -1,10 +1,10 @@
-"""For how long nobody led: the leases and the processes of the controller-manager and the scheduler,
-ten times a second.
+"""How long nobody led: the leases and the processes of the controller-manager and the scheduler,
+read ten times a second.
 
-Leaderless is the time from the moment when the old holder's process was last seen (or from its last
-renewal, or its giving the lease back, whichever was later) to that when the new holder acquired the
-lease, as the lease says. The clocks are the nodes', and in a kind cluster that is ours; so are the
-processes.
+Leaderless is the time from the end of the old holder to the moment when the new holder acquired the
+lease, as the lease says. The old holder ends when its process was last seen, or with its last
+renewal, or when it gave the lease back, whichever is later. The clocks are the nodes', and in a
+kind cluster these are this machine's; so are the processes.
 """
 
 from __future__ import annotations
@@ -46,14 +46,15 @@ class Sighting:
 
 
 def leaderless(sightings: Sequence[Sighting], until: float, ends: Sequence[float] = ()) -> float:
-    """For how many seconds nobody led, by all that was seen of a lease up to ``until`` (epoch).
+    """Return for how many seconds nobody led, by all that was seen of a lease up to ``until``
+    (epoch).
 
-    ``ends`` are when the component's processes that are gone were last seen (epoch).
+    ``ends`` are the times at which the component's processes that are gone were last seen (epoch).
     """
     total, holder, last = 0.0, "", 0.0
     for seen in sightings:
         if seen.holder and holder and seen.holder != holder:
-            # The last one that ended before is the old holder's: a standby has no reason to.
+            # The last process that ended before is the old holder: a standby has no reason to end.
             led = max([last, *(end for end in ends if end <= seen.acquired)])
             total += max(0.0, seen.acquired - led)
         if seen.holder:
@@ -65,10 +66,10 @@ def leaderless(sightings: Sequence[Sighting], until: float, ends: Sequence[float
 
 
 class Leaders:
-    """Looks from ``__enter__`` to ``__exit__``."""
+    """A reader of the leases and processes, from ``__enter__`` to ``__exit__``."""
 
     def __init__(self, cluster: Cluster, node: str) -> None:
-        """``node`` is the container of the only control-plane node."""
+        """Prepare the reader; ``node`` is the container of the only control-plane node."""
         self._processes = Processes(node)
         self._cluster = Cluster(cluster.transport.apart(), timeout=ANSWER)
         self._sightings: dict[str, list[Sighting]] = {name: [] for name in COMPONENTS}
@@ -91,7 +92,9 @@ class Leaders:
         self._until = time.time()
 
     def wait(self, *, limit: float) -> bool:
-        """Wait until all have a leader that renews its lease from now on; False after ``limit`` s."""
+        """Wait until all have a leader that renews its lease from now on; return False after
+        ``limit`` s.
+        """
         began = time.time()
         while time.time() - began < limit:
             latest = [seen[-1] for seen in self._sightings.values() if seen]
@@ -103,7 +106,7 @@ class Leaders:
         return False
 
     def seconds(self) -> dict[str, float]:
-        """By component, for how long nobody led."""
+        """Return by component for how long nobody led."""
         until = self._until or time.time()
         return {
             name: leaderless(seen, until, self._processes.ends(name))
@@ -111,7 +114,7 @@ class Leaders:
         }
 
     def changes(self) -> dict[str, int]:
-        """By component, how often another process became the leader."""
+        """Return by component how often another process became the leader."""
         found = {}
         for name, seen in self._sightings.items():
             holders = [one.holder for one in seen if one.holder]
@@ -140,11 +143,11 @@ class Leaders:
 
 
 class Processes:
-    """When each process of the components was last seen on a node of this machine."""
+    """The times at which each process of the components was last seen on a node of this machine."""
 
     def __init__(self, node: str) -> None:
         init = output(["docker", "inspect", "--format={{.State.Pid}}", node]).strip()
-        # They are on the node's network, where no other node's are.
+        # The processes are on the node's network, where no other node's are.
         self._network = os.readlink(f"/proc/{init}/ns/net")
         self._seen: dict[str, dict[str, float]] = {name: {} for name in COMPONENTS}
         self._latest = 0.0
@@ -162,7 +165,7 @@ class Processes:
         self._latest = now
 
     def ends(self, component: str) -> list[float]:
-        """When those that are gone by now were last seen (epoch)."""
+        """Return when the processes that are gone by now were last seen (epoch)."""
         return [last for last in self._seen[component].values() if last < self._latest]
 
 

@@ -36,8 +36,9 @@ class Write:
 
 
 class _Lasting(H2Connection):
-    """h2 takes a connection for closed once a GOAWAY came. By the standard (RFC 9113, 6.8) the
-    answers to what was sent before are still to come."""
+    """A connection that lasts after a GOAWAY. h2 takes a connection for closed then, but by the
+    standard (RFC 9113, 6.8) the answers to what was sent before are still to come.
+    """
 
     def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
         frames, events = super()._receive_goaway_frame(frame)
@@ -47,14 +48,15 @@ class _Lasting(H2Connection):
 
 class Link:
     """A connection. ``writes`` are those without an answer, by stream; ``leaving`` is set by a
-    GOAWAY: it takes no new ones then."""
+    GOAWAY: the connection takes no new writes then.
+    """
 
     def __init__(
         self, address: tuple[str, int], context: ssl.SSLContext, *, timeout: float
     ) -> None:
-        """Connects within ``timeout`` seconds for each step; ``context`` must ask for h2.
+        """Connect within ``timeout`` seconds for each step; ``context`` must ask for h2.
 
-        Raises OSError.
+        Raise OSError.
         """
         self._authority = f"{address[0]}:{address[1]}"
         raw = socket.create_connection(address, timeout=timeout)
@@ -77,22 +79,22 @@ class Link:
 
     @property
     def full(self) -> bool:
-        """Whether as many streams are open as the server allows."""
+        """Return whether as many streams are open as the server allows."""
         most = self._h2.remote_settings.max_concurrent_streams
         return self._h2.open_outbound_streams >= most
 
     def fileno(self) -> int:
-        """For select()."""
+        """Return the file descriptor, for select()."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Closes without a word."""
+        """Close the connection without a message."""
         self._socket.close()
 
     def send(self, write: Write, path: str, who: Sequence[tuple[str, str]]) -> None:
-        """Send ``write``, a patch of ``path``, with the headers ``who``. Raises OSError and H2Error.
+        """Send ``write``, a patch of ``path``, with the headers ``who``. Raise OSError and H2Error.
 
-        It belongs to this connection from then on, also when that fails.
+        The write belongs to this connection from then on, even if the sending fails.
         """
         body = json.dumps({"data": {"beat": str(write.number)}}).encode()
         headers = [
@@ -112,7 +114,7 @@ class Link:
         self._flush()
 
     def receive(self) -> None:
-        """Take in what has come. Raises OSError (also at its end) and H2Error."""
+        """Read what has come. Raise OSError (also at its end) and H2Error."""
         self._socket.settimeout(0.0)
         while True:
             try:
@@ -126,12 +128,12 @@ class Link:
         self._flush()
 
     def ended(self) -> list[tuple[Write, str]]:
-        """Those that were answered since the last call, and how."""
+        """Return the writes that were answered since the last call, and how."""
         ended, self._ended = self._ended, []
         return ended
 
     def refused(self) -> list[Write]:
-        """Those that the server has not looked at, since the last call."""
+        """Return the writes that the server has not looked at, since the last call."""
         refused, self._refused = self._refused, []
         return refused
 

@@ -1,4 +1,4 @@
-"""A control plane of three nodes: its pivot beside that of one of them, on the same cluster."""
+"""A control plane of three nodes: its pivot beside the pivot of one node, on the same cluster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KIND_CONFIG = kindconfig.control_planes(3)
 
 
 def measure(bed: Bed) -> dict[str, Any]:
-    """Pivot a node, take it back, and pivot all; print the times and their ratio; returns them."""
+    """Pivot a node, revert it, and pivot all nodes; print and return the times and their ratio."""
     node = f"--node={bed.node}"
     one = bed.selfhost("pivot", "--yes", node).seconds
     bed.selfhost("revert", "--yes", node)

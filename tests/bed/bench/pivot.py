@@ -12,8 +12,7 @@ from kubectl_selfhost.probe.prober import Prober
 
 
 def measure(bed: Bed) -> dict[str, Any]:
-    """Pivot the cluster and print the times; returns them. A probe from here sees what a client
-    would."""
+    """Pivot the cluster; print and return the times. A probe from here sees what a client would."""
     with Prober(connect(ConnectionOptions(kubeconfig=str(bed.kubeconfig)))) as prober:
         run = bed.selfhost("pivot", "--yes")
         seen = prober.report()
@@ -37,7 +36,7 @@ def measure(bed: Bed) -> dict[str, Any]:
 
 
 def component_seconds(bed: Bed) -> dict[str, float]:
-    """How long each component's switch took, by the journal of the pivot."""
+    """Return how long each component's switch took, by the journal of the pivot."""
     journal = bed.get("configmap", "kubectl-selfhost-journal", "--namespace=kube-system")
     nodes = json.loads(journal["data"]["journal.json"])["nodes"].values()
     return {

@@ -26,7 +26,7 @@ from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions, connect
 from kubectl_selfhost.names import NAMESPACE, PROBE
 
 RATE = 50  # new connections a second, from here and from a pod
-AFTER = 10.0  # seconds of clients after all is over: the Service may get its address back so late
+AFTER = 10.0  # seconds of clients after the end: the Service may get its address back so late
 LEADERS = 120.0  # seconds that a leader may take to come, after the way's end
 PROBE_STARTS = 60.0
 PROBE_ENDS = 90.0
@@ -34,8 +34,9 @@ PROBE_ENDS = 90.0
 
 @dataclass(frozen=True)
 class Round:
-    """What was seen: the way's own account, the Probe document, the HTTP/2 writer's report, and by
-    component for how many seconds nobody led and how often the leader changed."""
+    """The result of a round: the way's own account, the Probe document, the HTTP/2 writer's report,
+    and by component for how many seconds nobody led and how often the leader changed.
+    """
 
     ran: Ran
     probe: dict[str, Any]
@@ -45,7 +46,7 @@ class Round:
 
     @property
     def data(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return all of it as plain data."""
         return {
             "seconds": round(self.ran.seconds, 2),
             "components": {name: round(took, 2) for name, took in self.ran.components.items()},
@@ -60,7 +61,7 @@ class Round:
 def play(kit: bed_cluster.Kit, name: str, way: Way, folder: Path) -> Round:
     """Play one round of ``way`` on a cluster ``name`` whose files are in ``folder``.
 
-    A way that fails is in what comes back; AssertionError where the clients could not look.
+    The result says if the way failed. Raise AssertionError if the clients could not look.
     """
     with pytestkind.running(kit, name, folder) as bed:
         options = ConnectionOptions(kubeconfig=str(bed.kubeconfig))
@@ -82,7 +83,7 @@ def play(kit: bed_cluster.Kit, name: str, way: Way, folder: Path) -> Round:
 
 @contextmanager
 def _probe(bed: Bed, api: Cluster, folder: Path, seen: list[dict[str, Any]]) -> Iterator[None]:
-    """``kubectl selfhost probe`` meanwhile; its document is added to ``seen`` at the end."""
+    """Run ``kubectl selfhost probe`` during the block; add its document to ``seen`` at the end."""
     said = folder / "probe.err"
     argv = ["probe", f"--rate={RATE}", "--duration=0", "--in-cluster", "--output=json"]
     with said.open("w") as stderr, bed.popen(*argv, stderr=stderr) as probe:
@@ -104,7 +105,7 @@ def _probe(bed: Bed, api: Cluster, folder: Path, seen: list[dict[str, Any]]) -> 
 
 
 def _wait_until_it_writes(api: Cluster, probe: subprocess.Popen, said: Path) -> None:
-    """By then its pod runs, too."""
+    """Wait until the probe writes; by then its pod runs, too."""
     deadline = time.monotonic() + PROBE_STARTS
     while not any(
         one["metadata"]["name"].startswith(f"{PROBE}-") for one in api.list(CONFIGMAPS, NAMESPACE)

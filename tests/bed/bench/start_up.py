@@ -20,7 +20,7 @@ STARTS = {  # command: the ratio to kubectl's own that is promised
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Print the start-up times, and their ratios to that of kubectl; returns them by command.
+    """Print the start-up times, and their ratios to kubectl's time; return them by command.
 
     ``folder`` gets the program that kubectl looks for.
     """

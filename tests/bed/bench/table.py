@@ -1,4 +1,4 @@
-"""What was seen of the ways, as people read it: 80 columns, medians of the rounds. Pure."""
+"""The results of the ways as a table for people: 80 columns, medians of the rounds. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOTES = (
 
 
 def way_lines(title: str, rounds: Rounds) -> list[str]:
-    """The table of one way."""
+    """Return the table of one way."""
     count = f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}"
     lines = [f"{title} ({count})"]
     lines.append(f"  {'':25}{'requests':>8}  {'failed':14}{'retry':9}{'longest gap':20}".rstrip())
@@ -56,7 +56,7 @@ def way_lines(title: str, rounds: Rounds) -> list[str]:
     for name, values in _times(rounds).items():
         lines.append(f"  {name:41}{_seconds(values, 2)}")
     for number, one in enumerate(rounds, 1):
-        if one["error"]:  # all of it was told when it happened
+        if one["error"]:  # all of it was printed when it happened
             lines.append(f"  round {number}: {one['error'].splitlines()[0]}"[:80])
         if not calm(one):
             lines.append(f"  round {number}: too busy a machine: clients waited before it began")
@@ -64,7 +64,7 @@ def way_lines(title: str, rounds: Rounds) -> list[str]:
 
 
 def client(one: Data, kind: str) -> Data:
-    """What one kind of client saw in a round."""
+    """Return what one kind of client saw in a round."""
     if kind == "http2":
         return one["http2"]
     if kind == "service":
@@ -74,15 +74,15 @@ def client(one: Data, kind: str) -> Data:
 
 
 def calm(one: Data) -> bool:
-    """Whether clients were served well before anything was done in a round.
+    """Return whether clients were served well before anything was done in a round.
 
-    The probe's first half second is left out: it makes all its connections then.
+    The probe's first half second doesn't count: the probe makes all its connections then.
     """
     return all(slot == FINE for slot in one["probe"]["slots"][1 : int(BEFORE / SLOT)])
 
 
 def ratio_lines(ways: Mapping[str, Rounds], base: str) -> list[str]:
-    """Each way beside the way ``base``: its medians as multiples of the base's."""
+    """Return each way beside the way ``base``: its medians as multiples of the base's."""
     columns: dict[str, Callable[[Data], float]] = {
         "failed": failed,
         "gap": gap,
@@ -101,12 +101,14 @@ def ratio_lines(ways: Mapping[str, Rounds], base: str) -> list[str]:
 
 
 def failed(one: Data) -> int:
-    """Failures of all clients together in a round; those at the Service's address, too."""
+    """Return the failures of all clients together in a round, including those at the Service's
+    address.
+    """
     return sum(client(one, kind)["failed"] for kind in CLIENTS.values())
 
 
 def gap(one: Data) -> float:
-    """The longest gap of a client outside the cluster in a round."""
+    """Return the longest gap of a client outside the cluster in a round."""
     kinds = ("connect", "read", "write", "http2")
     return max(client(one, kind)["longestGap"] or 0.0 for kind in kinds)
 
@@ -123,7 +125,7 @@ def _times(rounds: Rounds) -> dict[str, list[float]]:
 
 
 def _kinds(seen: Sequence[Data]) -> list[str]:
-    """A line with the failures by kind, of all rounds together; nothing where none failed."""
+    """Return a line with the failures by kind, of all rounds together; nothing if none failed."""
     kinds: Counter[str] = Counter()
     for one in seen:
         kinds.update(one["failures"])
@@ -144,7 +146,7 @@ def _empty(one: Data) -> float:
 
 
 def _latency(one: Data) -> float:
-    """The median of the good answers to new connections in a round, in seconds."""
+    """Return the median of the good answers to new connections in a round, in seconds."""
     return (client(one, "connect")["latency"] or {"p50": 0.0})["p50"] / 1000
 
 

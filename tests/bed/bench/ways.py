@@ -21,7 +21,7 @@ LATE = 25.0  # seconds from Running to the deletion, when kubeadm's pivot is lat
 
 @dataclass(frozen=True)
 class Ran:
-    """How a way went: seconds in all, seconds of each component, and why it failed (or empty)."""
+    """The course of a way: seconds in all, seconds of each component, and why it failed (or empty)."""
 
     seconds: float
     components: dict[str, float] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Way:
-    """``go`` pivots a cluster in this way."""
+    """A way from static pods to DaemonSets: ``go`` pivots a cluster in this way."""
 
     title: str
     go: Callable[[Bed, Cluster], Ran]

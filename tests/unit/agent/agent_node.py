@@ -1,6 +1,6 @@
-"""A node, as far as the agent sees one: directories, a /proc of our own, pods' processes and logs.
+"""A node as the agent sees it: directories, a /proc of the test's own, pods' processes and logs.
 
-The processes are real ones; only what tells whose they are (their cgroup) is made up, since a test
+The processes are real; only their cgroups, which say whose they are, are made up, since a test
 can't make a kubelet's cgroups everywhere.
 """
 
@@ -33,7 +33,7 @@ LISTEN = "   0: 00000000000000000000000000000000:192B 00000000000000000000000000
 
 
 def eventually(check: Callable[[], object], seconds: float = 20.0) -> None:
-    """Waits until ``check`` holds, and fails with it if it never does."""
+    """Wait until ``check`` holds, and fail with it if it never does."""
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, "it never came true"
@@ -41,7 +41,7 @@ def eventually(check: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 class Node:
-    """``dir`` is the agent's directory, ``manifests`` the kubelet's."""
+    """A node: ``dir`` is the agent's directory, ``manifests`` the kubelet's."""
 
     def __init__(self, program: Path, root: Path) -> None:
         self.program = program
@@ -80,12 +80,12 @@ class Node:
         (self.proc / "sys/kernel/random/boot_id").write_text(boot_id + "\n")
 
     def listen(self, *, on: bool) -> None:
-        """Whether somebody listens on port 6443 (0x192B); who does isn't to be seen."""
+        """Set whether somebody listens on port 6443 (0x192B); the agent can't see who does."""
         (self.proc / "net/tcp").write_text("  sl  local_address rem_address   st\n")
         (self.proc / "net/tcp6").write_text("  sl  local_address\n" + (LISTEN + "\n") * on)
 
     def listen_at(self, *addresses: str, held_by: subprocess.Popen[str] | None = None) -> None:
-        """Sockets listen on port 6443 at these addresses, and at no other one."""
+        """Have sockets listen on port 6443 at these addresses, and at no other."""
         lines: dict[str, list[str]] = {"tcp": [], "tcp6": []}
         for inode, address in enumerate(addresses, start=1001):
             packed = ipaddress.ip_address(address).packed
@@ -108,7 +108,7 @@ class Node:
         return [line["event"] for line in self.journal()]
 
     def started(self, times: int, uid: str = INSTANCE_UID) -> None:
-        """The kubelet has started the new instance's container so often."""
+        """Pretend that the kubelet has started the new instance's container this often."""
         folder = self.logs / f"kube-system_self-hosted-kube-apiserver-x7k2p_{uid}" / COMPONENT
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(times):
@@ -123,8 +123,9 @@ class Node:
         deaf: bool = False,
         cgroup: str = "0::/kubelet.slice/kubelet-kubepods-pod{uid}.slice/cri-containerd-1.scope",
     ) -> subprocess.Popen[str]:
-        """A real process that seems to be of the pod, called ``comm`` and started by ``words``
-        (each ends with a zero byte); ``deaf`` to SIGTERM if wanted."""
+        """Start a real process that seems to be of the pod, called ``comm`` and started by
+        ``words`` (each ends with a zero byte); ``deaf`` to SIGTERM if wanted.
+        """
         script = ["sh", "-c", f"{'trap : TERM; ' * deaf}echo up; while :; do sleep 0.05; done"]
         process = subprocess.Popen(script, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -139,7 +140,7 @@ class Node:
         return process
 
     def adopt(self, process: subprocess.Popen[str], uid: str, *, comm: str = COMPONENT) -> None:
-        """Has a process that runs already seem to be of the pod; what it has open is to be seen."""
+        """Have a process that runs already seem to be of the pod; its open files are visible."""
         facts = self.proc / str(process.pid)
         facts.mkdir()
         (facts / "cgroup").write_text(f"0::/kubepods/burstable/pod{uid}/ab\n")
@@ -169,11 +170,11 @@ class Node:
         return process
 
     def newest(self) -> subprocess.Popen[str]:
-        """The process that was started last."""
+        """Return the process that was started last."""
         return self._running[-1]
 
     def run(self, *words: object) -> dict:
-        """The command's answer; whatever a sanitizer says fails the test."""
+        """Return the command's answer; whatever a sanitizer says fails the test."""
         return self._answer(self.popen(*words))
 
     def _answer(self, process: subprocess.Popen[str]) -> dict:
@@ -189,7 +190,7 @@ class Node:
         return answer
 
     def send(self, line: str) -> subprocess.Popen[str]:
-        """The command that takes orders, which has been sent ``line``."""
+        """Return the command that takes orders, after ``line`` was sent to it."""
         process = self.popen("order")
         assert process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it may refuse before it has read all
@@ -201,12 +202,14 @@ class Node:
         return self._answer(self.send(line))
 
     def give(self, order: str, **fields: object) -> subprocess.Popen[str]:
-        """The command that carries out an order: in our directory, with our /proc."""
+        """Return the command that carries out an order, in the agent's directory, with the test's
+        /proc.
+        """
         whole = {"order": order, "dir": self.dir, "proc": self.proc, **fields}
         return self.send(json.dumps(whole, default=str) + "\n")
 
     def order(self, order: str, **fields: object) -> dict:
-        """The answer to an order."""
+        """Return the answer to an order."""
         return self._answer(self.give(order, **fields))
 
     def status(self) -> dict:
@@ -237,7 +240,7 @@ class Node:
 
     @property
     def placed(self) -> Path:
-        """Where the content of what is to be placed is gathered."""
+        """Return the path where the content to place is gathered."""
         return self.dir / COMPONENT / "placed" / FILE
 
     def place(
@@ -255,7 +258,7 @@ class Node:
         )
 
     def exchange(self, kept: bytes, former: bytes, *, limit: int = 60) -> dict:
-        """Puts what is kept in the place of the manifest."""
+        """Put the kept manifest in the place of the manifest that runs."""
         return self.order(
             "exchange",
             manifests=self.manifests,
@@ -270,7 +273,9 @@ class Node:
 
     @contextlib.contextmanager
     def serving(self, *words: object) -> Iterator[subprocess.Popen[str]]:
-        """The agent's main process while the block runs; killed at its end if it hasn't ended."""
+        """Run the agent's main process while the block runs; kill it at the block's end if it
+        hasn't ended.
+        """
         process = self.popen(
             *("serve", "--dir", self.dir, "--manifests", self.manifests, "--proc", self.proc),
             *words,
@@ -291,8 +296,8 @@ class Node:
     def calling(self) -> Iterator[None]:
         """Call the agent all the time while the block runs.
 
-        The times without a call are short in tests. A slow machine needs longer than that to start a
-        process, so a call here is what an order does to the agent first: it touches a file.
+        The times without a call are short in tests. A slow machine needs longer to start a process,
+        so a call here is what an order does to the agent first: it touches a file.
         """
         self.dir.mkdir(mode=0o711, exist_ok=True)
         over = threading.Event()

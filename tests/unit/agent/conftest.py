@@ -35,7 +35,7 @@ def compile_agent(output: Path, *sources: Path) -> None:
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The agent, built once for all of pytest-xdist's workers."""
+    """Return the agent, built once for all of pytest-xdist's workers."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     output = shared / "agent"
@@ -49,7 +49,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def node(program: Path, tmp_path: Path) -> Iterator[Node]:
-    """A node with a static pod's manifest in its place."""
+    """Yield a node with a static pod's manifest in its place."""
     node = Node(program, tmp_path)
     node.put_manifest()
     yield node
@@ -58,7 +58,7 @@ def node(program: Path, tmp_path: Path) -> Iterator[Node]:
 
 @pytest.fixture
 def port(node: Node) -> Iterator[SharedPort]:
-    """The node in a network of its own."""
+    """Yield the node in a network of its own."""
     with own_network():
         yield SharedPort(node)
         node.close()

@@ -37,7 +37,9 @@ _PIDFD_GETFD = 438
 
 @contextlib.contextmanager
 def own_network() -> Iterator[None]:
-    """This thread, and what it starts, in a network namespace with some addresses on loopback."""
+    """Put this thread, and what it starts, into a network namespace with some addresses on
+    loopback.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
@@ -64,7 +66,7 @@ def require_mptcp() -> None:
 
 
 def ask(address: str) -> str:
-    """Who answers at the address: a server's name, "nobody" (closed or reset), or "refused"."""
+    """Return who answers at the address: a server's name, "nobody" (closed or reset), or "refused"."""
     try:
         with socket.create_connection((address, PORT), timeout=5) as connection:
             connection.sendall(b"?")
@@ -76,13 +78,16 @@ def ask(address: str) -> str:
 
 
 def who(*addresses: str, times: int = 8) -> set[str]:
-    """All who answer there, each asked several times: a group that isn't steered gives itself away."""
+    """Return all who answer there, each asked several times: a group that isn't steered gives
+    itself away.
+    """
     return {ask(address) for address in addresses for _ in range(times)}
 
 
 class Clients:
     """Clients that connect all the time; ``answers`` has who answered, or what went wrong, and
-    ``by_client`` the same for each alone: only there the order is when it was asked."""
+    ``by_client`` the same for each client: only there the order is the order of the questions.
+    """
 
     def __init__(self, *addresses: str) -> None:
         self.answers: list[str] = []
@@ -124,9 +129,9 @@ class SharedPort:
     def server(
         self, name: str, uid: str, *words: object, comm: str = COMPONENT, port: int = PORT
     ) -> subprocess.Popen[str]:
-        """A server that answers with its name; it listens when this returns.
+        """Start a server that answers with its name; it listens when this returns.
 
-        One of MPTCP skips the test where the kernel has none (Debian's cloud kernel 5.10).
+        A server of MPTCP skips the test if the kernel has no MPTCP (Debian's cloud kernel 5.10).
         """
         if "--mptcp" in words:
             require_mptcp()
@@ -141,11 +146,11 @@ class SharedPort:
         return process
 
     def old(self, *words: object) -> subprocess.Popen[str]:
-        """The static pod's server."""
+        """Start the static pod's server."""
         return self.server("old", STATIC_UID, *words)
 
     def new(self, *words: object, name: str = "new") -> subprocess.Popen[str]:
-        """The DaemonSet's server."""
+        """Start the DaemonSet's server."""
         return self.server(name, INSTANCE_UID, "--share", *words)
 
     # ---- the agent ----
@@ -189,8 +194,9 @@ class SharedPort:
         return self.migrate_req.read_text() == "1\n"
 
     def is_shared(self, server: subprocess.Popen[str]) -> bool:
-        """Whether the server's listening socket has SO_REUSEPORT. (Whether another could bind the
-        port doesn't tell: the kernel remembers of a port that it was shared once.)"""
+        """Return whether the server's listening socket has SO_REUSEPORT. (A bind by another process
+        would prove nothing: the kernel remembers that a port was shared once.)
+        """
         process = os.pidfd_open(server.pid)
         libc = ctypes.CDLL(None, use_errno=True)
         for name in sorted(os.listdir(f"/proc/{server.pid}/fd"), key=int):
@@ -205,13 +211,13 @@ class SharedPort:
 
 
 def end(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> None:
-    """Ends a server, and waits until it has gone."""
+    """End a server, and wait until it has gone."""
     process.send_signal(how)
     process.wait(timeout=20)
 
 
 def settled(check: object, wanted: object, seconds: float = 5.0) -> None:
-    """Waits until ``check()`` gives what is wanted; fails with what it gave."""
+    """Wait until ``check()`` returns ``wanted``; fail with what it returned."""
     stop = time.monotonic() + seconds
     while (found := check()) != wanted:  # type: ignore[operator]
         assert time.monotonic() < stop, f"{found!r}, not {wanted!r}"

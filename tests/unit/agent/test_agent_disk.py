@@ -21,7 +21,7 @@ LARGE = MANIFEST + b"# padding\n" * 3000
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
-    """The agent's directory is a file system of its own, of 64 KiB."""
+    """Yield a node whose agent's directory is a file system of its own, of 64 KiB."""
     directory = tmp_path / "selfhost"
     directory.mkdir()
     options = ["-t", "tmpfs", "-o", "size=64k,mode=0700"]
@@ -167,7 +167,7 @@ def test_putting_back_is_tried_again_until_there_is_room(node: Node, tmp_path: P
 
 
 def places(node: Node) -> list[Path]:
-    """Where the manifest is, whole."""
+    """Return where the manifest is, whole."""
     found = [path for path in (node.manifest, node.kept) if path.exists()]
     assert all(path.read_bytes() == LARGE for path in found), "half a manifest"
     return found
@@ -187,7 +187,7 @@ def reset(node: Node) -> None:
 
 
 def kill_round(node: Node, chance: random.Random, longest: float) -> bool:
-    """One arm killed at a random moment; whether it had come to anything."""
+    """Kill one arm at a random moment; return whether it had any effect."""
     reset(node)
     order = node.arm_fields(sha256=hashlib.sha256(LARGE).hexdigest())
     kill_somewhere(node.give("arm", **order), chance, longest)

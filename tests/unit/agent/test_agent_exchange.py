@@ -1,4 +1,4 @@
-"""A kept manifest takes the place of the one that runs, or that one comes back."""
+"""A kept manifest takes the place of the one that runs, or the former one comes back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ KEPT = b"as it was\n"
 
 @pytest.fixture
 def back(node: Node) -> Node:
-    """A node whose component is static again, and whose manifest of before the pivot is kept."""
+    """Return a node whose component is static again, and whose manifest of before the pivot is
+    kept.
+    """
     node.kept.parent.mkdir(parents=True)
     node.kept.write_bytes(KEPT)
     node.kept.chmod(0o640)

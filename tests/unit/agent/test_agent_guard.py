@@ -39,7 +39,7 @@ def digest(program: Path) -> str:
 
 @pytest.fixture
 def pivoted(node: Node) -> Node:
-    """The static pod is away, a copy is kept, and the guardian's files are there."""
+    """Return a node without the static pod, with a kept copy and the guardian's files."""
     node.manifest.unlink()
     assert store(node, f"{COMPONENT}.yaml", COPY) == {"stored": f"{COMPONENT}.yaml"}
     store(node, "guarded", GUARDED.encode())
@@ -87,7 +87,7 @@ def test_it_does_not_come_while_somebody_listens(pivoted: Node) -> None:
 
 
 def bound_to(node: Node, address: str) -> None:
-    """The list says at which address the component listens."""
+    """Have the list say at which address the component listens."""
     store(node, "guarded", GUARDED.replace("end", f"address={address}\nend").encode())
 
 

@@ -17,7 +17,7 @@ def hold(**changes: object) -> dict[str, Any]:
 
 
 def refused(node: Node, line: str) -> str:
-    """The reason; the order must have done nothing."""
+    """Return the reason; check that the order has done nothing."""
     answer = node.answer_to(line)
     assert answer["code"] == "usage"
     assert not node.dir.exists()

@@ -10,7 +10,7 @@ from agent_node import COMPONENT, FILE, MANIFEST, Node, eventually
 
 @pytest.fixture
 def empty(node: Node) -> Node:
-    """A node whose component is self-hosted: its manifest is kept."""
+    """Return a node whose component is self-hosted: its manifest is kept."""
     node.manifest.unlink()
     node.kept.parent.mkdir(parents=True)
     node.kept.write_bytes(b"as it was")

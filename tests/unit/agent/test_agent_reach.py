@@ -24,7 +24,9 @@ LEAST = 0.8
 
 
 class Listener:
-    """Give each connection to ``handle``, in a thread of its own, with its number if ``numbered``."""
+    """A listener that gives each connection to ``handle``, in a thread of its own, with its number
+    if ``numbered``.
+    """
 
     def __init__(
         self, handle: Callable[..., None], address: str = "127.0.0.1", *, numbered: bool = False
@@ -120,7 +122,7 @@ def start(program: Path, address: str, port: int, *, rate: int, duration: int):
 
 
 def result(process: subprocess.Popen) -> dict:
-    """What it said; whatever a sanitizer says fails the test."""
+    """Return what it said; whatever a sanitizer says fails the test."""
     out, err = process.communicate(timeout=30)
     assert (err, process.returncode, out.count("\n")) == ("", 0, 1)
     return json.loads(out)

@@ -1,4 +1,4 @@
-"""When the guardian puts a recovery copy in place, and when it takes it away."""
+"""When the guardian puts a recovery copy in place, and when it removes the copy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OTHER = "olk"  # another component's, while the API server listens
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rule, to be asked."""
+    """Return the rule as a program."""
     program = tmp_path_factory.mktemp("rule") / "rule"
     compile_agent(program, Path(__file__).with_name("rule.c"))
     return program
@@ -26,7 +26,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def moves(program: Path) -> Moves:
-    """Gives looks to the rule; gives back what it wanted moved, and when."""
+    """Return a function that gives looks to the rule, and returns what the rule wanted moved, and
+    when.
+    """
 
     def ask(looks: list[Look]) -> list[tuple[int, str]]:
         lines = "".join(f"{at} {flags} {count}\n" for at, flags, count in looks)
@@ -38,7 +40,7 @@ def moves(program: Path) -> Moves:
 
 
 def during(begin: int, end: int, flags: str, listeners: int) -> list[Look]:
-    """A look each second, as the guardian does it."""
+    """Return a look each second, as the guardian does it."""
     return [(at, flags, listeners) for at in range(begin, end)]
 
 
@@ -93,7 +95,9 @@ def test_two_that_listen_now_and_then_are_not_enough(moves):
 
 
 class Days:
-    """One second after the other, with a server that serves or not; what is moved is moved."""
+    """One second after the other, with a server that serves or not; what the rule wants moved is
+    moved.
+    """
 
     def __init__(self, program: Path) -> None:
         self._rule = subprocess.Popen(
@@ -102,7 +106,7 @@ class Days:
         self.now, self.placed = 1, False
 
     def until(self, word: str, *, served: bool, limit: int = 1000) -> int:
-        """Lets time pass until the rule says ``word``; how many seconds that took."""
+        """Let time pass until the rule says ``word``; return how many seconds this took."""
         began = self.now
         while self.now < began + limit:
             self.now += 1

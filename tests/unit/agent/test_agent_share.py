@@ -110,7 +110,7 @@ def test_a_new_instance_is_no_stranger_but_a_second_one_is(port: SharedPort) -> 
 
 
 def _forbid_pidfd_getfd() -> None:
-    """Has the kernel refuse that call to this process, as yama's ptrace_scope 3 does."""
+    """Have the kernel refuse pidfd_getfd to this process, as yama's ptrace_scope 3 does."""
     program = (ctypes.c_uint64 * 4)(
         0x20,  # the call's number
         0x15 | 1 << 24 | 438 << 32,  # another one: one further

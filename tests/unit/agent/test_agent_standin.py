@@ -15,7 +15,7 @@ NEAR = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "::1")
 
 @pytest.fixture
 def guarded(port: SharedPort) -> SharedPort:
-    """A copy of the API server is in place, and the guardian looks after it."""
+    """Return a node with a copy of the API server in place, which the guardian looks after."""
     node = port.node
     node.manifest.unlink()
     (node.dir / "recovery").mkdir(parents=True)
@@ -26,7 +26,7 @@ def guarded(port: SharedPort) -> SharedPort:
 
 
 def start_guardian(port: SharedPort) -> subprocess.Popen[str]:
-    """Returns when it has seen to the copy."""
+    """Start the guardian; return when it has handled the copy."""
     node = port.node
     process = node.popen(
         *("guard", "--dir", node.dir, "--manifests", node.manifests, "--proc", node.proc)

@@ -14,7 +14,7 @@ from shared_port import settled
 
 
 def condition(process: subprocess.Popen[str]) -> str:
-    """The process' state as the kernel has it: T is stopped."""
+    """Return the process' state as the kernel has it: T is stopped."""
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 

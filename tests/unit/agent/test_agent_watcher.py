@@ -1,4 +1,4 @@
-"""Nothing is done that an agent must watch over, unless an agent is there that will."""
+"""An order that an agent must watch over is refused, unless an agent is there to watch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ WATCHED = [arm, place, exchange, pause, share, steer]
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[None]:
-    """The lock is another process' while the block runs."""
+    """Have another process hold the lock while the block runs."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
     try:
@@ -64,7 +64,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def waiting_for(path: Path) -> int:
-    """How many processes wait for the lock, as the kernel tells it."""
+    """Return how many processes wait for the lock, as the kernel lists them."""
     lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     inode = f":{path.stat().st_ino}"
     return sum(line[1] == "->" and line[6].endswith(inode) for line in lines)
@@ -86,7 +86,7 @@ class Later:
 
 @pytest.fixture
 def ready(node: Node) -> Node:
-    """A node on which each of the orders could be carried out."""
+    """Return a node on which each of the orders could be carried out."""
     node.kept.parent.mkdir(parents=True)
     node.kept.write_bytes(KEPT)
     return node

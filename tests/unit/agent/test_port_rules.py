@@ -55,7 +55,7 @@ def set_shared(listener: socket.socket, on: bool = True) -> None:
 
 
 def joins() -> bool:
-    """Whether another socket may listen too."""
+    """Return whether another socket may listen too."""
     with make() as other:
         try:
             listen(other)

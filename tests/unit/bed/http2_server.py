@@ -19,14 +19,14 @@ Answering = Callable[[H2Connection, int, int], bool]
 
 
 def answer(h2: H2Connection, stream: int, status: int = 200, *headers: tuple[str, str]) -> bool:
-    """A good answer, or another one."""
+    """Send a good answer, or another one."""
     h2.send_headers(stream, [(":status", str(status)), *headers])
     h2.send_data(stream, b"{}", end_stream=True)
     return True
 
 
 class Http2Server:
-    """Serves on 127.0.0.1 until ``stop``; each connection in a thread."""
+    """A server on 127.0.0.1 that serves until ``stop``; each connection in a thread."""
 
     def __init__(self, folder: Path, answering: Answering) -> None:
         self.certificate = folder / "server.pem"
@@ -45,7 +45,7 @@ class Http2Server:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
-        """Listens no more."""
+        """Stop listening."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 

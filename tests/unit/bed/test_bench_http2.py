@@ -35,7 +35,7 @@ def run(folder: Path, answering: Answering, *, seconds: float = 1.0) -> dict:
 
 
 def go_away(h2, last: int) -> None:
-    """Says goodbye and stays: h2's own close_connection would answer nothing any more."""
+    """Send a GOAWAY and stay: h2's own close_connection would answer nothing any more."""
     h2._prepare_for_sending([GoAwayFrame(0, last_stream_id=last)])
 
 

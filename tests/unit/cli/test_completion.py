@@ -12,7 +12,7 @@ from kubectl_selfhost.cli.commands import VERBS
 
 @pytest.fixture
 def complete(capsys: pytest.CaptureFixture[str]):
-    """The candidates for the last of some words, and the directive."""
+    """Return a function that gives the candidates for the last of some words, and the directive."""
 
     def typed(*words: str) -> tuple[list[str], str]:
         assert completion.suggest(list(words)) == 0
@@ -91,7 +91,7 @@ TYPED = {
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Path:
-    """A directory with a kubectl-selfhost that answers with the words that it was given."""
+    """Return a directory with a kubectl-selfhost that answers with the words that it was given."""
     program = tmp_path / "kubectl-selfhost"
     program.write_text('#!/bin/sh\nprintf "<%s>\\tdescribed\\n" "$@"; echo :4\n')
     program.chmod(0o755)

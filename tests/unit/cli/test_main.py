@@ -17,13 +17,15 @@ problem: BaseException = Exception()
 
 
 def fail(connection: ConnectionOptions) -> None:
-    """A verb that ends as these tests want it."""
+    """Stand in for a verb that ends as these tests want it."""
     raise problem
 
 
 @pytest.fixture
 def ends(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a verb that raises ``error``; its status, and what it says on stderr."""
+    """Return a function that runs a verb that raises ``error``, and returns its status and what it
+    says on stderr.
+    """
     monkeypatch.setitem(VERBS, "fail", (__name__, "fail", "Fail"))
 
     def run(error: BaseException, *words: str) -> tuple[int, str]:

@@ -64,7 +64,7 @@ def look(
     dry_run: options.DryRun = "none",
     output: Annotated[str, options.output_format("json", "yaml")] = "",
 ) -> None:
-    """A verb for these tests."""
+    """Stand in for a verb in these tests."""
     seen.append((connection, timeout, dry_run, output))
 
 
@@ -73,7 +73,7 @@ seen: list[tuple[ConnectionOptions, float, str, str]] = []
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch):
-    """Call ``look`` as if it had been typed; what it was given."""
+    """Return a function that calls ``look`` as if it had been typed, and returns what it was given."""
     monkeypatch.setitem(VERBS, "look", (__name__, "look", "Look"))
     seen.clear()
 

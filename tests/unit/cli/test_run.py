@@ -1,4 +1,4 @@
-"""Nothing is changed before yes: what a person sees, is asked, and what is written by then."""
+"""Nothing changes before yes: what a person sees, is asked, and what is written by then."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ VERBS: dict[str, Callable[[Any], run.Verb[Any, Any]]] = {
 
 @dataclass
 class Person:
-    """Who is asked. ``answers`` come in turn; ``before`` is what was changed by each question."""
+    """The person who is asked. ``answers`` come in turn; ``before`` is what was changed before each
+    question.
+    """
 
     world: World
     answers: list[bool] = field(default_factory=list)
@@ -47,7 +49,7 @@ class Person:
 
 
 def changes(world: World) -> list[str]:
-    """What was changed, but for the Lease."""
+    """Return what was changed, but for the Lease."""
     return [str(call) for call in world.changed if "/leases" not in call.path]
 
 
@@ -74,7 +76,7 @@ def person(world: World, monkeypatch: pytest.MonkeyPatch) -> Person:
 def killed_at(
     world: World, order: str, component: str = APISERVER.name, verb: str = "pivot"
 ) -> None:
-    """A run of ``verb`` is killed right after an order."""
+    """Run ``verb`` and kill the run right after an order."""
 
     def meant(call: Call) -> bool:
         return call.order == order and call.fields.get("component") == component
@@ -91,7 +93,7 @@ def carry_out(world: World, verb: str, *, yes: bool = False) -> Any:
 
 
 def rehearse(world: World, verb: str, output: str = "") -> Edge:
-    """A dry run; everything that there is stays as it is."""
+    """Run a dry run, and check that everything stays as it is."""
     edge = world.client("a person")
     cluster = edge.cluster()
     before = everything(world)
@@ -102,8 +104,9 @@ def rehearse(world: World, verb: str, output: str = "") -> Edge:
 
 
 def everything(world: World) -> Any:
-    """What stands on the nodes, and what a person or a run made in the API; not what passes by itself
-    (statuses, Leases)."""
+    """Return what stands on the nodes, and what a person or a run made in the API; leave out what
+    changes by itself (statuses, Leases).
+    """
     objects = {
         key: {k: v for k, v in one.items() if k != "status"}
         for key, one in world.store.all()

@@ -210,7 +210,7 @@ PASSING = [
 
 @pytest.fixture
 def patient_reader(transport: Transport) -> Cluster:
-    """As a run has it outside any hand-over."""
+    """Return a cluster as a run has it outside any hand-over."""
     return Cluster(transport, timeout=2.0)
 
 

@@ -29,7 +29,7 @@ def _a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 def config(
     *, clusters: Any = None, users: Any = None, contexts: Any = None, current: str = ""
 ) -> dict[str, Any]:
-    """A kubeconfig from ``{name: entry}`` each."""
+    """Return a kubeconfig from ``{name: entry}`` each."""
 
     def entries(inner: str, by_name: Any) -> list[dict[str, Any]]:
         return [{"name": name, inner: entry} for name, entry in (by_name or {}).items()]
@@ -76,7 +76,7 @@ class Bench:
         )
 
     def get(self, user: dict[str, Any], options: Any = None, **cluster: Any) -> Any:
-        """The request that a get with this user made."""
+        """Return the request that a get with this user made."""
         path = self.path(user, **cluster)
         connect(ConnectionOptions(kubeconfig=path, **(options or {}))).get(NODES, "n")
         return self.server.requests[-1]
@@ -88,7 +88,7 @@ def bench(server: Server, certificates: Certificates, tmp_path: Path) -> Bench:
 
 
 def two_files(tmp_path: Path) -> list[str]:
-    """Two files that both define context and user ``same``."""
+    """Return two files that both define context and user ``same``."""
     server = {"server": "https://one.test"}
     other = {"server": "https://two.test"}
     one = config(

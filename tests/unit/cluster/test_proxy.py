@@ -21,7 +21,7 @@ from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions, connect
 
 
 class Proxy:
-    """An HTTP proxy that knows CONNECT; ``to`` is where it leads, whatever it was asked for.
+    """An HTTP proxy that knows CONNECT; ``to`` is where it leads, whatever the client asks for.
 
     With ``context`` it speaks TLS. ``first`` are the first bytes of each connection, as on the wire.
     """
@@ -195,7 +195,7 @@ def tls_proxy(server: Server, certificates: Certificates) -> Iterator[Proxy]:
 
 
 def is_tls(first: bytes) -> bool:
-    """Whether these are the first bytes of a ClientHello (RFC 8446, section 5.1)."""
+    """Return whether these are the first bytes of a ClientHello (RFC 8446, section 5.1)."""
     return first[:2] == b"\x16\x03"
 
 
@@ -235,13 +235,13 @@ def test_no_proxy_is_obeyed_by_commands(
 
 
 def both(cluster: Cluster) -> list[Any]:
-    """A request and a command."""
+    """Return the results of a request and of a command."""
     return [lambda: cluster.get(NODES, "n"), lambda: cluster.exec("p", "c", ["x"])]
 
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Certificates:
-    """A certificate for 127.0.0.1 of an authority that nobody knows."""
+    """Return a certificate for 127.0.0.1 of an authority that nobody knows."""
     openssl(
         *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stranger"),
         *("-keyout", "ca-key.pem", "-out", "ca.pem"),

@@ -18,7 +18,7 @@ from kubectl_selfhost.reboot import recovery
 
 
 def second_scheduler(on: str = api.NODE) -> dict:
-    """A second scheduler's static pod, copied with labels and containers."""
+    """Return a second scheduler's static pod, copied with labels and containers."""
     pod = api.static_pod(SCHEDULER, on=on)
     pod["metadata"]["name"] = f"my-scheduler-{on}"
     pod["metadata"]["uid"] = "uid-of-my-scheduler"

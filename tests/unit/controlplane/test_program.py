@@ -23,7 +23,7 @@ def secret(**changes: object) -> dict:
 
 
 def former(**changes: object) -> dict:
-    """What an earlier build stored."""
+    """Return what an earlier build stored."""
     return {
         "kind": "ConfigMap",
         "metadata": {"name": FORMER.name},

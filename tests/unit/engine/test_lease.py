@@ -174,7 +174,9 @@ def test_a_release_that_fails_is_only_noted(store: Store, cluster: Cluster, serv
 
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Makes the clock that is looked at tell so many seconds more; renewals are told apart by it."""
+    """Return a function that moves the clock ahead by some seconds; renewals are told apart by this
+    clock.
+    """
     clock = lease_module.seconds_now
     passed = [0.0]
     monkeypatch.setattr(lease_module, "seconds_now", lambda: clock() + passed[0])
@@ -189,7 +191,7 @@ Freeze = Callable[[float], None]
 
 
 def asleep(cluster: Cluster) -> RunLease:
-    """A lease whose thread renews nothing by itself, as that of a frozen process."""
+    """Return a lease whose thread renews nothing by itself, like the lease of a frozen process."""
     return run(cluster, renew_every=600)
 
 

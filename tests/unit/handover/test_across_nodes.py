@@ -43,7 +43,7 @@ class Cluster(Objects):
 
 
 class HandOver:
-    """Stands where one of a node is asked for."""
+    """A stand-in for the hand-over of one node."""
 
     component = SCHEDULER
 

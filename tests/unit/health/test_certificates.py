@@ -13,7 +13,7 @@ needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl 
 
 
 def certificate(directory: Path, *, end: str) -> bytes:
-    """A real certificate (PEM) that ends at ``end`` (YYYYMMDDHHMMSSZ)."""
+    """Return a real certificate (PEM) that ends at ``end`` (YYYYMMDDHHMMSSZ)."""
     (directory / "index").touch()
     config = directory / "ca.cnf"
     config.write_text(

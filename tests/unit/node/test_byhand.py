@@ -12,7 +12,7 @@ from kubectl_selfhost.node.byhand import script
 
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
-    """``/etc/kubernetes`` of a pivoted node; its name has a blank."""
+    """Return the ``/etc/kubernetes`` of a pivoted node; its name has a blank."""
     root = tmp_path / "etc kubernetes"
     (root / "manifests").mkdir(parents=True)
     for component in ("kube-apiserver", "kube-scheduler"):
@@ -23,7 +23,7 @@ def node(tmp_path: Path) -> Path:
 
 
 def run(node: Path) -> tuple[dict[str, str], str]:
-    """What is in the kubelet's directory afterwards, and what was said."""
+    """Return what is in the kubelet's directory afterwards, and what the lines printed."""
     lines = script(f"{node}/manifests/")
     done = subprocess.run(["sh"], input=lines, capture_output=True, text=True, check=True)
     return {p.name: p.read_text() for p in (node / "manifests").iterdir()}, done.stderr

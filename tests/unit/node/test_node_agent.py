@@ -24,7 +24,9 @@ KILLED = ExecResult(137, "", "")
 
 
 class Cluster:
-    """Gives one result after the other to each order, and the last one again and again."""
+    """A cluster that gives one result after the other to each order, and the last one again and
+    again.
+    """
 
     patience = 0.0
 
@@ -88,7 +90,7 @@ def test_what_is_refused_is_not_asked_for_again():
 
 
 def placed(content: bytes) -> Cluster:
-    """The cluster that was given the order to place a manifest."""
+    """Return the cluster after an order to place a manifest."""
     cluster = Cluster(ANSWER)
     placement = Placement("kube-scheduler", "kube-scheduler.yaml", content, port=10259, limit=60)
     NodeAgent(cast(Any, cluster), TARGET).place(placement)

@@ -34,7 +34,7 @@ RATES = {CONNECT: 50, READ: 10, WRITE: 5, READY: 1, ENDPOINTS: 5}
 
 
 def samples(seconds: float, *, away: tuple[float, float] = (0, 0)) -> list[Sample]:
-    """Every kind at its rate; refused between the two moments, slow for half a second after."""
+    """Return every kind at its rate; refused between the two moments, slow for half a second after."""
     found = []
     for kind, rate in RATES.items():
         for number in range(int(seconds * rate)):

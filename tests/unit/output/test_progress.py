@@ -52,7 +52,7 @@ def run(stream: io.StringIO, *whys: str, fail: str = "", pause: float = 0.0) -> 
 
 
 def screen(text: str) -> list[str]:
-    """What is left on a terminal's screen: to go back and clear begins the line anew."""
+    """Return what is left on a terminal's screen: to go back and clear begins the line anew."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return [line.rpartition("\r\x1b[K")[2] for line in plain.split("\n")]
 

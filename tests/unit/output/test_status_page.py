@@ -38,7 +38,7 @@ def survey(plane: dict, **more: object) -> Survey:
 
 
 def half_way() -> dict:
-    """A pivot that was killed after the first hand-over."""
+    """Return the objects of a pivot that was killed after the first hand-over."""
     plane = api.static_plane()
     plane["nodes"] = [api.pivoted()]
     plane["pods"][0] = api.our_pod(APISERVER)
@@ -81,7 +81,7 @@ def failed_before() -> dict:
 
 
 def standing_in() -> dict:
-    """After a reboot: a copy serves, the DaemonSet's pod is not there yet."""
+    """Return the objects after a reboot: a copy serves, the DaemonSet's pod is not there yet."""
     plane = api.self_hosted_plane()
     plane["pods"][0] = api.our_pod(APISERVER, ready=False)
     plane["pods"].append(api.standing_in(APISERVER))
@@ -90,7 +90,9 @@ def standing_in() -> dict:
 
 
 def outdated() -> dict:
-    """Somebody has changed a DaemonSet with kubectl: its copy is another one than would be made."""
+    """Return the objects after somebody changed a DaemonSet with kubectl: its copy differs from a
+    new copy.
+    """
     plane = api.self_hosted_plane()
     journal = json.loads(plane["configmaps"][0]["data"]["journal.json"])
     journal["nodes"][api.NODE]["kube-scheduler"]["recovery"] = "0" * 64
@@ -99,7 +101,7 @@ def outdated() -> dict:
 
 
 def interrupted(verb: str) -> dict:
-    """A run of another verb was killed, and its EndpointSlice is there."""
+    """Return the objects of a run of another verb that was killed, with its EndpointSlice."""
     plane = api.self_hosted_plane()
     run = {**api.run(ended=False, outcome=None), "verb": verb}
     endpoint_slice = {

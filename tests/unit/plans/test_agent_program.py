@@ -38,7 +38,7 @@ FOREIGN = {"agent-amd64": base64.b64encode(b"\x7fELF whoami").decode()}
 
 
 class Api(Objects):
-    """Gives uids as an API server does; a pod is at once what ``status`` says."""
+    """An API that gives uids as an API server does; a pod is at once what ``status`` says."""
 
     patience = 0.0
 
@@ -84,7 +84,7 @@ class Api(Objects):
         return ExecResult(0, json.dumps({"state": "idle", "program": self.digest}), "")
 
     def swap(self, **changes: object) -> None:
-        """What somebody does who may delete and create Secrets."""
+        """Do what a person does who may delete and create Secrets."""
         super().delete(SECRETS, NAME, NAMESPACE)
         self.put({**binaries.secret("amd64"), **changes})
 
@@ -339,7 +339,7 @@ def test_preflight_looks_at_what_daemonsets_start_from():
 
 
 def warned(digest: str, named: str) -> list[str]:
-    """What the first look at a node says, where the guardian's file has that SHA-256."""
+    """Return what the first look at a node says if the guardian's file has this SHA-256."""
     said: list[str] = []
     guardian = {
         "apiVersion": "v1",

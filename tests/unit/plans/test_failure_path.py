@@ -25,7 +25,7 @@ A_WHILE = 60.0
 
 @pytest.fixture
 def new_world(monkeypatch: pytest.MonkeyPatch) -> NewWorld:
-    """Makes a world of one node in which ``verb`` has something to do."""
+    """Return a maker of worlds of one node in which ``verb`` has something to do."""
 
     def make(verb: str) -> World:
         world = World(monkeypatch=monkeypatch)
@@ -42,7 +42,7 @@ def order(name: str, component: str = APISERVER.name) -> Callable[[Call], bool]:
 
 
 def keeps(world: World) -> bool:
-    """Whether our EndpointSlice is there."""
+    """Return whether the run's EndpointSlice is there."""
     return service_address.is_kept(world.client().cluster())
 
 

@@ -37,8 +37,9 @@ def control_plane(
     hosted: dict[str, str] | None = None,
     advertised: dict[str, str] | None = None,
 ) -> Situation:
-    """Nodes with a flag more for some components; ``hosted`` are those that are pivoted already, each
-    with its label's value; ``advertised`` addresses that are not the node's."""
+    """Return nodes with a flag more for some components; ``hosted`` are those that are pivoted
+    already, each with its label's value; ``advertised`` addresses that are not the node's.
+    """
     hosted, nodes, pods = hosted or {}, [], []
     for at, (name, more) in enumerate(flags.items(), 1):
         address = f"10.0.0.{at}"
@@ -72,7 +73,7 @@ def groups(made: Pivot) -> dict[str, str]:
 
 
 def with_daemonsets(situation: Situation, made: Pivot) -> Situation:
-    """``situation``, with what another pivot has made."""
+    """Return ``situation``, with what another pivot has made."""
     found = {one["metadata"]["name"]: one for one in made.groups.daemonsets()}
     return Situation(situation.nodes, situation.pods, found, "v1.37.2", [])
 

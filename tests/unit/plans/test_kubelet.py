@@ -69,7 +69,7 @@ def target(path: str = "/etc/kubernetes/manifests", logs: str = "/var/log/pods")
 
 
 def seen(pod: dict) -> dict[str, str]:
-    """The node's directories, by where the pod's container has them."""
+    """Return the node's directories, by where the pod's container has them."""
     paths = {v["name"]: v["hostPath"]["path"] for v in pod["spec"]["volumes"] if "hostPath" in v}
     mounts = pod["spec"]["containers"][0]["volumeMounts"]
     return {one["mountPath"]: paths[one["name"]] for one in mounts if one["name"] in paths}

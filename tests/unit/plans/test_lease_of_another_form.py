@@ -28,7 +28,7 @@ def taken_over(world: World) -> set[str]:
 
 
 def called(monkeypatch: pytest.MonkeyPatch, host_name: str) -> World:
-    """A control plane whose leaders run on hosts of such names."""
+    """Return a control plane whose leaders run on hosts of such names."""
     world = World(nodes=3, monkeypatch=monkeypatch)
     for node in world.nodes:
         node.host_name = host_name.format(node.name)

@@ -28,7 +28,9 @@ def is_name(text: str) -> bool:
 
 
 def is_prefix(text: str) -> bool:
-    """As the API server judges a generateName: its last dash stands for what it adds."""
+    """Return whether the API server takes the text as a generateName: its last dash stands for what
+    the server adds.
+    """
     return is_name(re.sub("-$", "a", text))
 
 

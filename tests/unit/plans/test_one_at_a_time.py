@@ -32,7 +32,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 class Watched(World):
-    """Counts, at each moment, how many of a component listen on a node."""
+    """A count, at each moment, of how many of a component listen on a node."""
 
     most: dict[str, int]
 

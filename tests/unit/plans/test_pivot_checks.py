@@ -39,7 +39,7 @@ def failed(found: dict[str, Finding]) -> list[str]:
 
 
 def edit(world: World, component: str, change: Callable[[dict[str, Any], Node], None]) -> None:
-    """Changes the component's manifest on each node, and waits until it runs."""
+    """Change the component's manifest on each node, and wait until it runs."""
     for node in world.nodes:
         pod = yaml.safe_load(node.manifests[f"{component}.yaml"])
         change(pod, node)
@@ -67,7 +67,7 @@ def without_static_pods(world: World) -> None:
 
 @pytest.fixture
 def empty(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The API answers, and nothing that the kubelet runs is of kubeadm's."""
+    """Return a world whose API answers, and whose kubelet runs nothing of kubeadm's."""
     without_static_pods(world)
     monkeypatch.setattr(World, "api_answers", lambda _: True)
     return world

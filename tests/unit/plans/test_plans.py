@@ -35,7 +35,7 @@ def kinds(world: World) -> set[str]:
 
 
 def is_served(world: World) -> bool:
-    """Each component by one instance, and nobody has missed anything."""
+    """Check that one instance serves each component, and that nobody has missed anything."""
     assert world.unserved() == []
     assert world.silent_api == 0
     assert world.empty_service == 0

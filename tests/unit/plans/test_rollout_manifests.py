@@ -17,7 +17,9 @@ VERBOSE = Change(flags={"v": "4"})
 
 
 def rollout(groups: dict[str, str], options: RolloutOptions) -> Rollout:
-    """A roll-out of self-hosted nodes; ``groups`` has each node's group, empty: the shared one."""
+    """Return a roll-out of self-hosted nodes; ``groups`` has each node's group, empty: the shared
+    one.
+    """
     nodes, pods, daemonsets = [], [], {}
     for name, group in groups.items():
         nodes.append(api.node(name, labels={"kubectl-selfhost/pivoted": group or "true"}))

@@ -14,7 +14,7 @@ from kubectl_selfhost.plans.pivot.checks.look import Look
 
 
 def agent_program(look: Look) -> Finding:
-    """Compare the program with what is stored, and what DaemonSets that stay start from."""
+    """Compare the program with the stored programs, from which DaemonSets that stay start too."""
     pivot = look.pivot
     why = "it would run as root on the control-plane nodes"
     try:
@@ -70,7 +70,9 @@ def admission(look: Look) -> Finding:
 
 
 def _tried(look: Look) -> tuple[list[str], list[str]]:
-    """What admission changes in our pods, and the images that it makes them pull; by a dry run."""
+    """Return what admission changes in the plan's pods, and the images that it makes them pull;
+    by a dry run.
+    """
 
     pivot = look.pivot
     tried: list[tuple[str, dict, dict]] = []
@@ -95,14 +97,14 @@ def _tried(look: Look) -> tuple[list[str], list[str]]:
 
 
 def _trial(manifest: dict) -> dict:
-    """The manifest under a name that nothing has, for a dry run beside the real one."""
+    """Return the manifest under a name that nothing has, for a dry run beside the real object."""
     trial = copy.deepcopy(manifest)
     trial["metadata"]["generateName"] = f"{cut(trial['metadata'].pop('name'), 40)}-trial-"
     return trial
 
 
 def _pod_of(template: dict, manifest: dict) -> dict:
-    """The pod that the DaemonSet controller would make of a template."""
+    """Return the pod that the DaemonSet controller would make of a template."""
     metadata = copy.deepcopy(template["metadata"])
     metadata["generateName"] = manifest["metadata"]["name"] + "-"
     metadata["namespace"] = NAMESPACE

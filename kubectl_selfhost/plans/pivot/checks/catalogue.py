@@ -53,5 +53,5 @@ _ALL: list[tuple[str, str, Callable[[Look], Finding], tuple[str, ...]]] = [
 
 
 def checks(look: Look) -> list[Check]:
-    """All checks, in the order in which they are shown."""
+    """Return all checks, in the order in which they are shown."""
     return [Check(name, what, partial(judge, look), needs) for name, what, judge, needs in _ALL]

@@ -33,7 +33,7 @@ class Look:
 
     @cached_property
     def pivot(self) -> Pivot:
-        """The pivot of the nodes that are meant and not done yet."""
+        """Return the pivot of the nodes that are meant and not done yet."""
         meant, parts = self.nodes(), self.options.components
         left = [n for n in meant if not all(self.situation.self_hosted(c, n) for c in parts)]
         return Pivot(
@@ -65,9 +65,9 @@ class Look:
 def wait_for_static_pods(
     cluster: Cluster, options: PivotOptions, *, tell: Callable[[str], None]
 ) -> Situation:
-    """Reads the situation, again and again until every component is healthy or time is up.
+    """Read the situation, again and again until every component is healthy or time is up.
 
-    What is unhealthy then is left to the check ``StaticPods``, so that it is told with the rest.
+    The check ``StaticPods`` reports what is unhealthy then, together with the other failures.
     """
 
     latest: list[Situation] = []

@@ -59,7 +59,9 @@ def _unhealthy(look: Look) -> list[str]:
 
 
 def _missing(look: Look) -> list[str]:
-    """The nodes on which a component has neither a static pod nor a DaemonSet's that serves."""
+    """Return the nodes on which a component has neither a static pod nor a DaemonSet's pod that
+    serves.
+    """
     return [
         node
         for node, component in _cells(look)
@@ -108,7 +110,7 @@ def nodes_alike(look: Look) -> Finding:
 
 
 def leader_election(look: Look) -> Finding:
-    """See that the lease is known by which each component's leader is told."""
+    """Check that the lease is known that shows each component's leader."""
     by_file = [
         (component, node, staticpod.leads_by_file(mirror, component))
         for node, component in _cells(look)

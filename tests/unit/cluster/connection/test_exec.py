@@ -27,7 +27,7 @@ def failed(code: str) -> dict[str, Any]:
 
 
 def frame(payload: bytes, opcode: int = 2, final: bool = True) -> bytes:
-    """A server's websocket frame (RFC 6455, section 5.2)."""
+    """Return a server's websocket frame (RFC 6455, section 5.2)."""
     size = len(payload)
     head = bytes([(0x80 if final else 0) | opcode])
     if size < 126:
@@ -45,7 +45,7 @@ CLOSE = frame((1000).to_bytes(2, "big"), opcode=8)
 
 
 def accept(sock: ssl.SSLSocket, request: Request, protocol: str, first: bytes = b"") -> None:
-    """Upgrade to a websocket; ``first`` goes out together with that."""
+    """Upgrade to a websocket; send ``first`` together with the upgrade."""
     guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
     key = (request.header("Sec-WebSocket-Key") + guid).encode()
     lines = [
@@ -67,7 +67,7 @@ def end(sock: ssl.SSLSocket) -> None:
 
 
 def answers(server: Server, *frames: bytes, pause: float = 0.0) -> None:
-    """Makes the server accept a websocket and send ``frames``, as they are, then close."""
+    """Have the server accept a websocket and send ``frames``, as they are, then close."""
 
     def upgrade(sock: ssl.SSLSocket, request: Request) -> bool:
         if "upgrade" not in request.headers:
@@ -82,7 +82,7 @@ def answers(server: Server, *frames: bytes, pause: float = 0.0) -> None:
 
 
 def messages(sock: ssl.SSLSocket) -> Iterator[bytes]:
-    """The messages that the client sends, unmasked."""
+    """Yield the messages that the client sends, unmasked."""
 
     def read(count: int) -> bytes:
         data = b""
@@ -99,7 +99,7 @@ def messages(sock: ssl.SSLSocket) -> Iterator[bytes]:
 
 
 def takes_a_line(server: Server, protocol: str) -> list[bytes]:
-    """Makes the server read stdin up to a newline and answer with it; the messages that came."""
+    """Have the server read stdin up to a newline and answer with it; return the messages that came."""
     came: list[bytes] = []
 
     def upgrade(sock: ssl.SSLSocket, request: Request) -> bool:

@@ -16,7 +16,7 @@ NODES = [NodeFacts(f"cp-{n}", f"10.0.0.1{n}", f"10.0.0.1{n}", "amd64") for n in 
 
 @pytest.fixture
 def two(manifest, agent: AgentFacts):
-    """The DaemonSets that two nodes' manifests make, as kubeadm writes them on each."""
+    """Return the DaemonSets that two nodes' manifests make, as kubeadm writes them on each."""
 
     def make(component, change=None):
         made = []

@@ -476,7 +476,7 @@ def test_several_nodes_and_one_bind_address(apiserver) -> None:
 
 
 def as_admitted(daemonset: dict) -> dict:
-    """The DaemonSet's pod as a cluster without webhooks makes it."""
+    """Return the DaemonSet's pod as a cluster without webhooks makes it."""
     spec = with_defaults({"spec": spec_of(daemonset)})["spec"]
     spec["tolerations"] = [*spec["tolerations"], {"key": "node.kubernetes.io/not-ready"}]
     spec["affinity"] = {"nodeAffinity": {}}

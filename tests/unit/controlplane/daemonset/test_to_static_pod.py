@@ -32,7 +32,7 @@ def built(component: Component, pod: dict) -> dict:
 
 
 def as_the_api_shows_it(daemonset: dict) -> dict:
-    """Its template with every default written out."""
+    """Return the DaemonSet, its template with every default written out."""
     template = daemonset["spec"]["template"]
     spec = with_defaults({"spec": template["spec"]})["spec"]
     spec.pop("priority", None)
@@ -137,7 +137,7 @@ def hosts(pod: dict) -> set[str]:
 
 
 def by_kubeadm(component: Component, pod: dict) -> dict:
-    """The DaemonSet as kubeadm 1.20 made it (cmd/kubeadm/app/phases/selfhosting)."""
+    """Return the DaemonSet as kubeadm 1.20 made it (cmd/kubeadm/app/phases/selfhosting)."""
     spec = deepcopy(pod["spec"])
     container = spec["containers"][0]
     if component == APISERVER:

@@ -1,4 +1,4 @@
-"""What the API server adds, and that taking it off and filling it in are each other's inverse."""
+"""The defaults that the API server adds; removing them and adding them are each other's inverse."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ PROGRAMS = [
 
 
 def line(command: list[str] | None, args: list[str] | None) -> dict:
-    """A container without the keys that a manifest leaves out."""
+    """Return a container without the keys that a manifest leaves out."""
     both = {"name": "kube-apiserver", "command": command, "args": args}
     return {key: value for key, value in both.items() if value is not None}
 

@@ -20,7 +20,7 @@ from kubectl_selfhost.names import ADVERTISE_ADDRESS_ANNOTATION
 
 
 def shown(pod: dict, node: str = "CP-1") -> dict:
-    """``pod`` as the API would show its mirror."""
+    """Return ``pod`` as the API would show its mirror."""
     mirror = with_defaults(pod)
     metadata, spec = mirror["metadata"], mirror["spec"]
     metadata["name"] += f"-{node.lower()}"

@@ -1,4 +1,4 @@
-"""What runs is what the file says; what admission made of its mirror is told, and not copied."""
+"""What runs is what the file says; what admission made of its mirror is reported, and not copied."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def file(manifest) -> dict:
 
 
 def mirrored(file: dict, *, running: str = "") -> dict:
-    """The file's mirror pod, whose container runs ``running``."""
+    """Return the file's mirror pod, whose container runs ``running``."""
     mirror = with_defaults(deepcopy(file))
     main = mirror["spec"]["containers"][0]
     mirror["metadata"]["name"] += "-cp-1"
@@ -149,7 +149,7 @@ def test_a_side_car_that_was_put_into_the_mirror_alone_is_not_explained(file) ->
 
 
 def synced(pod: dict) -> dict:
-    """The mirror, as the API server keeps annotations and fields in step."""
+    """Return the mirror, as the API server keeps annotations and fields in step."""
     mirror = mirrored(pod)
     main(mirror).setdefault("securityContext", {})["appArmorProfile"] = {"type": "Unconfined"}
     mirror["metadata"]["annotations"][APPARMOR] = "unconfined"

@@ -1,4 +1,4 @@
-"""On which node a leader runs, by what it calls itself."""
+"""On which node a leader runs, by the name that it gives itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def node(name: str, *, hostname: str = "", label: str = "") -> dict:
 
 
 def on(holder: str, *nodes: dict) -> list[str]:
-    """The names of the nodes on which ``holder`` is said to run."""
+    """Return the names of the nodes on which ``holder`` is said to run."""
     names = [one["metadata"]["name"] for one in nodes]
     return [name for name in names if hosts.among(name, nodes).runs(f"{holder}_5f0c")]
 

@@ -84,7 +84,7 @@ def test_it_goes(cluster: Objects) -> None:
 
 
 class Answering(Objects):
-    """Objects, and /readyz, which somebody may look at as it is asked."""
+    """A cluster of objects, and /readyz, which somebody may look at as it is asked."""
 
     def __init__(self, *manifests: dict) -> None:
         super().__init__(*manifests)
@@ -108,7 +108,7 @@ def pod(manifest: dict) -> dict:
 
 
 def may_go(cluster: Objects) -> str:
-    """Why our EndpointSlice may not go yet; empty where it may."""
+    """Return why the EndpointSlice may not go yet; empty if it may go."""
     try:
         service_address.require_back(cluster)  # type: ignore[arg-type]
     except Waiting as reason:
