@@ -1,4 +1,4 @@
-"""Text that a stranger may have written, as a terminal may have it."""
+"""Text that a stranger may have written, made fit for a terminal."""
 
 from __future__ import annotations
 

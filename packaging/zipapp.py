@@ -27,7 +27,8 @@ CPUS = ("amd64", "arm64", "arm", "ppc64le", "s390x")
 def build(target: Path, *, licences: Path | None = None, agents: bool = True) -> None:
     """Write the zipapp to ``target``, and the licences of what it holds to ``licences``.
 
-    Without ``agents`` our programs may be absent: enough to try the command line, not to pivot.
+    Without ``agents`` our programs may be absent: such a zipapp can show the command line, but
+    can't pivot.
     """
     if agents:
         _build_agents()

@@ -1,4 +1,4 @@
-"""Flags that several verbs of ours have; kubectl's own are in ``options``."""
+"""The flags that several verbs share; kubectl's own flags are in ``options``."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ Components = Annotated[
 
 
 def components(names: Sequence[str] | None) -> tuple[Component, ...]:
-    """The components of these names, in our order; all without any."""
+    """Return the components of these names, in hand-over order; without names, all of them."""
     return tuple(one for one in COMPONENTS if one.name in (names or NAMES))

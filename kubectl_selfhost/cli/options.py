@@ -42,7 +42,7 @@ def duration(text: str | float) -> float:
 
 
 def _wrong_duration(text: str, *, known: Callable[[str], float | None]) -> str:
-    """What Go says of a duration that it can't read."""
+    """Return Go's words for a duration that it can't read."""
     position = 1 if text[:1] in ("+", "-") else 0
     for term in _TERM.finditer(text, position):
         if term.start() != position:
@@ -118,7 +118,7 @@ def dry_run(text: str) -> str:
 
 
 def wait_limit(text: str | float) -> float:
-    """Seconds that a wait may last, as ``duration``; not 0. Raises typer.BadParameter."""
+    """Return the seconds that a wait may last, as ``duration``; not 0. Raise typer.BadParameter."""
     seconds = duration(text)
     if seconds <= 0:
         raise typer.BadParameter("must be more than 0")

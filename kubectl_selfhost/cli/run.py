@@ -86,8 +86,8 @@ def through(
 ) -> None:
     """Run ``verb`` to its report, or show what it would do.
 
-    ``output`` is yaml, json or name: what is applied goes to stdout as data, in a dry run as
-    ``manifests`` has it.
+    ``output`` is yaml, json or name: what is applied goes to stdout as data; in a dry run,
+    ``manifests`` does.
     """
     if dry_run != "none":
 

@@ -28,7 +28,7 @@ class Prepared(Generic[W]):
     """A run that was looked at and may begin.
 
     ``whole`` is what the plan is made of. ``timeout`` is for how many seconds the API may be away.
-    ``again`` is the verb to run after a failure, where it is another one. ``leaves_nothing``: nothing
+    ``again`` is the verb to run after a failure, if it is another verb. ``leaves_nothing``: nothing
     of ours stays, so the journal goes, too.
     """
 
@@ -50,7 +50,7 @@ def carry_out(
 ) -> ProbeReport:
     """Run the plan while the API is probed, and write the journal.
 
-    ``still_ours`` is asked before each step and raises when another run has taken over. Raise the
+    ``still_ours`` is called before each step and raises if another run has taken over. Raise the
     SelfhostError that ended the run, after everything was undone that could be.
     """
     journal = prepared.journal

@@ -16,24 +16,28 @@ def nothing() -> None:
 
 
 def looks_itself() -> bool:
-    """The ``done`` of a step that waits: it looks whether it has to, and one look is all it costs."""
+    """Return False, as the ``done`` of a step that waits: one look is all that the step costs."""
     return False
 
 
 def needed_again() -> bool:
-    """The ``done`` of a step whose result this run needs in its hands: an agent that answers, what is
-    on the node. What a former run knew is gone with it."""
+    """Return False, as the ``done`` of a step whose result this run itself needs: an agent that
+    answers, what is on the node. What a former run knew is gone with it.
+    """
     return False
 
 
 def unknown() -> bool:
-    """The ``done`` of a step that only the node could tell of, and that can be done twice: it writes
-    or removes what it would have written or removed before."""
+    """Return False, as the ``done`` of a step of which only the node could tell, and that can be
+    done twice: the second time changes nothing.
+    """
     return False
 
 
 def asked_for() -> bool:
-    """The ``done`` of a step that a person asks for anew each time, as new pods from a roll-out."""
+    """Return False, as the ``done`` of a step that a person asks for anew each time, as new pods
+    from a roll-out.
+    """
     return False
 
 

@@ -1,11 +1,13 @@
-"""The last hand-over of ``revert --from-backup``: from a static pod to the one as it was.
+"""The last hand-over of ``revert --from-backup``: from a static pod to the static pod of before the
+pivot.
 
-The manifest of before the pivot takes the place of the one that a revert has made. It doesn't share
-its port, and the kubelet runs one static pod of a name at a time: so there is a gap of one start of
-the component. If the pod doesn't come to serve, the agent puts the manifest that ran back.
+The manifest of before the pivot replaces the manifest that a revert has made. It doesn't share its
+port, and the kubelet runs one static pod of a name at a time: so there is a gap of one start of the
+component. If the pod doesn't come to serve, the agent puts the manifest that ran back.
 
-It is not a ``HandOver``: nothing starts beside the old pod, so there is no way to choose, no port to
-share or hold, and nobody to tell from the other. The kubelet ends the one and starts the other.
+The exchange is no ``HandOver``: nothing starts beside the old pod, so there is no way to choose, no
+port to share or hold, and no other instance to tell apart. The kubelet ends the old pod and starts
+the other.
 """
 
 from __future__ import annotations

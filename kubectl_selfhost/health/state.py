@@ -1,4 +1,4 @@
-"""What a control plane looks like: nodes, roll-outs, leaders, and what a run has left."""
+"""The state of a control plane: nodes, roll-outs, leaders, and what a run has left."""
 
 from __future__ import annotations
 

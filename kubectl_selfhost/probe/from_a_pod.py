@@ -1,7 +1,7 @@
 """A probe from a pod on the pod network: what clients in the cluster meet at the Service's address.
 
-The pod is an ordinary one: no privilege, no token, nothing of the node. It needs nothing from a
-registry either: the pod runs a small program of ours (packaging/reach) in the kube-apiserver's own
+The pod is an ordinary pod: no privilege, no token, nothing of the node. The pod needs nothing from
+a registry either: it runs a small program of ours (packaging/reach) in the kube-apiserver's own
 image, which is on the node. The program only measures; it is no part of the node agent.
 """
 
@@ -182,9 +182,10 @@ def pod_name(node: str) -> str:
 def program(target: ReachTarget) -> dict:
     """Return the manifest of the Secret that carries the program, and goes with the pod.
 
-    The program is carried as the node agent's is (``controlplane.program``), and for the same reason,
-    though this pod has no privilege: who may only write ConfigMaps shall not choose what runs on a
-    control-plane node. The name holds the pod's name and the program's whole SHA-256.
+    A Secret carries the program as it carries the node agent's (``controlplane.program``), and for
+    the same reason, though this pod has no privilege: a person who may only write ConfigMaps must
+    not choose what runs on a control-plane node. The name holds the pod's name and the program's
+    whole SHA-256.
     """
     file = _file_name(target.arch)
     content = binaries.content(file)

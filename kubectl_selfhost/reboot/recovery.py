@@ -62,10 +62,10 @@ def pod_name(component: Component) -> str:
 
 
 def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
-    """The static pod (v1 Pod) that stands in for ``daemonset``'s pod on ``node``.
+    """Return the static pod (v1 Pod) that stands in for ``daemonset``'s pod on ``node``.
 
-    ``daemonset`` may be one that ``daemonset.build.build`` made, or as the API shows it. Raises
-    SelfhostError where its pods need what no static pod may have (a Secret, say).
+    ``daemonset`` may be as ``daemonset.build.build`` made it, or as the API shows it. Raise
+    SelfhostError if its pods need what no static pod may have (a Secret, say).
     """
     template = daemonset["spec"]["template"]
     spec = staticpod.from_mirror_pod({"metadata": {}, "spec": deepcopy(template["spec"])})["spec"]

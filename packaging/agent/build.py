@@ -1,11 +1,11 @@
-"""Builds our programs in C for every CPU that Kubernetes' control planes run on.
+"""The build of our programs in C, for every CPU on which Kubernetes' control planes run.
 
 The programs are the node agent (this folder), which runs as root on the nodes, and ``reach``
 (packaging/reach), which only measures: the pod of ``kubectl selfhost probe --in-cluster`` runs it.
 
 One machine builds all of them, whatever its own CPU: zig (from PyPI's ``ziglang`` wheel) brings the
 compilers and a static C library. The same sources and the same zig give the same bytes, so the name
-of the Secret that carries a program changes with them only.
+of the Secret that carries a program changes only with the sources and zig.
 
     python packaging/agent/build.py [ARCH...] [--out DIRECTORY]
 """

@@ -1,4 +1,6 @@
-"""What DaemonSets and recovery copies need to know of nodes and of the agent; names in their pods."""
+"""The facts of nodes and of the agent that DaemonSets and recovery copies need; names in their
+pods.
+"""
 
 from __future__ import annotations
 

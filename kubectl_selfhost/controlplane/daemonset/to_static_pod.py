@@ -1,13 +1,13 @@
-"""From a component's DaemonSet back to a static pod's manifest: of what runs now.
+"""From a component's DaemonSet back to a static pod's manifest, for what runs now.
 
-The inverse of ``daemonset.build.build``: an image or a flag that was changed since is kept, and what the
-DaemonSet needed is taken off again. What it could not keep (ports, a probe's host, for how long the
-start may take) comes from the manifest as it was before the pivot, where that is known, else it is
-written as kubeadm would.
+The inverse of ``daemonset.build.build``: an image or a flag that was changed since the pivot stays,
+and what only the DaemonSet needed goes. What the DaemonSet could not keep (ports, a probe's host,
+how long the start may take) comes from the manifest as it was before the pivot. If that manifest is
+lost, kubeadm's values take its place.
 
-``--permit-port-sharing=true`` stays: with it the static pod can start beside the DaemonSet's, and
-that is what makes the way back seamless; not where two must never run (``beside``). ``kubeadm
-upgrade`` writes manifests of its own, without.
+``--permit-port-sharing=true`` stays: with this flag the static pod can start beside the DaemonSet's
+pod, which makes the way back seamless. The flag goes if two instances must never run (``beside``).
+``kubeadm upgrade`` writes manifests of its own, without the flag.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Whether a kube-apiserver's Ready condition tells of that very instance.
+"""Whether a kube-apiserver's Ready condition tells of this very instance.
 
-While an old and a new instance share a port, a connection to the node's address reaches whoever is
-given it. A hand-over may wait for "Ready" only where the probe behind it reaches the new instance
-alone: an httpGet to the server's own secure port, which ``daemonset.build.build`` points at a loopback
+While an old and a new instance share a port, a connection to the node's address reaches either of
+them. A hand-over may wait for "Ready" only if the probe behind it reaches the new instance alone:
+an httpGet to the server's own secure port, which ``daemonset.build.build`` points at a loopback
 address that the node agent gives to the new instance. For the controller-manager and the scheduler
 the lease is the proof, not the probe: the new instance must renew it (see ``Leadership``).
 """

@@ -1,9 +1,9 @@
-"""What an earlier run left in the cluster, as far as the API shows it. Looks, and changes nothing.
+"""What an earlier run left in the cluster, as far as the API shows it. This module changes nothing.
 
-A run that was killed can leave a component in mid-air: its manifest is away, the new instance may or
-may not serve, the agent on the node waits for a word or has ended with its pod. ``settle`` makes
-steps of what is found here. What the guardian does after a restart of a node is nothing left over:
-its recovery copies serve, and go by themselves.
+A killed run can leave a component half-way: its manifest is away, the new instance may or may not
+serve, the agent on the node waits for an order or has ended with its pod. ``settle`` makes steps of
+what this module finds. What the guardian does after a restart of a node is no leftover: its
+recovery copies serve, and go by themselves.
 """
 
 from __future__ import annotations

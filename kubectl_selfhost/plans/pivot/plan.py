@@ -81,16 +81,16 @@ class Pivot:
         self.handovers: list[FromStaticPod] = []
 
     def manifests(self) -> list[dict]:
-        """The DaemonSets that run what the pivot moves."""
+        """Return the DaemonSets that run what the pivot moves."""
         return self.groups.daemonsets()
 
     def to_apply(self) -> list[dict]:
-        """Everything that the pivot applies, as for ``kubectl apply -f -``."""
+        """Return everything that the pivot applies, as for ``kubectl apply -f -``."""
         programs = {one.target.arch: binaries.secret(one.target.arch) for one in self.nodes}
         return [*programs.values(), *self.groups.made()]
 
     def outcome(self) -> Outcome:
-        """What a person reads at the end."""
+        """Return what a person reads at the end."""
         whole = self._is_whole()
         kept: dict[str, list[str]] = {}
         for one in self.nodes:
@@ -109,7 +109,7 @@ class Pivot:
         )
 
     def _is_whole(self) -> bool:
-        """Whether nothing is static any more, once the pivot is done."""
+        """Return whether nothing is static any more, once the pivot is done."""
         done = {(part.node, c) for part in self.nodes for c in self.options.components}
         return all(
             (name, component) in done or self.situation.self_hosted(component, name)

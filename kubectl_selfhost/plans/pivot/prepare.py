@@ -1,4 +1,6 @@
-"""What a pivot looks at before its plan: whether there is anything to do, and its pre-flight checks."""
+"""What a pivot looks at before its plan: whether there is anything to do, and its pre-flight
+checks.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from kubectl_selfhost.plans.shared.situation import Situation
 
 
 def nothing_to_do(cluster: Cluster, situation: Situation, options: PivotOptions) -> str:
-    """Return the sentence that says so, empty where there is something to do."""
+    """Return the sentence that there is nothing to do; empty if there is something to do."""
     if not _is_done(cluster, situation, options):
         return ""
     whole = len(options.components) == len(COMPONENTS)
@@ -37,7 +39,7 @@ def nothing_to_do(cluster: Cluster, situation: Situation, options: PivotOptions)
 
 
 def _is_done(cluster: Cluster, situation: Situation, options: PivotOptions) -> bool:
-    """Whether all is self-hosted already and no earlier run has left anything unfinished."""
+    """Return whether all is self-hosted already and no earlier run has left anything unfinished."""
     meant = nodes.chosen(situation, options.nodes)
     if not all(situation.self_hosted(c, node) for node in meant for c in options.components):
         return False

@@ -1,4 +1,4 @@
-"""What a pivot that failed may take back on a node, and what it leaves, for it serves."""
+"""What a failed pivot may take back on a node, and what it leaves because it serves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kubectl_selfhost.node.agent import AgentGone, NodeAgent
 
 
 class Undo:
-    """Takes back on ``node`` what nothing uses."""
+    """The undoing on ``node`` of what nothing uses."""
 
     def __init__(self, cluster: Cluster, agent: NodeAgent, node: str) -> None:
         self._cluster = cluster
@@ -23,7 +23,7 @@ class Undo:
         self._node = node
 
     def delete_daemonset(self, component: Component) -> None:
-        """Delete the component's DaemonSet, where nothing but a static pod serves."""
+        """Delete the component's DaemonSet, if nothing but a static pod serves."""
         instances = instances_on(self._cluster, component, self._node)
         serves = any(i.kind == DAEMONSET and i.ready for i in instances)
         static = any(i.kind == STATIC and i.ready for i in instances)
@@ -46,7 +46,7 @@ class Undo:
         )
 
     def unless_it_serves_here(self, undo: Callable[[], None]) -> Callable[[], None]:
-        """``undo``, but only where no DaemonSet's instance serves on this node."""
+        """Return ``undo``, limited to the case that no DaemonSet's instance serves on this node."""
 
         def run() -> None:
             for component in COMPONENTS:

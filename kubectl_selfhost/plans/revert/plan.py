@@ -95,7 +95,7 @@ class Revert:
         return not left and all(one.whole for one in self.nodes)
 
     def outcome(self) -> Outcome:
-        """What a person reads at the end."""
+        """Return what a person reads at the end."""
         if not self.whole:
             return Outcome("That is static again.")
         return Outcome(

@@ -98,7 +98,7 @@ class Rollout:
 
     @staticmethod
     def outcome() -> Outcome:
-        """What a person reads at the end."""
+        """Return what a person reads at the end."""
         return Outcome("The roll-out is done.")
 
     def manifests(self) -> list[dict]:

@@ -1,4 +1,4 @@
-"""What a roll-out looks at before its plan: whether every component it changes stands still."""
+"""What a roll-out looks at before its plan: whether every component that it changes stands still."""
 
 from __future__ import annotations
 

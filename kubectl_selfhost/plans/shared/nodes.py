@@ -52,7 +52,7 @@ def runs(situation: Situation, node: str) -> bool:
 
 
 def served(situation: Situation) -> list[tuple[str, str, str]]:
-    """What runs where: (component, by whom, on which node)."""
+    """Return what runs where: (component, by whom, on which node)."""
     rows = []
     for name in situation.node_names:
         for component in COMPONENTS if runs(situation, name) else ():

@@ -72,7 +72,7 @@ class CommonSteps:
         )
 
     def start_agent(self) -> dict:
-        """Start the node agent where it doesn't run; return what ``check_node`` finds."""
+        """Start the node agent if it doesn't run; return what ``check_node`` finds."""
         if not self._agent.runs():
             self._agent.start(timeout=self._timeout, tell=self._tell)
         return self.check_node()
@@ -148,7 +148,9 @@ class CommonSteps:
         whose: str,
         grace_period: Callable[[], float],
     ) -> Step:
-        """Wait until none is ``left`` of the pods that were told to end, in ``grace_period`` seconds."""
+        """Wait until none is ``left`` of the pods that were told to end, in ``grace_period``
+        seconds.
+        """
 
         def none_left() -> bool:
             for one in left():

@@ -59,7 +59,7 @@ class Listener:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program that only measures, which is no part of the agent."""
+    """Return the program that only measures, which is no part of the agent."""
     output = tmp_path_factory.mktemp("reach") / "reach"
     compile_c(output, *SOURCES.with_name("reach").glob("*.c"))
     return output

@@ -1,7 +1,8 @@
-"""The pre-flight checks of a pivot in their order, each named as a person may ignore it.
+"""The pre-flight checks of a pivot in their order, each with the name by which a person may ignore
+it.
 
-A check that needs what another one found missing (no static pods, so no DaemonSets to try) is skipped:
-one cause is one failure.
+A check that needs what another check found missing (no static pods, so no DaemonSets to try) is
+skipped: one cause is one failure.
 """
 
 from __future__ import annotations

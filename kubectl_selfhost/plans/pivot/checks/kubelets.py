@@ -1,4 +1,4 @@
-"""What each node has to have: its kubelet's settings, its CPU, its free room."""
+"""What each node must have: its kubelet's settings, its CPU, its free room."""
 
 from __future__ import annotations
 

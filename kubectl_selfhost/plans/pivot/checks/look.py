@@ -21,7 +21,7 @@ from kubectl_selfhost.plans.shared.situation import (
 
 
 class Look:
-    """What the checks look at: it is read once, and judged by each of them."""
+    """The facts for the checks: read once, and judged by each of them."""
 
     def __init__(
         self, cluster: Cluster, options: PivotOptions, *, tell: Callable[[str], None]
@@ -44,20 +44,20 @@ class Look:
         )
 
     def kubelet(self, node: str) -> Kubelet:
-        """Each kubelet is asked once; several checks need to know."""
+        """Return the node's kubelet, which is asked once: several checks need it."""
         if node not in self.kubelets:
             self.kubelets[node] = read_kubelet(self.cluster, node)
         return self.kubelets[node]
 
     def nodes(self) -> list[str]:
-        """The nodes that are meant, in their order; raises SelfhostError where there is none."""
+        """Return the nodes that are meant, in their order; raise SelfhostError if there is none."""
         found = nodes.chosen(self.situation, self.options.nodes, server=self.cluster.server)
         if not found:
             raise SelfhostError("there is no control-plane node that could be looked at")
         return found
 
     def left_alone(self) -> list[str]:
-        """Nodes without a component, where others have some: nobody means them."""
+        """Return nodes without a component, while others have some: nobody means them."""
         alone = nodes.left_alone(self.situation)
         return alone if len(alone) < len(self.situation.nodes) else []
 
@@ -97,7 +97,9 @@ def wait_for_static_pods(
 
 
 def problems(situation: Situation, component: Component, node: str) -> list[str]:
-    """Why the component is not healthy on the node; empty if it is, whichever instance serves."""
+    """Return why the component is not healthy on the node; empty if it is, whichever instance
+    serves.
+    """
     if situation.self_hosted(component, node) or situation.stands_in(component, node):
         return []
     static = [i for i in situation.instances(component, node) if i.kind == "static"]

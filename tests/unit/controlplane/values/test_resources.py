@@ -13,7 +13,7 @@ from kubectl_selfhost.controlplane.values.resources import Amount
 
 
 def requested(**amounts: str | float) -> Amount:
-    """What a pod requests whose one container requests ``amounts``."""
+    """Return what a pod requests whose one container requests ``amounts``."""
     return resources.requests({"containers": [{"resources": {"requests": amounts}}]})
 
 
