@@ -46,7 +46,9 @@ class Leadership:
             return False
         if lease["spec"].get("strategy"):
             # Coordinated leader election: the API server itself sets the holder. It might choose the
-            # one that has just ended, which counts as alive for 5 s after it was last asked.
+            # one that has just ended, which counts as alive for 5 s after it was last asked. Or it has
+            # chosen the new one already, while another node's led no more: who renews it now lives.
+            self._before = {"renewTime": lease["spec"].get("renewTime")}
             return False
         lease["spec"] = {**lease["spec"], "holderIdentity": ""}
         try:
