@@ -1,7 +1,7 @@
 """A scripted node agent: its orders and its dead man's switch, as ``packaging/agent`` has them.
 
-It works on the directories of a fake node (``plane.Node``) and on the processes there. What it
-keeps outlives its pod, as on a disk.
+The agent works on the directories of a fake node (``plane.Node``) and on the processes there. What
+it keeps outlives its pod, as on a disk.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Refused(Exception):
 
 @dataclass
 class Switch:
-    """What the agent has in its state file: the hand-over that is under way, or the last one."""
+    """The content of the agent's state file: the hand-over that is under way, or the last one."""
 
     state: str = IDLE
     component: str = ""
@@ -60,7 +60,7 @@ class Switch:
 
 @dataclass
 class Sharing:
-    """What the agent has in its steward file."""
+    """The content of the agent's steward file."""
 
     component: str
     old_uid: str
@@ -94,7 +94,7 @@ class Agent:
         return self._node.disk
 
     def order(self, name: str, fields: Fields) -> Fields:
-        """The answer to an order; what it refuses is an answer, too."""
+        """Return the answer to an order; a refusal is an answer, too."""
         carry_out: Callable[[Fields], Fields | None] = getattr(self, f"_{name.replace('-', '_')}")
         try:
             return carry_out(fields) or {"done": name}
@@ -102,13 +102,13 @@ class Agent:
             return {"error": str(refused), "code": refused.code}
 
     def watch(self) -> None:
-        """The dead man's switch."""
+        """Act as the dead man's switch does at this moment."""
         switch = self._disk.switch
         if switch.is_pending and self._node.now >= switch.deadline:
             self.fall_back("it was not confirmed in time")
 
     def fall_back(self, why: str) -> None:
-        """Undoes what was not confirmed; so it does before it ends."""
+        """Undo what was not confirmed; the agent does so before it ends."""
         switch = self._disk.switch
         if switch.state == ARMED:
             self._bring_back(why)

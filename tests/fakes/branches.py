@@ -1,10 +1,10 @@
-"""A run that goes wrong in each way at each of its steps, from one run.
+"""Every way in which a run can fail at each of its steps, tested from one run.
 
-As a step begins, the process is copied (fork), once for each way to go wrong: the copy has the world
-and what the run remembers of it, goes wrong, is judged, and ends. The process itself goes on to the
-next step. So no run is begun anew to be broken at a later step.
+As a step begins, the process is copied (fork), once for each way to fail. The copy has the world
+and what the run remembers of it; the copy fails, is judged, and ends. The process itself goes on to
+the next step. So no run begins anew to be broken at a later step.
 
-Where a copy begins a step in a world in which an earlier run began it, with the same steps before it,
+If a copy begins a step in a world in which an earlier run began it, with the same steps before it,
 and that run came to its end, the copy ends, too: what follows has been seen.
 """
 
@@ -40,7 +40,7 @@ HOW = ("refused", "timeout", "503", "cut")
 
 @dataclass
 class Lease:
-    """Stands for the Lease's check; ``lost``: somebody else has it."""
+    """A stand-in for the Lease's check; ``lost``: somebody else has the Lease."""
 
     world: World
     lost: bool = False
@@ -68,11 +68,11 @@ def _at_each(*_: object) -> bool:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to go wrong: what happens as the step begins, and what is done instead of it.
+    """A way to fail: what happens as the step begins, and what is done instead of the step.
 
-    ``raises``: with one of these the run ends (None: it comes to its end). ``undone``: the run takes
-    back what it began, so nothing waits for a dead man's switch. ``passes``: nobody notices anything.
-    ``at_once``: the next run begins before any dead man's switch has done its work.
+    ``raises``: the run ends with one of these (None: it comes to its end). ``undone``: the run
+    takes back what it began, so nothing waits for a dead man's switch. ``passes``: nobody notices
+    anything. ``at_once``: the next run begins before any dead man's switch has done its work.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Way:
 
 @dataclass
 class Along(Seen):
-    """An observer that keeps in which worlds the steps begin; ``come`` is told of each."""
+    """An observer that keeps the worlds in which the steps begin; ``come`` is called with each."""
 
     world: World = None  # type: ignore[assignment]
     come: Callable[[str], None] = lambda _: None
@@ -104,7 +104,7 @@ class Along(Seen):
 
 
 def whence(seen: Seen, world: World, number: int) -> str:
-    """The world, and the steps of the plan that are still to be done."""
+    """Return the world, and the steps of the plan that are still to be done."""
     return f"{likeness(world)} {' '.join(seen.planned[number - 1 :])}"
 
 
@@ -140,7 +140,7 @@ class Trial(Seen):
         self.run = self._new_run(self.world, self)
 
     def from_known(self, whence: str) -> None:
-        """End this copy where the rest of its run has been seen."""
+        """End this copy if the rest of its run has been seen."""
         if whence in self.known:
             self._tell("")
 
@@ -148,7 +148,7 @@ class Trial(Seen):
         return Run(world, self.verb, dict(self.options), seen=seen, settle=True)
 
     def explore(self) -> Trial:
-        """Run the verb to its end, and from each step on in each way that it may go wrong."""
+        """Run the verb to its end, and from each step on in each way that it may fail."""
         self._find_course()
         self.run.step = self._changed
         self.run.still_ours = self.lease
@@ -193,7 +193,9 @@ class Trial(Seen):
             self.step = ""
 
     def _note(self, call: Call) -> None:
-        """After each change: a run that is killed before one is a run killed after the last one."""
+        """Note each change: a run that is killed before a change is a run killed after the change
+        before.
+        """
         if self.way is not None or not self.step or call.path.endswith(f"/{JOURNAL}"):
             return
         kills, self.kills = self.kills, []
@@ -217,7 +219,7 @@ class Trial(Seen):
         return replace(step, do=do, done=done)
 
     def _branch(self, way: Way) -> bool:
-        """Copy this process; return True in the copy. Here, wait for what the copy tells."""
+        """Copy this process; return True in the copy. In the original, wait for the copy's verdict."""
         read, write = os.pipe()
         gc.freeze()
         pid = os.fork()
@@ -291,7 +293,9 @@ class Trial(Seen):
         assert world.changed[before:] == []
 
     def _again(self, known: str) -> None:
-        """The next run of the same verb does what this one should have done, and leaves nothing."""
+        """Check that the next run of the same verb does what this one should have done, and leaves
+        nothing.
+        """
         world = self.world
         assert world.empty_service == 0
         nothing_is_lost(world, self.verb)
@@ -313,7 +317,7 @@ class Trial(Seen):
 
 
 def came_to_its_end(world: World, verb: str, *, silence: float = 0.0) -> None:
-    """Each component is served by one instance of the right kind, and no agent is left."""
+    """Check that one instance of the right kind serves each component, and no agent is left."""
     assert world.unserved() == []
     assert world.empty_service == 0
     assert world.silent_api <= silence + ONE_START
@@ -327,7 +331,7 @@ def came_to_its_end(world: World, verb: str, *, silence: float = 0.0) -> None:
 
 
 def leaves_nothing(world: World) -> None:
-    """Where a pivot has switched nothing, everything is as it was before it."""
+    """Check that everything is as before, if the pivot has switched nothing."""
     if {world.served_by(c, node) for node in world.nodes for c in COMPONENTS} == {"static"}:
         assert world.ours() == [], world.ours()
         assert {node.name: node.manifests for node in world.nodes} == world.files
@@ -338,7 +342,9 @@ _TAKEN_AWAY = ("endpointslices/", "pods/kubectl-selfhost-agent", "pods/kubectl-s
 
 
 def nothing_is_lost(world: World, verb: str) -> None:
-    """Each manifest that kubeadm wrote is in its place, or kept; after a revert, one of its name is."""
+    """Check that each manifest of kubeadm's is in its place, or kept; after a revert, a manifest of
+    its name is.
+    """
     for node in world.nodes:
         kept = [content for files in node.disk.kept.values() for content in files.values()]
         for name, content in world.files[node.name].items():
@@ -354,7 +360,7 @@ def _says_to_wait(error: SelfhostError) -> None:
 
 
 def is_plain(error: SelfhostError) -> None:
-    """A sentence, and what to do about it; not what only a programmer reads."""
+    """Check that the error is a sentence with advice, not what only a programmer reads."""
     assert error.message.strip().endswith((".", "?")), error.message
     assert error.hint.strip(), error.message
     for word in ("Traceback", "<class", " object at 0x", "NoneType"):
@@ -407,7 +413,7 @@ def _gone(how: str) -> Way:
 
 
 def first_change(how: str) -> Way:
-    """Of the changes that begin with the step, the first one goes wrong ``how``; see ``Fault``."""
+    """Have the first change that begins with the step fail ``how``; see ``Fault``."""
 
     def begin(trial: Trial) -> None:
         trial.world.fault(lambda call: call.changes, how)
@@ -416,7 +422,7 @@ def first_change(how: str) -> Way:
 
 
 def first_look(how: str) -> Way:
-    """Of what is asked for from the step on, the first answer goes wrong ``how``."""
+    """Have the first answer to a question from the step on fail ``how``."""
 
     def begin(trial: Trial) -> None:
         trial.world.fault(lambda call: not call.changes, how)

@@ -10,12 +10,12 @@ import pytest
 from kubectl_selfhost.engine import lease
 from kubectl_selfhost.plans.rollout import plan as rollout
 
-#: Seconds; whatever runs in the background is looked at as often while somebody sleeps.
+#: Seconds between two looks at what runs in the background, while somebody sleeps.
 STEP = 0.5
 
 
 class Clock:
-    """Stands for time.monotonic and time.sleep. ``on_tick`` is called as time passes."""
+    """A stand-in for time.monotonic and time.sleep. ``on_tick`` is called as time passes."""
 
     def __init__(self, start: float = 10_000.0) -> None:
         self.now = start
@@ -30,12 +30,12 @@ class Clock:
             self.advance(min(end, self.now + STEP))
 
     def advance(self, to: float) -> None:
-        """Lets time pass at once."""
+        """Let time pass at once."""
         self.now = to
         self.on_tick()
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Makes it the time of everything that runs in this test."""
+        """Make this clock the time of everything that runs in this test."""
         monkeypatch.setattr(time, "monotonic", self.monotonic)
         monkeypatch.setattr(time, "sleep", self.sleep)
         monkeypatch.setattr(lease, "seconds_now", self.monotonic)
@@ -43,7 +43,7 @@ class Clock:
         monkeypatch.setattr(rollout, "now", self.stamp)
 
     def stamp(self) -> str:
-        """Now, as a Lease's MicroTime: a later moment has a later text."""
+        """Return now, as a Lease's MicroTime: a later moment has a later text."""
         seconds = int(self.now)
         micro = int((self.now - seconds) * 1e6)
         return (

@@ -1,8 +1,8 @@
-"""The edge of a fake API server: what a client sends, what it gets back, and what goes wrong.
+"""The edge of a fake API server: what a client sends, what it gets back, and which faults it meets.
 
-``Edge`` stands where the real client has its Transport, and where it runs commands in containers.
-Every process that talks to the API gets an Edge of its own: one can be killed or frozen while the
-others go on.
+``Edge`` replaces the real client's Transport, and the way in which the client runs commands in
+containers. Every process that talks to the API gets an Edge of its own: a test can kill or freeze
+one process while the others go on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kubectl_selfhost.cluster.errors import Unreachable, from_response
 if TYPE_CHECKING:
     from fakes.world import World
 
-#: One for all: a plan looks at several things at a time.
+#: One lock for all edges: a plan looks at several things at a time.
 LOCK = threading.RLock()
 SERVER = "https://192.0.2.1:6443"
 
@@ -47,7 +47,7 @@ class Call:
 
     @property
     def changes(self) -> bool:
-        """Whether it is meant to change something."""
+        """Return whether the call is meant to change something."""
         if self.order:
             return self.order not in ("status", "list", "can-share")
         if self.dry_run or self.path.endswith("selfsubjectaccessreviews"):
@@ -64,12 +64,12 @@ class Call:
 
 @dataclass
 class Fault:
-    """Something that goes wrong ``times`` times with the calls that ``meant`` is true of.
+    """A fault that meets the calls for which ``meant`` is true, ``times`` times.
 
-    ``how``: "refused", "timeout" or "cut" (nothing happened), "lost" (it happened, and the answer didn't
-    come), "killed" and "killed-after" (the caller is killed before or after the effect), an HTTP
-    status ("503"), or what is raised instead (an exception; KeyboardInterrupt() is Ctrl-C).
-    ``skip``: for how many such calls it waits. ``met`` counts how often it came true.
+    ``how``: "refused", "timeout" or "cut" (nothing happened), "lost" (it happened, and the answer
+    didn't come), "killed" and "killed-after" (the caller is killed before or after the effect), an
+    HTTP status ("503"), or an exception to raise instead (KeyboardInterrupt() is Ctrl-C). ``skip``:
+    how many such calls pass first. ``met`` counts how often the fault happened.
     """
 
     meant: Callable[[Call], bool]
@@ -89,7 +89,7 @@ class Fault:
 
 
 class Edge:
-    """Stands for a Transport, of one client process."""
+    """A stand-in for a Transport, of one client process."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -100,7 +100,7 @@ class Edge:
         self.login = SimpleNamespace(certificate=b"", configuration=configuration, generation=0)
 
     def cluster(self, *, patience: float = 0.0) -> Cluster:
-        """The real client, on this edge."""
+        """Return the real client, on this edge."""
         return Cluster(self, patience=patience)  # type: ignore[arg-type]
 
     def request(
@@ -130,10 +130,10 @@ class Edge:
         return self.request(method, path, timeout=timeout)
 
     def forget(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no connection is kept."""
 
     def run(self, pod: str, order: str, fields: dict[str, Any], action: str) -> ExecResult:
-        """An order to the agent in ``pod``."""
+        """Give an order to the agent in ``pod``."""
         call = Call(self.name, "EXEC", pod, order=order, fields=fields)
 
         def act() -> tuple[int, Any]:
@@ -240,7 +240,7 @@ class _Request:
 
 
 def _place(path: str) -> tuple[str, str, str] | None:
-    """Plural, namespace and name of ``/api/v1/...`` and ``/apis/GROUP/VERSION/...``."""
+    """Return plural, namespace and name of ``/api/v1/...`` and ``/apis/GROUP/VERSION/...``."""
     words = [unquote(word) for word in path.strip("/").split("/")]
     rest = words[2:] if words[0] == "api" else words[3:]
     namespace = ""

@@ -1,4 +1,4 @@
-"""Two worlds compared: whether what begins in the one goes as it goes in the other."""
+"""A comparison of two worlds: whether what begins in the one goes as it goes in the other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PASSING = re.compile(f"({_NAMES})|{_COUNTERS}")
 
 
 def likeness(world: World) -> str:
-    """Return a text that is the same for worlds which differ in nothing that a run goes by.
+    """Return a text that is the same for worlds which differ in nothing that a run depends on.
 
     Times, UIDs and versions are left out, and so is the journal: it explains, and never decides.
     """

@@ -1,8 +1,8 @@
 """A fake node: its disk, its kubelet, and the processes of the control plane on it.
 
 The kubelet runs what is in its directory (one pod of a name at a time) and the pods that the API
-binds to the node, and tells the API of both. As with the real one, a static pod's mirror is called
-Ready until its process has ended.
+binds to the node, and reports both to the API. As with the real kubelet, a static pod's mirror is
+called Ready until its process has ended.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Process:
-    """What a pod runs on a node. ``uid`` is the pod's, as its node knows it.
+    """The process of a pod on a node. ``uid`` is the pod's, as its node knows it.
 
-    ``began``: when it got its port (None: it waits for that); ``ends``: when it will have ended,
-    after a SIGTERM. ``spoilt``: it runs and never gets Ready ("unready"), or it ends at once
+    ``began``: when it got its port (None: it waits for the port); ``ends``: when it will have
+    ended, after a SIGTERM. ``spoilt``: it runs and never gets Ready ("unready"), or it ends at once
     ("crashing").
     """
 
@@ -85,7 +85,7 @@ class Process:
         return self.listens and not self.paused_until and self.spoilt != "follower"
 
     def start(self) -> None:
-        """Gets its port, unless another process has it and one of the two doesn't share."""
+        """Get the port, unless another process has it and one of the two doesn't share."""
         if self.ends is not None or self.began is not None:
             return
         if self.component and not self.node.may_start(self):
@@ -99,7 +99,7 @@ class Process:
             self.node.world.apiserver_begins(self)
 
     def stop(self) -> None:
-        """SIGTERM."""
+        """Send SIGTERM."""
         if self.ends is None:
             listened, self.ends = self.listens, self.node.now + _DRAIN.get(self.component, 0.5)
             if self.began is None:
@@ -108,7 +108,7 @@ class Process:
                 self.node.world.apiserver_ends(self)
 
     def restart(self) -> None:
-        """It ended, and its kubelet starts it again."""
+        """Start again, as the kubelet does with a process that ended."""
         if self.component == APISERVER.name and self.listens:
             self.node.world.apiserver_ends(self)
         self.began, self.paused_until = None, 0.0
@@ -127,7 +127,7 @@ class Node:
         self.disk = Disk()
         self.agent = Agent(self)
         self.processes: list[Process] = []
-        #: Which way to share a port the agent sees here, and why no better one; by port.
+        #: The way to share a port that the agent sees here, and why no better way; by port.
         self.possible: dict[int, tuple[str, str]] = {}
 
     @property
@@ -135,15 +135,15 @@ class Node:
         return self.world.clock.now
 
     def servers(self) -> list[Process]:
-        """The processes of the three components."""
+        """Return the processes of the three components."""
         return [one for one in self.processes if one.component]
 
     def serving(self, component: str) -> list[Process]:
-        """Those of a component that are Ready."""
+        """Return the processes of a component that are Ready."""
         return [one for one in self.processes if one.component == component and one.ready]
 
     def stop_servers(self, uids: tuple[str, ...]) -> None:
-        """The agent stops the new instance; its kubelet starts it again, and it waits."""
+        """Stop the new instance, as the agent does; its kubelet starts it again, and it waits."""
         for one in self.servers():
             if one.uid in uids and not one.static and one.began is not None:
                 one.restart()
@@ -158,7 +158,7 @@ class Node:
         return any(one.name == pod and one.listens for one in self.processes)
 
     def state(self) -> tuple[object, ...]:
-        """What happens here, to be compared with what happened before."""
+        """Return what happens here, to compare it with what happened before."""
         return (
             self.disk.switch.state,
             *self.manifests,
@@ -166,7 +166,7 @@ class Node:
         )
 
     def due(self) -> Iterator[float]:
-        """When something is going to happen here by itself, or was."""
+        """Yield when something is going to happen here by itself, or was."""
         yield self.disk.switch.deadline
         for one in self.processes:
             yield one.paused_until
@@ -174,7 +174,7 @@ class Node:
             yield (one.began or 0.0) + _START.get(one.component, 1.0)
 
     def tick(self) -> None:
-        """What the kubelet and the agent do from time to time."""
+        """Do what the kubelet and the agent do from time to time."""
         self._run_static_pods()
         self._run_pods()
         for one in list(self.processes):
@@ -328,7 +328,9 @@ def _parsed(content: bytes) -> dict[str, Any]:
 
 
 def _component(pod: dict[str, Any]) -> str:
-    """Which of the three components a pod runs, by its containers; a copy or an agent runs none."""
+    """Return which of the three components a pod runs, by its containers; a copy or an agent runs
+    none.
+    """
     labels = pod["metadata"].get("labels") or {}
     name = labels.get("component", "")
     return name if name in _COMPONENTS else ""

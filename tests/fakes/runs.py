@@ -28,7 +28,7 @@ from kubectl_selfhost.plans.rollout import prepare as rolling
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 
 TIMEOUT = 60.0
-#: What becomes of a step before it is run; its number counts from 0.
+#: A change of a step before the step is run; its number counts from 0.
 StepChange = Callable[[int, Step], Step]
 
 
@@ -71,7 +71,7 @@ def same(number: int, step: Step) -> Step:
 
 @dataclass
 class Run:
-    """A run of one verb by one process. ``still_ours`` stands for the Lease's check."""
+    """A run of one verb by one process. ``still_ours`` stands in for the Lease's check."""
 
     world: World
     verb: str = "pivot"
@@ -83,7 +83,7 @@ class Run:
     edge: Edge | None = None
 
     def __call__(self) -> Any:
-        """Runs it to its end; raises what ends it."""
+        """Run to the end; raise what ends the run."""
         self.edge = self.edge or self.world.client()
         cluster = self.edge.cluster()
         with cluster.acting_while(self.still_ours):
@@ -93,7 +93,7 @@ class Run:
             return getattr(self, f"_{self.verb}")(cluster)
 
     def rehearse(self) -> None:
-        """Run it with --dry-run, as far as the run of a person goes who reads the plans."""
+        """Run with --dry-run, as far as the run of a person goes who reads the plans."""
         assert self.edge is not None
         cluster = self.edge.cluster()
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):

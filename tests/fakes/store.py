@@ -1,8 +1,7 @@
-"""The objects of a fake API server, with the rules that the real one has for changing them.
+"""The objects of a fake API server, with the real server's rules for changing them.
 
 resourceVersions, uids and generations; selectors by label and field; conflicts; immutable
-ConfigMaps and Secrets; server-side apply by one manager. What a person would call a controller is
-not here (see ``plane``).
+ConfigMaps and Secrets; server-side apply by one manager. Controllers are not here (see ``plane``).
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Refusal(Exception):
 
 
 class Store:
-    """Objects by (plural, namespace, name); the namespace of a cluster-wide one is empty."""
+    """The objects by (plural, namespace, name); the namespace of a cluster-wide object is empty."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
@@ -58,7 +57,7 @@ class Store:
     # ---- reading ----
 
     def find(self, plural: str, name: str, namespace: str = "") -> Object | None:
-        """The object itself (not a copy), or None."""
+        """Return the object itself (not a copy), or None."""
         return self._of(plural).get((namespace, name))
 
     def get(self, plural: str, name: str, namespace: str = "") -> Object:
@@ -70,7 +69,7 @@ class Store:
     def list(
         self, plural: str, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> list[Object]:
-        """Those that match both selectors; an empty ``namespace`` is every one."""
+        """Return the objects that match both selectors; an empty ``namespace`` is every one."""
         by_label, by_field = _label_requirements(labels), _field_requirements(fields)
         return [
             one
@@ -81,7 +80,7 @@ class Store:
         ]
 
     def bound_to(self, node: str) -> list[Object]:
-        """The pods of a node, and quickly: its kubelet asks for them at each moment."""
+        """Return the pods of a node, and quickly: its kubelet asks for them at each moment."""
         return [
             one
             for one in self._of("pods").values()
@@ -89,7 +88,7 @@ class Store:
         ]
 
     def labelled(self, plural: str, namespace: str, labels: Object) -> list[Object]:
-        """Those that have all of ``labels``."""
+        """Return the objects that have all of ``labels``."""
         wanted = labels.items()
         return [
             one
@@ -98,7 +97,9 @@ class Store:
         ]
 
     def text(self, one: Object) -> str:
-        """The object as JSON; of a pod, whose every change is known, that of its version."""
+        """Return the object as JSON; of a pod, whose every change is known, the JSON of its
+        version.
+        """
         if one.get("kind") != "Pod":
             return json.dumps(one)
         metadata = one["metadata"]
@@ -138,12 +139,12 @@ class Store:
         return self._change(key, copy.deepcopy(manifest), dry_run=dry_run)
 
     def merge(self, plural: str, name: str, patch: Object, namespace: str = "") -> Object:
-        """A JSON merge patch (RFC 7386)."""
+        """Apply a JSON merge patch (RFC 7386)."""
         current = self.get(plural, name, namespace)
         return self._change((plural, namespace, name), merged(current, patch))
 
     def apply(self, plural: str, manifest: Object, *, dry_run: bool = False) -> Object:
-        """Server-side apply, by the only manager that there is: what it no longer says goes."""
+        """Apply server-side, as the only manager that there is: fields that it no longer sets go."""
         key = self._key(plural, manifest)
         current = self._of(plural).get(key[1:])
         if current is None:
@@ -159,7 +160,9 @@ class Store:
     def delete(
         self, plural: str, name: str, namespace: str = "", *, uid: str | None = None
     ) -> None:
-        """A pod that is bound to a node stays, marked, until its kubelet has ended it."""
+        """Delete an object; a pod that is bound to a node stays, marked, until its kubelet has
+        ended it.
+        """
         found = self.get(plural, name, namespace)
         if uid not in (None, found["metadata"]["uid"]):
             raise Refusal(409, "Conflict", f"the UID in the precondition ({uid}) is another one")
@@ -175,7 +178,7 @@ class Store:
         self._applied.pop((plural, namespace, name), None)
 
     def touch(self, one: Object) -> None:
-        """Gives a new resourceVersion to an object that was changed in its place."""
+        """Give a new resourceVersion to an object that was changed in its place."""
         one["metadata"]["resourceVersion"] = str(self._next())
 
     def _next(self) -> int:
@@ -183,7 +186,7 @@ class Store:
         return self.version
 
     def all(self) -> Iterator[tuple[Key, Object]]:
-        """Every object, by plural, namespace and name."""
+        """Yield every object, by plural, namespace and name."""
         for plural, some in self._objects.items():
             for (namespace, name), one in some.items():
                 yield (plural, namespace, name), one
@@ -221,7 +224,7 @@ class Store:
 
 
 def merged(current: Any, patch: Any) -> Any:
-    """RFC 7386."""
+    """Return ``current`` with the merge patch applied (RFC 7386)."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     result = dict(current) if isinstance(current, dict) else {}
@@ -249,7 +252,9 @@ Requirement = tuple[str, str, tuple[str, ...]]
 
 @cache
 def _label_requirements(selector: str) -> tuple[Requirement, ...]:
-    """Of ``a=b``, ``a!=b``, ``a``, ``!a`` and ``a in (b,c)``, with commas between."""
+    """Return the requirements of ``a=b``, ``a!=b``, ``a``, ``!a`` and ``a in (b,c)``, with commas
+    between.
+    """
     found: list[Requirement] = []
     for one in filter(None, re.split(r",(?![^(]*\))", selector)):
         among = re.fullmatch(r"\s*(\S+) in \((.*)\)\s*", one)

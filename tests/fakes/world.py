@@ -42,7 +42,7 @@ _VERSION = "v1.37.2"
 _RECONCILE = 10.0
 _LEASE, _RENEW = 15.0, 2.0
 _NEVER = math.inf
-#: How often everybody looks at each moment: what one does, the others see.
+#: How often everybody looks at each moment, so that each sees what the others do.
 _ROUNDS = 2
 _ETCD = b"""
 apiVersion: v1
@@ -61,11 +61,11 @@ class World:
         self.faults: list[Fault] = []
         #: Every call of a client that changed something, in order.
         self.changed: list[Call] = []
-        #: Told of each of them.
+        #: Called with each of these calls.
         self.watchers: list[Callable[[Call], None]] = []
         self.allows: Callable[[Object], bool] = lambda _: True
         self.admit: Callable[[str, Object], None] = lambda *_: None
-        #: What every node's kubelet says of itself, beside its staticPodPath.
+        #: The settings that every node's kubelet reports, beside its staticPodPath.
         self.kubelet_configuration: Object = {}
         self.spoils: Callable[[Process], str] = lambda _: ""
         #: For how many seconds the Service ``kubernetes`` has had no address; the API no answer.
@@ -96,7 +96,7 @@ class World:
     # ---- for tests ----
 
     def copy(self, monkeypatch: pytest.MonkeyPatch | None = None) -> World:
-        """Another cluster that is as this one is now, for the test of ``monkeypatch``."""
+        """Return another cluster that is as this one is now, for the test of ``monkeypatch``."""
         patches, self.monkeypatch = self.monkeypatch, None
         made = copy.deepcopy(self)
         self.monkeypatch, made.monkeypatch = patches, monkeypatch or patches
@@ -104,7 +104,7 @@ class World:
         return made
 
     def client(self, name: str = "a run") -> Edge:
-        """A new process that talks to this cluster."""
+        """Return a new process that talks to this cluster."""
         return Edge(self, name)
 
     def fault(
@@ -115,7 +115,7 @@ class World:
         times: int = 1,
         skip: int = 0,
     ) -> Fault:
-        """Makes something go wrong; see ``Fault``."""
+        """Make a fault happen; see ``Fault``."""
         made = Fault(meant, how, times=times, skip=skip)
         self.faults.append(made)
         return made
@@ -126,14 +126,16 @@ class World:
             watcher(call)
 
     def pass_time(self, seconds: float) -> None:
-        """Nobody does anything for so long: looked at only when something is due."""
+        """Let time pass in which nobody does anything; look only when something is due."""
         end = self.clock.now + seconds
         self._wake = self._rests_until = self.clock.now  # a test may have changed something
         while self.clock.now < end:
             self.clock.advance(min(end, max(self.clock.now + STEP, self._rests_until)))
 
     def unserved(self, *, alone: bool = True) -> list[str]:
-        """The components without a Ready instance, or with more than one (``alone``), by node."""
+        """Return the components without a Ready instance, or with more than one (``alone``), by
+        node.
+        """
         numbers = {
             f"{component} on {node.name}": len(node.serving(component.name))
             for node in self.nodes
@@ -142,12 +144,12 @@ class World:
         return [f"{k}: {n}" for k, n in numbers.items() if n < 1 or (alone and n != 1)]
 
     def served_by(self, component: Component, node: Node | None = None) -> str:
-        """``static`` or ``daemonset``, for the Ready instance on a node (the first one's)."""
+        """Return ``static`` or ``daemonset``, for the Ready instance on a node (the first one's)."""
         found = (node or self.nodes[0]).serving(component.name)
         return " and ".join("static" if one.static else "daemonset" for one in found)
 
     def ours(self) -> list[str]:
-        """What of ours is left in the API, but for the journal and the Lease."""
+        """Return what the plugin has left in the API, but for the journal and the Lease."""
         objects = [
             f"{plural}/{name}"
             for (plural, _, name), one in self.store.all()
@@ -169,7 +171,7 @@ class World:
         return any(node.serving(APISERVER.name) for node in self.nodes)
 
     def order(self, pod: str, name: str, fields: dict[str, Any]) -> Object:
-        """The agent's answer, or what the API says where its pod doesn't run."""
+        """Return the agent's answer, or the API's answer if the agent's pod doesn't run."""
         found = self.store.get("pods", pod, NAMESPACE)
         node = self.node(found["spec"]["nodeName"])
         if not node.agent_runs(pod):
@@ -189,7 +191,7 @@ class World:
     # ---- time ----
 
     def tick(self) -> None:
-        """Lets everybody look, if something is due or has changed."""
+        """Let everybody look, if something is due or has changed."""
         with LOCK:
             seen = self.clock.now, len(self.changed)
             if self._ticking or seen == self._seen:
@@ -212,7 +214,7 @@ class World:
                 self._ticking = False
 
     def _sleep(self) -> None:
-        """Finds out when to look again: at once where this look has changed something."""
+        """Find out when to look again: at once if this look has changed something."""
         version = self.store.version - self._renewals
         before, self._state = self._state, (version, *(node.state() for node in self.nodes))
         if before != self._state:
@@ -235,7 +237,7 @@ class World:
         self._wake = min(self._wake, self._rests_until)
 
     def _count(self) -> None:
-        """What was lacking when everybody had last looked has been lacking until now."""
+        """Count as lacking until now what was lacking when everybody had last looked."""
         passed, self._ticked = self.clock.now - self._ticked, self.clock.now
         if self._lacks_address:
             self.empty_service += passed
@@ -285,7 +287,7 @@ class World:
             self.store.touch(lease)
 
     def leads(self, component: Component) -> Process | None:
-        """The process that holds the component's lease, if it lives."""
+        """Return the process that holds the component's lease, if it lives."""
         lease = self.store.find("leases", str(component.lease), NAMESPACE)
         holder = lease["spec"]["holderIdentity"] if lease else ""
         for node in self.nodes:
@@ -297,7 +299,9 @@ class World:
     # ---- the Service ----
 
     def apiserver_begins(self, process: Process) -> None:
-        """It takes its address out, and puts it in once it is Ready (kubernetesservice, Start)."""
+        """Remove the address of a starting API server, and add it once it is Ready
+        (kubernetesservice, Start).
+        """
         self._address(process.node, there=False)
         process.next_reconcile = self.clock.now
 
@@ -466,7 +470,7 @@ class World:
         )
 
     def install(self) -> None:
-        """Makes its time, and what else is its own, that of everything which runs in the test."""
+        """Make its time, and what else is its own, the time of everything that runs in the test."""
         monkeypatch = self.monkeypatch
         assert monkeypatch is not None
         self.clock.install(monkeypatch)
@@ -510,7 +514,7 @@ def _all_of(text: str | bytes) -> list[Any]:
 
 
 class NoProber:
-    """Stands for the Prober: whether clients notice anything is counted by the World."""
+    """A stand-in for the Prober: the World counts whether clients notice anything."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
@@ -534,7 +538,7 @@ def _run_in_container(transport: Edge, *, pod: str, command: Any, action: str, *
 
 
 def _order(command: list[str], stdin: bytes) -> tuple[str, dict[str, Any]]:
-    """An order as its name and fields: no part of it is in the command's words."""
+    """Return an order as its name and fields: no part of it is in the command's words."""
     assert command[1:] == ["order"]
     fields: dict[str, Any] = json.loads(stdin)
     return fields.pop("order"), fields

@@ -1,9 +1,8 @@
-"""What the API server (and the kubelet) add to a pod by themselves, both ways.
+"""The defaults that the API server (and the kubelet) add to a pod, both ways.
 
-A pod that is read through the API says much that nobody wrote: defaults. To get back to what
-somebody wrote they are taken off (`without_defaults`); to see whether two pods mean the same they
-are filled in on both sides (`with_defaults`). Both walk over one table, so what one adds is what
-the other takes off.
+A pod that is read through the API has much that nobody wrote: defaults. `without_defaults` removes
+them, to get back what somebody wrote. `with_defaults` adds them on both sides, to compare two pods.
+Both walk over one table, so that one adds exactly what the other removes.
 
 Source: ``pkg/apis/core/v1/defaults.go`` and ``zz_generated.defaults.go`` of Kubernetes 1.20 to
 1.37. Left out are defaults of volume types that need a driver (iscsi, rbd, azureDisk, scaleIO):
@@ -61,21 +60,23 @@ _ZERO_MEANS_ABSENT = frozenset((
     "tty", "value", "subPath", "subPathExpr", "hostPort", "hostIP", "workingDir", "nodeName",
     "serviceAccountName", "serviceAccount", "hostname", "subdomain", "priorityClassName",
 ))
-#: The same for what holds other things: empty and absent are one.
+#: Containers of other fields, for which empty and absent are the same.
 _EMPTY_MEANS_ABSENT = frozenset((
     "annotations", "labels", "nodeSelector", "affinity", "resources", "requests", "limits",
     "securityContext", "dnsConfig", "lifecycle",
 ))
 # fmt: on
 
-#: Mappings whose keys people choose: nothing in them is ours to judge.
+#: Mappings whose keys people choose: they may hold anything, so they stay as they are.
 _FREE = frozenset(("annotations", "labels", "nodeSelector", "matchLabels"))
 
 Place = tuple[dict, dict]
 
 
 def with_defaults(pod: dict) -> dict:
-    """A copy of ``pod`` with all that the API server's defaulting and the kubelet would add."""
+    """Return a copy of ``pod`` with all that the API server's defaulting and the
+    kubelet would add.
+    """
     pod = tidy(pod)
     spec = pod.setdefault("spec", {})
     pod.setdefault("metadata", {}).setdefault("namespace", "default")
@@ -95,11 +96,11 @@ def with_defaults(pod: dict) -> dict:
 
 
 def without_defaults(pod: dict) -> dict:
-    """A copy of ``pod`` without what says nothing; ``with_defaults`` of both is the same.
+    """Return a copy of ``pod`` without what says nothing; ``with_defaults`` of both is the same.
 
-    The image pull policy and the priority stay, though they follow from other fields, as kubeadm's
-    own manifests have them: what must not be pulled should say so, and the kubelet doesn't look up
-    a static pod's priorityClassName (1.37 warns where the number is missing).
+    The image pull policy and the priority stay, though they follow from other fields, because
+    kubeadm's own manifests have them: what must not be pulled says so, and the kubelet doesn't look
+    up a static pod's priorityClassName (1.37 warns if the number is missing).
     """
     pod = tidy(pod)
     spec = pod.get("spec", {})
@@ -120,9 +121,10 @@ def without_defaults(pod: dict) -> dict:
 
 
 def tidy(value: dict) -> dict:
-    """A deep copy without nulls, without empty lists, and without zero values that say nothing.
+    """Return a deep copy without nulls, without empty lists, and without zero values that say
+    nothing.
 
-    ``emptyDir: {}`` and its like stay: there the key alone says something.
+    ``emptyDir: {}`` and its like stay: their key alone says something.
     """
     tidied = {key: _tidy(key, item) for key, item in value.items()}
     return {key: item for key, item in tidied.items() if not _says_nothing(key, item)}
@@ -145,19 +147,23 @@ def _says_nothing(key: str, item: object) -> bool:
 
 
 def containers(spec: dict) -> list[dict]:
-    """All containers of a pod's spec, the init containers first (they start first)."""
+    """Return all containers of a pod's spec, the init containers first (they start first)."""
     return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
 
 
 def default_pull_policy(image: str) -> str:
-    """What the API server fills in: Always for the tag ``latest``, also where nothing is given."""
+    """Return what the API server fills in: Always for the tag ``latest``, also if no
+    tag is given.
+    """
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2] or ("" if digest else "latest")
     return "Always" if tag == "latest" else "IfNotPresent"
 
 
 def actions(container: dict) -> Iterator[tuple[str, dict]]:
-    """Each probe and lifecycle hook of a container: its name and the mapping of its actions."""
+    """Yield each probe and lifecycle hook of a container: its name and the mapping of
+    its actions.
+    """
     for name in PROBES:
         if name in container:
             yield name, container[name]
@@ -172,7 +178,7 @@ def _requests_from_limits(resources: dict) -> None:
 
 
 def _places(spec: dict) -> Iterator[Place]:
-    """Each mapping in a pod's spec that has defaults, together with them."""
+    """Yield each mapping in a pod's spec that has defaults, with these defaults."""
     yield spec, _SPEC
     for container in containers(spec):
         yield from _container_places(container)

@@ -1,8 +1,8 @@
-"""A component's command line: what its flags say, and how to set one.
+"""A component's command line: the values of its flags, and how to set a flag.
 
 The components read their flags with Go's pflag: ``--name=value``, ``--name value``, ``--name``
 alone (true), ``-v 2``, ``-v=2``, ``-v2``; ``_`` counts as ``-`` in a name. Some flags add up when
-they are repeated (``--service-account-issuer``); of the others the last one wins.
+they are repeated (``--service-account-issuer``); of any other flag the last value counts.
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ def _each(words: tuple[str, ...]) -> Iterator[_Flag]:
 
 
 def _split(word: str) -> tuple[str, bool, str]:
-    """The name in a flag's word, and its value if the word has one: ``--v=2``, ``-v=2``, ``-v2``."""
+    """Return the name in a flag's word, and its value if the word has one: ``--v=2``, ``-v=2``,
+    ``-v2``.
+    """
     if word.startswith("--"):
         name, equals, value = word[2:].partition("=")
         return name, bool(equals), value
@@ -160,7 +162,9 @@ _Word = tuple[str, str]
 
 
 def _without(words: list[_Word], name: str) -> tuple[list[_Word], int | None]:
-    """``words`` without the flag ``name``, and where it stood first (None: nowhere)."""
+    """Return ``words`` without the flag ``name``, and where the flag stood first (None:
+    nowhere).
+    """
     found = [flag for flag in _flags([word for _, word in words]) if flag.name == name]
     gone = {at for flag in found for at in range(flag.start, flag.end)}
     kept = [word for at, word in enumerate(words) if at not in gone]
@@ -168,7 +172,9 @@ def _without(words: list[_Word], name: str) -> tuple[list[_Word], int | None]:
 
 
 def _last_list(container: dict) -> str:
-    """Where a flag is added: after all others, for the last one wins."""
+    """Return the list to which a flag is added: the last, because of a repeated flag the last value
+    counts.
+    """
     return "args" if container.get("args") or not container.get("command") else "command"
 
 
@@ -179,10 +185,11 @@ def _write(container: dict, words: list[_Word]) -> None:
 
 
 def _command_line(container: dict) -> tuple[list[_Word], int]:
-    """All words of a container, and from which one on they are the component's flags.
+    """Return all words of a container, and the index from which on they are the component's flags.
 
     The program may come after another that starts it (``/go-runner --log-file=… kube-apiserver``,
-    ``/hyperkube kube-apiserver``). Raises SelfhostError where a shell starts it, or nothing does.
+    ``/hyperkube kube-apiserver``). Raise SelfhostError if a shell starts the program, or nothing
+    does.
     """
     words = [(key, str(word)) for key in ("command", "args") for word in container.get(key) or []]
     start = _start(tuple(word for _, word in words), entrypoint=not container.get("command"))
@@ -198,8 +205,9 @@ def _command_line(container: dict) -> tuple[list[_Word], int]:
 
 @lru_cache(maxsize=256)
 def _start(words: tuple[str, ...], *, entrypoint: bool) -> int | None:
-    """Where the flags begin; None if that can't be told. ``entrypoint``: the image's own program
-    is started, with ``words`` as its arguments."""
+    """Return where the flags begin; None if unknown. ``entrypoint``: the image's own program is
+    started, with ``words`` as its arguments.
+    """
     if not words or words[0] == "-c":
         return None
     if entrypoint and words[0].startswith("-"):
@@ -219,7 +227,9 @@ def _start(words: tuple[str, ...], *, entrypoint: bool) -> int | None:
 
 
 def _after_go_runner(words: Sequence[str], at: int) -> int | None:
-    """Where the component's flags begin behind those of the go-runner; None if it starts none."""
+    """Return where the component's flags begin behind the go-runner's flags; None if the go-runner
+    starts no component.
+    """
     while at < len(words) and words[at].startswith("-"):
         name, equals, _ = words[at].lstrip("-").partition("=")
         if name not in _GO_RUNNER_FLAGS:
@@ -229,13 +239,17 @@ def _after_go_runner(words: Sequence[str], at: int) -> int | None:
 
 
 def _may_be_a_value(words: Sequence[str], at: int) -> bool:
-    """Whether the word may be the value of the flag before it, of a program that starts another."""
+    """Return whether the word may be the value of the flag before it, a flag of a program that
+    starts another.
+    """
     before = words[at - 1] if at else ""
     return before.startswith("--") and before != "--" and "=" not in before
 
 
 def _names_program(word: str) -> bool:
-    """Whether a word is a component's program, and not a text or a flag that ends like it."""
+    """Return whether a word is a component's program, and not a text or a flag that
+    ends like it.
+    """
     plain = not word.startswith("-") and "=" not in word and len(word.split()) == 1
     return plain and _base(word) in _PROGRAMS
 

@@ -1,7 +1,7 @@
-"""Settles what an earlier run left, by a plan of its own that is shown and asked about first.
+"""The plan that settles what an earlier run left; it is shown and asked about first.
 
-After it one instance serves each component, no agent is on a node, and the Service ``kubernetes`` has
-its addresses from the API servers alone. The verb's plan starts from there.
+Afterwards one instance serves each component, no agent is on a node, and the Service ``kubernetes``
+has its addresses from the API servers alone. The verb's plan starts from there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from kubectl_selfhost.plans.shared.steps import CommonSteps
 #: The verb by which the journal knows this part of a run.
 VERB = "clean-up"
 
-#: In these states of the agent a component is between two instances.
+#: The states of the agent in which a component is between two instances.
 _BETWEEN = ("armed", "placed")
 _AWAY = "a component that nobody serves now, until an instance of it does"
 
@@ -43,7 +43,7 @@ _AWAY = "a component that nobody serves now, until an instance of it does"
 def plan(cluster: Cluster, left: Leftovers, *, timeout: float, observer: Observer) -> Plan:
     """Return the steps that settle ``left``; ``timeout`` is each wait's limit in seconds.
 
-    Raise ForeignProgram where the node agent's program is not ours.
+    Raise ForeignProgram if the node agent's program is not ours.
     """
     parts = [NodeSteps(cluster, left.situation, one, timeout, observer) for one in left.nodes]
     program.refuse_foreign(cluster, (part.arch for part in parts))
@@ -81,7 +81,7 @@ def carry_out(
 def _release(cluster: Cluster, left: Leftovers, timeout: float, observer: Observer) -> Step:
     def release() -> None:
         doubled = service_address.nodes_with_two(cluster, to_stay=True)
-        if doubled:  # one of them goes by a later plan, and takes the address out as it ends
+        if doubled:  # a later plan ends one of the two, which removes the address as it ends
             observer.note(f"two API servers run on {', '.join(doubled)}: the EndpointSlice stays")
             return
         service_address.release_when_back(cluster, timeout=timeout, tell=observer.step_waiting)
@@ -97,7 +97,7 @@ def _release(cluster: Cluster, left: Leftovers, timeout: float, observer: Observ
 
 
 class NodeSteps(CommonSteps):
-    """The steps on one node."""
+    """The steps that settle one node."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class NodeSteps(CommonSteps):
             handover.undo()
 
     def _take_away(self, component: Component, state: dict) -> None:
-        """Take away what a revert placed: the DaemonSet, or the former static pod, goes on."""
+        """Remove what a revert placed: the DaemonSet, or the former static pod, goes on."""
         own = self._situation.own(component, self._node)
         if own.daemonset in self._situation.daemonsets:
             returned = ToStaticPod(
@@ -208,7 +208,8 @@ class NodeSteps(CommonSteps):
 
     def _that_end(self) -> list[Component]:
         """Return the components whose static pod's manifest is away: the pod is on its way out,
-        however Ready its mirror looks."""
+        even if its mirror looks Ready.
+        """
         files = {file.name: file.content for file in self._agent.manifests()}
         return [
             component

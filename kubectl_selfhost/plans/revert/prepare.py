@@ -24,14 +24,14 @@ from kubectl_selfhost.plans.shared.situation import (
 
 
 def nothing_to_do(cluster: Cluster, situation: Situation, options: RevertOptions) -> str:
-    """Return the sentence that says so, empty where there is something to do."""
+    """Return the sentence that there is nothing to do; empty if there is something to do."""
     if not _is_done(cluster, situation, options):
         return ""
     return "None of the selected components is self-hosted. See `kubectl selfhost status`."
 
 
 def _is_done(cluster: Cluster, situation: Situation, options: RevertOptions) -> bool:
-    """Whether none of the components is self-hosted, and nothing of ours is left over."""
+    """Return whether none of the components is self-hosted, and nothing of ours is left over."""
 
     if any(component.groups_in(situation.daemonsets) for component in options.components):
         return False
@@ -42,9 +42,9 @@ def _is_done(cluster: Cluster, situation: Situation, options: RevertOptions) -> 
 
 
 def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> Prepared[Revert]:
-    """Looks at the control plane and makes the plan; changes nothing.
+    """Look at the control plane and make the plan; change nothing.
 
-    Raises SelfhostError where a revert can't begin, with what to do.
+    Raise SelfhostError if a revert can't begin, with what to do.
     """
     permissions.require(cluster)
     situation = without_copies(cluster, timeout=options.timeout, observer=observer)
@@ -56,7 +56,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     revert = Revert(
         cluster,
         situation,
-        # A lone node also where just something of ours is left over.
+        # A lone node counts also if only a leftover is there.
         kubelets={
             node: require_kubelet(cluster, node)
             for node in meant
@@ -90,7 +90,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
 def _backups(journal: dict, node: str) -> dict[Component, dict]:
     """Return the manifests of before the pivot, as far as the journal has them.
 
-    They are good for the plan alone: before anything is placed, the node's own take their place.
+    The plan alone uses them: before anything is placed, the node's own manifests replace them.
     """
     import yaml
 

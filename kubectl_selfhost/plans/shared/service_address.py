@@ -1,9 +1,10 @@
-"""Keeps the address of the Service ``kubernetes`` while its API server changes hands.
+"""The address of the Service ``kubernetes``, kept while its API server changes hands.
 
-An API server that is told to end takes the node's address out of the EndpointSlice ``kubernetes``.
-Its successor, or the one that stays after a failure, puts it back at its next tick, up to 10 s
-later: meanwhile kube-proxy refuses whoever calls the Service. A second EndpointSlice of our own
-bridges that; the API servers look at theirs alone. It goes only when the address is back in theirs.
+An API server that is told to end removes the node's address from the EndpointSlice ``kubernetes``.
+Its successor, or the server that stays after a failure, puts the address back at its next tick, up
+to 10 s later. Meanwhile kube-proxy refuses whoever calls the Service. A second EndpointSlice of our
+own bridges this time; the API servers look at theirs alone. Our EndpointSlice goes only when the
+address is back in theirs.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ _LABEL = "kubernetes.io/service-name"
 
 
 def keep(cluster: Cluster, addresses: Collection[str]) -> bool:
-    """Add our EndpointSlice with those ``addresses`` that the Service has, and with what an earlier
-    run keeps there that no API server has put back.
+    """Add our EndpointSlice with those ``addresses`` that the Service has, and with the addresses
+    that an earlier run keeps there and no API server has put back.
 
-    Return False where the Service has none of them (an API server that doesn't keep the Service's
+    Return False if the Service has none of them (an API server that doesn't keep the Service's
     endpoints itself: --endpoint-reconciler-type=none).
     """
     for theirs in _slices(cluster):
@@ -46,7 +47,7 @@ def is_kept(cluster: Cluster, addresses: Collection[str] = ()) -> bool:
 
 
 def kept(cluster: Cluster) -> list[str]:
-    """Return the addresses of our EndpointSlice; none where there is no such."""
+    """Return the addresses of our EndpointSlice; empty if there is no such EndpointSlice."""
     return [
         a
         for one in _slices(cluster)
@@ -56,8 +57,9 @@ def kept(cluster: Cluster) -> list[str]:
 
 
 def missing(cluster: Cluster) -> list[str]:
-    """Return the addresses of our EndpointSlice that no API server has in its own: none where all
-    are back, and where our EndpointSlice is gone."""
+    """Return the addresses of our EndpointSlice that no API server has in its own: empty if all are
+    back, or if our EndpointSlice is gone.
+    """
     kept: set[str] = set()
     theirs: set[str] = set()
     for one in _slices(cluster):
@@ -68,10 +70,10 @@ def missing(cluster: Cluster) -> list[str]:
 def require_back(cluster: Cluster) -> bool:
     """Return True when our EndpointSlice may go; raise Waiting with the reason why it may not.
 
-    An API server takes its node's address out twice (kubernetesservice/controller.go, 1.25 to 1.37):
-    soon after it listens, which its /readyz waits for, and as it is told to end. So the address
-    stays only where the server answers /readyz first, and no second one runs on its node that will
-    be told to end.
+    An API server removes its node's address twice (kubernetesservice/controller.go, 1.25 to 1.37):
+    soon after it begins to listen, which its /readyz waits for, and when it is told to end. So the
+    address stays only if the server answers /readyz first, and no second server runs on its node
+    that will be told to end.
     """
     doubled = nodes_with_two(cluster)
     if doubled:
@@ -84,9 +86,10 @@ def require_back(cluster: Cluster) -> bool:
 
 
 def nodes_with_two(cluster: Cluster, *, to_stay: bool = False) -> list[str]:
-    """Return the nodes on which two API servers run; one that waits for its port doesn't.
+    """Return the nodes on which two API servers run; a server that waits for its port doesn't
+    count.
 
-    ``to_stay``: one that was told to end doesn't count, either.
+    ``to_stay``: a server that was told to end doesn't count, either.
     """
 
     pods = [pod for pod in cluster.list(PODS, NAMESPACE) if not _has_ended(pod)]
@@ -96,7 +99,7 @@ def nodes_with_two(cluster: Cluster, *, to_stay: bool = False) -> list[str]:
 
 
 def release_when_back(cluster: Cluster, *, timeout: float, tell: Callable[[str], None]) -> None:
-    """Delete our EndpointSlice once that leaves the Service its addresses. Raise TimedOut."""
+    """Delete our EndpointSlice once the Service keeps its addresses without it. Raise TimedOut."""
     wait_until(
         lambda: require_back(cluster),
         what="the API server to have its address in the Service kubernetes",

@@ -1,7 +1,7 @@
-"""Every plan goes wrong at each of its steps, in each way (see ``fakes.branches``).
+"""Every plan fails at each of its steps, in each way (see ``fakes.branches``).
 
-Whatever happens: somebody serves the API at each moment, no manifest is lost, the error is a sentence
-with advice, and the next run of the same verb ends well and leaves nothing behind.
+Whatever happens: somebody serves the API at each moment, no manifest is lost, the error is a
+sentence with advice, and the next run of the same verb ends well and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _built: dict[tuple[bool, int], World] = {}
 
 @pytest.fixture
 def before(monkeypatch: pytest.MonkeyPatch) -> Before:
-    """Makes a control plane as it is before a run of a verb; all of them are alike."""
+    """Return a maker of control planes as they are before a run of a verb; all of them are alike."""
 
     def build(verb: str, nodes: int = 1) -> World:
         pivoted = verb != "pivot"
