@@ -117,7 +117,7 @@ def _report(cluster: Cluster, done: Done[W], output: str) -> None:
 
 
 def carry_out(cluster: Cluster, verb: Verb[W], *, yes: bool) -> Done[W] | None:
-    """Run ``verb``; return None where there is nothing to do."""
+    """Run ``verb``; return None if there is nothing to do."""
     from kubectl_selfhost.engine import session
     from kubectl_selfhost.plans.leftovers import look as leftovers
 
@@ -189,8 +189,9 @@ def _settle(
     *,
     yes: bool,
 ) -> Says | None:
-    """Settle what is ``left``, once a person has agreed to that; return what the verb's own plan says,
-    where it was shown with it."""
+    """Settle what is ``left``, once a person has agreed to it; return what the verb's own plan
+    says, if it was shown too.
+    """
     from kubectl_selfhost.plans.leftovers import settle
 
     first = settle.plan(cluster, left, timeout=verb.timeout, observer=progress)
@@ -214,7 +215,7 @@ def _settle(
 
 
 def _plan_already(verb: Verb[W], left: Leftovers, progress: Progress) -> Plan | None:
-    """Return the verb's plan where it can be made before ``left`` is settled."""
+    """Return the verb's plan if it can be made before ``left`` is settled."""
     if left.hides_the_rest or verb.nothing_to_do(left.situation):
         return None
     return verb.prepare(progress).plan

@@ -51,7 +51,7 @@ def connect(
     Nothing is sent yet, but an exec credential plugin may run. ``log`` gets a line per request if
     options.verbosity is 6 or more (default: to stderr). Raise BadConfig.
     """
-    # Here, not at the top: --help needs the options alone, and this costs a fifth of its time.
+    # Here, not at the top: --help needs the options alone, and this import costs a fifth of its time.
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.cluster.connection.transport import Transport
 

@@ -62,8 +62,8 @@ def instances_of(pods: Iterable[dict], component: Component) -> list[Instance]:
     """Return the instances of ``component`` among ``pods`` (API objects), in their order.
 
     A static instance is a mirror pod with the static pod's name. A self-hosted instance belongs to
-    a DaemonSet of ours and has its label k8s-app. A pod that somebody made by hand with such labels
-    is no instance.
+    a DaemonSet of the component and has its label k8s-app. A pod that somebody made by hand with
+    such labels is no instance.
     """
     found = []
     for pod in pods:

@@ -136,10 +136,11 @@ def is_named(digest: str, name: str) -> bool:
 
 
 def what_is_wrong(stored: dict) -> str:
-    """Return why ``stored``, a Secret or a former ConfigMap, is no program of ours; empty if it is one.
+    """Return why ``stored``, a Secret or a former ConfigMap, doesn't hold the plugin's program;
+    empty if it does.
 
-    A program is ours if the object holds nothing else, can't be changed, and has the digest that is in
-    the object's name.
+    An object holds the plugin's program if it holds nothing else, can't be changed, and has the
+    digest that is in the object's name.
     """
     is_former = stored.get("kind") == CONFIG_MAP
     name = (_FORMER_NAME if is_former else _SECRET_NAME).fullmatch(stored["metadata"]["name"])
@@ -191,7 +192,7 @@ def carriers(
     own: Collection[Reference] = (),
 ) -> list[Carrier]:
     """Return the objects in ``stored`` (None: there is none) from which a DaemonSet's pods mount
-    the program, and the objects that hold no program of ours though no DaemonSet names them yet.
+    the program, and the objects that hold a foreign program though no DaemonSet names them yet.
 
     ``own`` are the objects with this build's programs.
     """

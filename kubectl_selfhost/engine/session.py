@@ -28,8 +28,8 @@ class Prepared(Generic[W]):
     """A run that was looked at and may begin.
 
     ``whole`` is what the plan is made of. ``timeout`` is for how many seconds the API may be away.
-    ``again`` is the verb to run after a failure, if it is another verb. ``leaves_nothing``: nothing
-    of ours stays, so the journal goes, too.
+    ``again`` is the verb to run after a failure, if it is another verb. ``leaves_nothing``: the run
+    removes everything that kubectl selfhost made, and so the journal.
     """
 
     verb: str

@@ -29,7 +29,7 @@ from kubectl_selfhost.node.orders import ShareOrder
 #: The limit of each wait, in seconds. An apiserver starts in 1.3 s on an idle 2-core machine; a small
 #: ARM board takes much longer, and a limit that is too short turns a slow start into a failure.
 SWITCH_LIMIT = 120
-#: The agent's code where nothing listens on the port that is to be shared (base/failure.h).
+#: The agent's code if nothing listens on the port that is to be shared (base/failure.h).
 _SILENT = "silent"
 #: Seconds that a new apiserver gets to become ready if its probes can't tell.
 UNTOLD = 10.0

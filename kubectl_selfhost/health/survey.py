@@ -108,8 +108,8 @@ def _programs(cluster: Cluster, answers: Mapping[str, Any]) -> list[Carrier]:
     """Compare the programs from which DaemonSets start, and the objects with the names of this
     build's programs.
 
-    Before there is a DaemonSet of ours, ask nothing: a person who looks at a cluster of static pods
-    need not be allowed to read Secrets.
+    If kubectl selfhost has made no DaemonSet yet, ask nothing: a person who looks at a cluster of
+    static pods need not be allowed to read Secrets.
     """
     by_name = {one["metadata"]["name"]: one for one in answers.get("daemonsets", [])}
     ours = [by_name[own.daemonset] for c in COMPONENTS for own in c.groups_in(by_name)]

@@ -343,7 +343,9 @@ def _of_both(seen: ControlPlane, node: NodeState) -> list[str]:
 
 
 def _idle_daemonsets(seen: ControlPlane) -> list[str]:
-    """Return sentences on DaemonSets of ours that run nothing, while static pods serve everywhere."""
+    """Return sentences on self-hosted DaemonSets that run nothing, while static pods serve
+    everywhere.
+    """
     return [
         f"DaemonSet {rollout.name} exists, and runs nothing."
         for rollout in seen.daemonsets.values()

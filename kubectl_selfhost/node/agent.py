@@ -96,9 +96,9 @@ class NodeAgent(Orders):
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
         """Create the pod and wait until it takes orders; replace a pod that an earlier run left.
 
-        The program is compared before the pod is created and again before the first order. Raises
-        ForeignProgram or SwappedProgram if it is not ours, SelfhostError if the pod can't be created
-        or doesn't run within ``timeout`` seconds.
+        Compare the program before the pod is created and again before the first order. Raise
+        ForeignProgram or SwappedProgram if it is not the plugin's, SelfhostError if the pod can't
+        be created or doesn't run within ``timeout`` seconds.
         """
 
         if self.find() is not None:
@@ -121,7 +121,7 @@ class NodeAgent(Orders):
         wait_until(gone, what=f"the agent pod {self.pod} to go", timeout=timeout, tell=tell)
 
     def order(self, name: str, **fields: object) -> dict:
-        """Return the agent's answer to an order. Raises AgentError with the agent's reason."""
+        """Return the agent's answer to an order. Raise AgentError with the agent's reason."""
         directory = agent_pod.HOST + self.target.directory
         line = json.dumps({"order": name, "dir": directory, **fields}) + "\n"
         answer = self._answer(name, line.encode("ascii"))

@@ -14,7 +14,7 @@ from importlib import resources
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.errors import SelfhostError
 
-#: Kubernetes' names of the CPUs (kubernetes.io/arch) that we have programs for.
+#: Kubernetes' names of the CPUs (kubernetes.io/arch) for which there are programs.
 ARCHITECTURES = ("amd64", "arm64", "arm", "ppc64le", "s390x")
 
 

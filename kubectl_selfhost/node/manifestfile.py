@@ -31,8 +31,8 @@ def find(
 ) -> str:
     """Return the name of the file that holds ``component``'s static pod.
 
-    ``files`` maps file names to contents (None for one too large to be a manifest), ``links``
-    symbolic links to their targets; ``where`` names the directory in messages. Raises SelfhostError
+    ``files`` maps file names to contents (None for a file too large to be a manifest), ``links``
+    symbolic links to their targets; ``where`` names the directory in messages. Raise SelfhostError
     if none holds it, or more than one does.
     """
     found = files_of(files, component)

@@ -65,7 +65,7 @@ def delete(found: Reference) -> str:
 def uid(cluster: Cluster, arch: str) -> str:
     """Return the uid of the Secret with this build's program; empty if there is none.
 
-    Raises ForeignProgram if it holds something else.
+    Raise ForeignProgram if it holds something else.
     """
 
     found = cluster.find(SECRETS, binaries.secret_name(arch), NAMESPACE)
@@ -107,7 +107,7 @@ def store(cluster: Cluster, arch: str) -> None:
 def require(cluster: Cluster, arch: str) -> str:
     """Return the uid of the Secret with this build's program.
 
-    Raises SelfhostError if there is none, ForeignProgram if it holds something else.
+    Raise SelfhostError if there is none, ForeignProgram if it holds something else.
     """
     found = uid(cluster, arch)
     if not found:
@@ -138,7 +138,7 @@ def unused(cluster: Cluster) -> list[dict]:
 
 
 def foreign(cluster: Cluster) -> list[ForeignProgram]:
-    """Return an error for each object that has our label and holds no program of ours."""
+    """Return an error for each object that has our label and holds a foreign program."""
     found = [(_reference(one), programs.what_is_wrong(one)) for one in _labelled(cluster)]
     return [ForeignProgram(one, wrong) for one, wrong in found if wrong]
 
@@ -147,7 +147,7 @@ def carriers(
     cluster: Cluster, daemonsets: Iterable[dict], secrets: Iterable[str] = ()
 ) -> list[Carrier]:
     """Return the objects from which the DaemonSets' pods mount the program, as they are now, and
-    those of ``secrets`` (the names of this build's) that hold no program of ours.
+    those of ``secrets`` (the names of this build's) that hold a foreign program.
     """
 
     kinds = {SECRET: SECRETS, CONFIG_MAP: CONFIGMAPS}

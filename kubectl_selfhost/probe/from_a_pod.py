@@ -118,7 +118,7 @@ class Reach:
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
         for secret in self._cluster.list(SECRETS, NAMESPACE, labels=_selector()):
-            # The name of an earlier build's was the pod's alone.
+            # An earlier build named its object after the pod alone.
             if re.fullmatch(rf"{self.pod}(-[0-9a-f]{{64}})?", secret["metadata"]["name"]):
                 self._cluster.delete(SECRETS, secret["metadata"]["name"], NAMESPACE)
         # A killed probe of an earlier build left a ConfigMap.

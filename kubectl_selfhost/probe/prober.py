@@ -4,7 +4,7 @@ Several kinds of probe run side by side, each at times of its own (loops.py), wi
 credentials:
 
 - connect: a new connection each (TCP, TLS, one GET, closed): it meets whatever listens just then
-- read, write: over a connection that is kept, as programs have it; written is a ConfigMap of ours
+- read, write: over a connection that is kept, as programs have it; a write writes the probe's ConfigMap
 - watch: on that ConfigMap; each write must arrive as an event
 - ready: /readyz, on a new connection each, as load balancers ask it
 - endpoints: whether the ``kubernetes`` Service has an address that is ready

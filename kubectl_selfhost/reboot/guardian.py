@@ -23,7 +23,7 @@ from kubectl_selfhost.node.pod import HOST, NodeTarget, host_path
 #: The program's name in our directory on the node (packaging/agent/node/program.h): a static pod may not
 #: have it from a Secret.
 PROGRAM = "agent"
-#: The list of what is guarded, beside the copies (packaging/agent/guardian/recovery.h).
+#: The list of the guarded components, beside the copies (packaging/agent/guardian/recovery.h).
 LIST = "guarded"
 
 
@@ -113,7 +113,7 @@ def _container(target: NodeTarget) -> dict:
             "capabilities": {"drop": ["ALL"]},
             # On a node that enforces SELinux (container-selinux's policy) a container of the type
             # container_t may neither run our program nor write into the kubelet's directory. A
-            # runtime without SELinux passes over the label.
+            # runtime without SELinux ignores the label.
             "seLinuxOptions": {"type": "spc_t"},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -23,7 +23,7 @@ IDLE, ARMED, CONFIRMED, PUT_BACK, PLACED, TAKEN_AWAY = (
     "taken-away",
 )
 _GUARDIAN = "kubectl-selfhost-guardian.yaml"
-#: What stands for the program: a real one is 100 KB, which are copied with each look at its Secret.
+#: A stand-in for the program: each look at its Secret would copy a real program's 100 KB.
 PROGRAM = b"the node agent"
 DIGEST = hashlib.sha256(PROGRAM).hexdigest()
 

@@ -117,9 +117,9 @@ class Trial(Seen):
     options: dict[str, Any] = field(default_factory=dict)
     ways: Sequence[Way] = ()
     in_turn: Sequence[Sequence[Way]] = ()
-    #: At which steps, by the name and by those of the whole plan.
+    #: The steps at which a run may fail, by the name and by those of the whole plan.
     meant: Callable[[str, list[str]], bool] = _at_each
-    #: From where runs have come to their end, and in which worlds they were begun.
+    #: The steps from which runs have come to their end, and the worlds in which these runs began.
     known: set[str] = field(default_factory=set)
     #: Whether a component was between two instances already as the run began.
     mid_air: bool = False
@@ -130,7 +130,7 @@ class Trial(Seen):
     #: In which ways the run is killed with the next change, of those that take turns.
     kills: list[Way] = field(default_factory=list)
     pipe: int = 0
-    #: How many runs were broken, and after how many of them another one was run.
+    #: The number of broken runs, and of those after which another run followed.
     broken: int = 0
     resumed: int = 0
     problems: list[str] = field(default_factory=list)

@@ -80,7 +80,7 @@ class World:
         self._ticked = self.clock.now
         self._seen: tuple[float, int] = (0.0, 0)
         self._state: tuple[object, ...] = ()
-        #: Until then nothing happens by itself; and nothing but renewals of leases.
+        #: Nothing happens by itself before the first; nothing but renewals of leases before the second.
         self._wake = self._rests_until = 0.0
         self._renewals = 0
         self._lacks_address = self._lacks_api = False
@@ -317,7 +317,7 @@ class World:
 
     def _address(self, node: Node, *, there: bool) -> None:
         if not there:
-            for one in node.serving(APISERVER.name):  # what it did unseen, for it changed nothing
+            for one in node.serving(APISERVER.name):  # done unseen, because it changed nothing
                 beats = max(0, math.ceil((self.clock.now - one.next_reconcile) / _RECONCILE))
                 one.next_reconcile += beats * _RECONCILE
         kept = self.store.find("endpointslices", "kubernetes", "default")
@@ -476,7 +476,7 @@ class World:
         self.clock.install(monkeypatch)
         monkeypatch.setattr(binaries, "content", lambda _: PROGRAM)
         monkeypatch.setattr(binaries, "digest", lambda _: DIGEST)
-        # What a plan looks at side by side, it looks at in an order that is always the same.
+        # A plan's parallel looks happen here in an order that is always the same.
         monkeypatch.setattr(ThreadPoolExecutor, "submit", _at_once)
         # Indented JSON is written in Python, any other in C.
         monkeypatch.setattr(

@@ -171,9 +171,9 @@ def _probe_itself(container: dict, port: int, bound: str) -> None:
     """Have the apiserver probed over loopback, or at the one address where it listens.
 
     kubeadm writes the advertise address of the node where the manifest was made, which is wrong on
-    every other node. A hand-over steers the loopback address alone to the new instance. A revert
-    leaves static pods that are also probed at a loopback address of ours: the new instance takes
-    another one.
+    every other node. A hand-over steers the loopback address alone to the new instance. A static
+    pod that a revert has made is also probed at a loopback address: the new instance takes another
+    one.
     """
     if "$(" in bound:
         return  # the kubelet puts no variables into a probe

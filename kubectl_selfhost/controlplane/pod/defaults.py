@@ -135,7 +135,7 @@ def _tidy(key: str, item: object) -> object:
         return dict(item) if key in _FREE else tidy(item)
     if isinstance(item, list):
         return [_tidy("", entry) for entry in item]
-    return item  # JSON has no other value that could be changed in its place
+    return item  # no other JSON value can be changed in its place
 
 
 def _says_nothing(key: str, item: object) -> bool:

@@ -84,8 +84,8 @@ def runs(container: dict) -> str | None:
 def with_flag(container: dict, name: str, *values: str) -> None:
     """Set ``--name=value``, once for each of ``values``, in ``container`` (which is changed).
 
-    The new flags take the place of the first old one; no old one stays. Raises SelfhostError if
-    the component is started in a way that can't be seen through (a shell).
+    The new flags take the place of the first old one; no old one stays. Raise SelfhostError if the
+    component is started in a way that can't be seen through (a shell).
     """
     words, start = _command_line(container)
     kept, place = _without(words[start:], name)
@@ -98,7 +98,7 @@ def with_flag(container: dict, name: str, *values: str) -> None:
 def without_flag(container: dict, name: str) -> bool:
     """Remove each ``--name`` from ``container`` (which is changed); False if there is none.
 
-    Raises as ``with_flag`` does.
+    Raise as ``with_flag`` does.
     """
     words, start = _command_line(container)
     kept, place = _without(words[start:], name)
@@ -113,7 +113,7 @@ def _flags(words: list[str]) -> tuple[_Flag, ...]:
     return _read(tuple(map(str, words)))
 
 
-# A command line is asked for at each look at its pod, and is what it was.
+# Each look at a pod asks for its command line again, which never changes.
 @lru_cache(maxsize=256)
 def _read(words: tuple[str, ...]) -> tuple[_Flag, ...]:
     return tuple(_each(words))

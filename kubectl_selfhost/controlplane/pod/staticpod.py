@@ -182,7 +182,8 @@ def leader_elects(pod: dict, component: Component) -> bool:
 
 
 def led_as(pod: dict, component: Component) -> Component:
-    """Return ``component`` with the lease that ``pod`` gives it; with none where it elects no leader.
+    """Return ``component`` with the lease that ``pod`` gives it; without a lease if it elects no
+    leader.
 
     What a scheduler's ``--config`` says can't be seen here; flags override it (see
     ``leads_by_file``).

@@ -130,7 +130,7 @@ class PivotSteps(CommonSteps):
             title=f"Create DaemonSet {component.daemonset}",
             why="its pod waits beside the static one until it gets the port",
             # Applied each time: this repairs a DaemonSet that was changed since. Not if the DaemonSet
-            # serves on another node: what that one runs is not ours to change here.
+            # serves on another node: what runs there must not change here.
             done=lambda: self._groups.in_use(component),
             # As it is at that time: the manifests on the node were read by then.
             do=lambda: self._apply(component, self._groups.daemonset(component)),

@@ -56,8 +56,8 @@ class NodeRevert(HostedPart):
 
     @property
     def whole(self) -> bool:
-        """Return whether no component stays self-hosted here, so that nothing of ours is needed any
-        more.
+        """Return whether no component stays self-hosted here, so that the node needs nothing of
+        kubectl selfhost any more.
         """
         return set(self._hosted_here(COMPONENTS)) <= set(self.to_revert)
 

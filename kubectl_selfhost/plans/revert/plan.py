@@ -87,8 +87,8 @@ class Revert:
 
     @property
     def whole(self) -> bool:
-        """Return whether nothing is self-hosted afterwards, so that nothing of ours is needed any
-        more.
+        """Return whether nothing is self-hosted afterwards, so that the cluster needs nothing of
+        kubectl selfhost any more.
         """
         meant = {one.node for one in self.nodes}
         left = [n for n in hosted_nodes(self.situation) if n not in meant]
@@ -229,7 +229,7 @@ class Revert:
 
 
 def hosted_nodes(situation: Situation) -> list[str]:
-    """Return the nodes that have something of ours: our label, or a DaemonSet's pod."""
+    """Return the nodes that have a trace of a pivot: our label, or a DaemonSet's pod."""
     return [
         name
         for name in situation.node_names

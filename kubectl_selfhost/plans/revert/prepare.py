@@ -31,7 +31,7 @@ def nothing_to_do(cluster: Cluster, situation: Situation, options: RevertOptions
 
 
 def _is_done(cluster: Cluster, situation: Situation, options: RevertOptions) -> bool:
-    """Return whether none of the components is self-hosted, and nothing of ours is left over."""
+    """Return whether none of the components is self-hosted, and no trace of a pivot is left."""
 
     if any(component.groups_in(situation.daemonsets) for component in options.components):
         return False
@@ -51,7 +51,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     hosted = hosted_nodes(situation)
     meant = nodes.chosen(situation, options.nodes, server=cluster.server)
     journal = journals.read(cluster)
-    # A run that ended after the last node was done: what is left may be any node's.
+    # A run that ended after the last node was done may have left something on any node.
     left_over = not hosted and not nothing_to_do(cluster, situation, options)
     revert = Revert(
         cluster,

@@ -127,7 +127,7 @@ class Situation:
         )
 
     def hosts(self, node: str) -> bool:
-        """Return whether a DaemonSet of ours has a pod on the node, in whatever state."""
+        """Return whether a self-hosted DaemonSet has a pod on the node, in whatever state."""
         return any(
             instance.kind == DAEMONSET
             for component in COMPONENTS

@@ -213,8 +213,8 @@ class CommonSteps:
         self._agent.stop(timeout=self._timeout, tell=self._tell)
 
     def unless_self_hosted(self, undo: Callable[[], None]) -> Callable[[], None]:
-        """Return ``undo``, limited to the case that no DaemonSet of ours is left that needs what it
-        removes.
+        """Return ``undo``, limited to the case that no self-hosted DaemonSet is left that needs
+        what it removes.
         """
 
         def run() -> None:

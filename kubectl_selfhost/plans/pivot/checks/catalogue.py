@@ -21,7 +21,7 @@ _PLANS = ("StaticPodPath", "Architecture")
 _TRIES = ("Permissions", "NodesAlike", "AgentProgram")
 
 
-#: Name, what it looks at, what judges it, and the checks without which it has nothing to judge.
+#: A check's name, what it looks at, what judges it, and the checks that it needs.
 _ALL: list[tuple[str, str, Callable[[Look], Finding], tuple[str, ...]]] = [
     ("Permissions", "what you may do", control_plane.allowed, ()),
     ("ServerVersion", "the server's version", control_plane.server_version, ()),
