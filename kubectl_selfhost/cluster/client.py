@@ -148,8 +148,8 @@ class Cluster(Calls):
         propagation: str | None = None,
         uid: str | None = None,
     ) -> bool:
-        """Delete the object; return False if it was absent already (with ``uid``: or another object
-        has its name).
+        """Delete the object; return False if it was absent already (with ``uid``: or if another
+        object has its name).
 
         ``propagation`` is Foreground, Background or Orphan; ``grace_seconds`` None leaves both to
         the API's defaults.

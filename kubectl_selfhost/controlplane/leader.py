@@ -27,8 +27,8 @@ class Leader:
     name: str = ""
 
     def is_on(self, host: Hosts) -> bool:
-        """Return whether the holder is a process on ``host``: it calls itself <host
-        name>_<uuid>.
+        """Return whether the holder, which calls itself <host name>_<uuid>, is a process on
+        ``host``.
         """
         return host.runs(self.holder)
 

@@ -168,7 +168,9 @@ def _digest(encoded: str) -> str:
 
 
 def reference(daemonset: dict) -> Reference | None:
-    """Return where the pods of a DaemonSet mount the program from; None if they mount none."""
+    """Return the object from which the pods of a DaemonSet mount the program; None if they mount
+    none.
+    """
     for volume in daemonset["spec"]["template"]["spec"].get("volumes") or []:
         if volume["name"] != AGENT_VOLUME:
             continue
@@ -180,7 +182,7 @@ def reference(daemonset: dict) -> Reference | None:
 
 
 def references(daemonsets: Iterable[dict]) -> set[Reference]:
-    """Return every object that one of the DaemonSets mounts the program from."""
+    """Return every object from which one of the DaemonSets mounts the program."""
     found = map(reference, daemonsets)
     return {one for one in found if one is not None}
 

@@ -141,7 +141,7 @@ def image_version(image: str) -> str:
 
 
 def _most_telling(instances: Sequence[Instance]) -> Instance | None:
-    """Return the instance that stands for its component: the one that serves, or was meant to
+    """Return the instance that stands for its component: the instance that serves, or was meant to
     serve.
     """
     return max(

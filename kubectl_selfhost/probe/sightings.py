@@ -240,7 +240,7 @@ def _sections(
 def _by_kind(
     samples: Sequence[Sample], began: float, ended: float, *, last: bool = True
 ) -> dict[str, Tally]:
-    """Return the tally of each kind, of what began in a section; ``last``: nothing comes after it."""
+    """Return the tally of each kind, of what began in a section; ``last``: no section follows."""
     by_kind: dict[str, list[Sample]] = {}
     for sample in samples:
         by_kind.setdefault(sample.kind, []).append(sample)

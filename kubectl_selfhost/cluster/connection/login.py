@@ -93,9 +93,7 @@ class Login:
 
 
 def _content(path: str | None) -> bytes:
-    """Return the file's content: a certificate of the user's, which has already been read, so it
-    can be read.
-    """
+    """Return the content of a certificate's file, which has been read before, so it can be read."""
     return Path(path).read_bytes() if path else b""
 
 

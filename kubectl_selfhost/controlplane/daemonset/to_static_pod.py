@@ -165,8 +165,8 @@ def _take_off_ours(spec: dict) -> None:
 
 
 def _refuse_what_only_the_api_has(component: Component, spec: dict) -> None:
-    """Refuse a spec that needs the API: the kubelet runs a static pod without it and can't fetch
-    anything.
+    """Refuse a spec that needs the API: without it the kubelet can't fetch anything for a static
+    pod.
     """
     text = json.dumps(spec)
     for field in _FROM_THE_API:
@@ -261,8 +261,8 @@ def _start_as_before(container: dict, former: dict | None) -> None:
 
 
 def _tell_kubeadm(component: Component, pod: dict, before: dict | None) -> None:
-    """Put kubeadm's annotation of the address, which a DaemonSet of several nodes can't have, where
-    it was before. If the manifest of before is lost, put it where kubeadm would.
+    """Restore kubeadm's annotation of the address, which a DaemonSet of several nodes can't have.
+    If the manifest of before is lost, put the annotation where kubeadm would.
     """
     annotations = pod["metadata"]["annotations"]
     if before is not None:

@@ -70,8 +70,8 @@ class Groups:
         return self._differences(one, self.of(one.node), self._daemonsets)
 
     def read(self, one: NodePivot, component: Component, manifest: dict) -> list[Difference]:
-        """Use ``manifest``, which is on the node, as what runs, and build the DaemonSets from it;
-        return what admission made of its mirror pod.
+        """Build the DaemonSets from ``manifest``, which is on the node; return what admission made
+        of its mirror pod.
 
         Raise SelfhostError if the mirror shows that something else runs, or if a DaemonSet that the
         node shares would run something else.

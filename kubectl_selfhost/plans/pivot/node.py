@@ -37,9 +37,7 @@ class NodePivot(NodePart):
         self._read: dict[Component, dict] = {}
 
     def static_pod(self, component: Component) -> dict:
-        """Return the static pod as its manifest says it, once the manifest was read; before, from
-        the mirror pod.
-        """
+        """Return the static pod: from its manifest, if it was read, else from the mirror pod."""
         if component in self._read:
             return staticpod.from_mirror_pod(self._read[component])
         mirror = self.situation.mirror_pod(component, self.node)
@@ -51,8 +49,8 @@ class NodePivot(NodePart):
         return staticpod.from_mirror_pod(mirror)
 
     def read(self, component: Component, manifest: dict) -> list[Difference]:
-        """Use ``manifest``, which is on the node, as what runs; return what admission made of its
-        mirror pod.
+        """Replace the mirror pod by ``manifest``, which is on the node; return what admission made
+        of the mirror pod.
 
         Raise SelfhostError if the mirror shows that something else runs.
         """

@@ -258,7 +258,7 @@ class PivotSteps(CommonSteps):
             self._look_at_way(handover)
 
     def _look_at_way(self, handover: FromStaticPod) -> None:
-        """Use the best way that the node itself allows, if it is worse than the planned way."""
+        """Use the best way that the node itself allows, if this way is worse than the planned way."""
         component = handover.component
         mirror = self._part.situation.mirror_pod(component, self._node)
         if handover.choice.way == ways.WAITING or mirror is None:

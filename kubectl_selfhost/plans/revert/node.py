@@ -87,7 +87,7 @@ class NodeRevert(HostedPart):
         return [self.manifest(c) for c in self.to_revert if not self.is_static(c)]
 
     def probe_host(self, component: Component) -> str:
-        """Return where the static apiserver is probed; empty: where it was before the pivot."""
+        """Return where the static apiserver is probed; empty: where it was probed before the pivot."""
         template = self._daemonset(component)["spec"]["template"]
         if component != APISERVER or not staticpod.is_wildcard(
             staticpod.bind_address(template, component)
@@ -104,9 +104,7 @@ class NodeRevert(HostedPart):
         return "; ".join(found) or "as before the pivot"
 
     def choices(self) -> dict[Component, Choice]:
-        """Return the way in which each component will change hands, as far as it is known from
-        afar.
-        """
+        """Return the way in which each component will change hands, as far as the API tells."""
         wanted = self.options.handover
         found = {c: self.choose(c, AUTO) for c in self.to_revert if not self.is_static(c)}
         beside = [c.name for c, choice in found.items() if choice.way != WAITING]

@@ -251,7 +251,7 @@ class RevertSteps(CommonSteps):
             self._observer.note(f"{component}: {self._part.differences(component)}")
 
     def _look_at_way(self, handover: ToStaticPod) -> None:
-        """Use the best way that the node itself allows, if it is worse than the planned way."""
+        """Use the best way that the node itself allows, if this way is worse than the planned way."""
         component = handover.component
         subject = self._part.subject(component, file="")
         seen = self._agent.can_share(subject.port, subject.old_uid, ())

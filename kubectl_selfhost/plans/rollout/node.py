@@ -35,9 +35,7 @@ class NodeRollout(HostedPart):
         return [self.own(component) for component in self.options.components]
 
     def choices(self) -> dict[Component, Choice]:
-        """Return the way in which each component will change hands, as far as it is known from
-        afar.
-        """
+        """Return the way in which each component will change hands, as far as the API tells."""
         if APISERVER in self.options.components:
             self._require_own_readiness()
         return {c: self.choose(c, self.options.handover) for c in self.options.components}

@@ -22,7 +22,7 @@ def ready_members(pods: Iterable[dict]) -> set[str]:
 
 
 def require(cluster: Cluster, before: set[str]) -> bool:
-    """Return True if every member that was Ready ``before`` is Ready now; raise Waiting if one
+    """Return True if every member that was Ready ``before`` is Ready now; raise Waiting if a member
     isn't.
     """
 

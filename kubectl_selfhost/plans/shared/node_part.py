@@ -53,12 +53,14 @@ class NodePart:
 
     @property
     def hosts(self) -> Hosts:
-        """Return what tells its host from the others' in a lease, if there are several nodes."""
+        """Return what tells the node's host from the others' in a lease, if there are several
+        nodes.
+        """
         return nodes.host_names(self.situation, self.node)
 
     @property
     def kernel(self) -> str:
-        """Return its kernel's version."""
+        """Return the version of the node's kernel."""
         return self.situation.node(self.node)["status"]["nodeInfo"]["kernelVersion"]
 
 
@@ -101,6 +103,6 @@ class HostedPart(NodePart):
         return next(pod for pod in self.situation.pods if pod["metadata"]["name"] == name)
 
     def choose(self, component: Component, wanted: str) -> Choice:
-        """Return the way in which it will change hands, as far as it is known from afar."""
+        """Return the way in which the component will change hands, as far as the API tells."""
         best = ways.best_of_ours(component, self.pod(component), kernel=self.kernel)
         return ways.choose(component, best, wanted)

@@ -56,7 +56,7 @@ def for_leases(components: Iterable[Component]) -> list[Access]:
 
 
 def require(cluster: Cluster) -> None:
-    """Raise SelfhostError if something of it is not allowed; for verbs without pre-flight checks."""
+    """Raise SelfhostError if the run lacks a permission; for verbs without pre-flight checks."""
 
     refused = access.denied(cluster, for_pivot())
     if refused:

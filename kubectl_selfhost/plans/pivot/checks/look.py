@@ -44,7 +44,7 @@ class Look:
         )
 
     def kubelet(self, node: str) -> Kubelet:
-        """Return the node's kubelet, which is asked once: several checks need it."""
+        """Return the node's kubelet; ask each kubelet once, because several checks need the answer."""
         if node not in self.kubelets:
             self.kubelets[node] = read_kubelet(self.cluster, node)
         return self.kubelets[node]
@@ -57,7 +57,7 @@ class Look:
         return found
 
     def left_alone(self) -> list[str]:
-        """Return nodes without a component, while others have some: nobody means them."""
+        """Return nodes without a component, if other nodes have components."""
         alone = nodes.left_alone(self.situation)
         return alone if len(alone) < len(self.situation.nodes) else []
 
