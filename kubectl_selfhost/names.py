@@ -93,5 +93,4 @@ NODE_DIRECTORY = "kubectl-selfhost"
 
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 CONFIG_HASH_ANNOTATION = "kubernetes.io/config.hash"
-CONFIG_SOURCE_ANNOTATION = "kubernetes.io/config.source"
 ADVERTISE_ADDRESS_ANNOTATION = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"

@@ -15,6 +15,8 @@ from bed.harness import Bed
 from cluster import looks
 from cluster.probes import Seen, nothing_is_lost, probed
 
+from kubectl_selfhost.names import CONFIG_HASH_ANNOTATION
+
 pytestmark = [pytest.mark.alone, pytest.mark.soak]
 
 KIND_CONFIG = """
@@ -36,15 +38,27 @@ def edit_apiserver(bed: Bed, change) -> None:
     path = f"{looks.MANIFESTS}/kube-apiserver.yaml"
     pod = yaml.safe_load(bed.node_file(path))
     change(pod["spec"], pod["spec"]["containers"][0])
+    former = mirror(bed)["metadata"]["annotations"][CONFIG_HASH_ANNOTATION]
     bed.node_exec(
         "sh",
         "-c",
         f"cat > /etc/kubernetes/new.yaml && mv /etc/kubernetes/new.yaml {path}",
         stdin=yaml.safe_dump(pod),
     )
-    time.sleep(10)
-    looks.eventually(lambda: looks.answers(bed), seconds=300, what="the changed API server")
+
+    def runs_changed() -> bool:
+        seen = mirror(bed)
+        changed = seen["metadata"]["annotations"][CONFIG_HASH_ANNOTATION] != former
+        return changed and looks.is_ready(seen)
+
+    looks.eventually(runs_changed, seconds=400, what="the changed API server")
     looks.eventually(lambda: looks.static_pods(bed) == {"etcd", *looks.COMPONENTS}, seconds=120)
+
+
+def mirror(bed: Bed) -> dict:
+    """Return the mirror pod of the node's API server."""
+    found: dict = bed.get("-n", "kube-system", "pod", f"kube-apiserver-{bed.node}")
+    return found
 
 
 def lasts(delay: str, grace: int):
