@@ -38,6 +38,7 @@ def test_two_pivots_at_once(bed):
     assert looks.self_hosted(bed) == set(looks.COMPONENTS)
 
 
+@pytest.mark.soak
 def test_the_agents_pod_is_deleted_midway(bed):
     """Each time before the old instance is stopped, which the run has still to ask the agent for."""
     for component in looks.COMPONENTS:
@@ -68,6 +69,7 @@ STEPS = (
 )
 
 
+@pytest.mark.soak
 def test_ctrl_c_at_a_random_moment(bed):
     step, after = random.choice(STEPS), random.uniform(0.0, 2.0)
     print(f"Ctrl-C {after:.1f} s after the beginning of {step}")

@@ -124,6 +124,7 @@ def test_a_roll_out_that_fails_never_runs_two_and_goes_back(cluster: Bed, capsys
     assert looks.works(cluster)
 
 
+@pytest.mark.soak
 def test_a_reboot_never_runs_two(cluster: Bed, capsys):
     subprocess.run(["docker", "restart", cluster.node], check=True, capture_output=True)
     with watched(cluster) as seen:

@@ -79,6 +79,7 @@ def test_a_frozen_run_that_wakes_beside_the_next_one(bed):
     assert looks.works(bed)
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_frozen_run_that_wakes_after_the_next_one(bed):
     run = bed.selfhost("revert", "--yes", check=False)

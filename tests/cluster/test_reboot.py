@@ -89,6 +89,7 @@ def test_a_power_cut(bed, heals):
     heals("power cut")
 
 
+@pytest.mark.soak
 def test_a_second_restart_while_it_recovers_from_the_first(bed, heals):
     docker("restart", bed.node)
     looks.eventually(
