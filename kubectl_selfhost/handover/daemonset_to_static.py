@@ -149,15 +149,12 @@ class ToStaticPod(HandOver[Hosted]):
         """
 
     def _finish(self, leadership: Leadership | None, *, began: float) -> None:
-        self._wait(self._conditions.is_ready, f"the static {self.component} to serve")
-        if leadership is not None:
-            self._wait(
-                lambda: self._conditions.leads(leadership),
-                f"the static {self.component} to become the leader",
-            )
-        self._settle()
-        self.seconds = time.monotonic() - began
+        super()._finish(leadership, began=began)
         self._delete_daemonset()
+
+    def _new_serves(self) -> bool:
+        """Return True when the static pod is Ready: the DaemonSet's pod listens until it is deleted."""
+        return self._conditions.is_ready()
 
     def _settle(self) -> None:
         try:

@@ -238,7 +238,7 @@ class HandOver(Generic[S]):
         time.sleep(min(pace.PAUSE * retry_period, pace.LONGEST_PAUSE))
 
     def _finish(self, leadership: Leadership | None, *, began: float) -> None:
-        self._wait(self._conditions.serves, f"the {self.new_kind} {self.component} to serve")
+        self._wait(self._new_serves, f"the {self.new_kind} {self.component} to serve")
         if leadership is not None:
             self._wait(
                 lambda: self._conditions.leads(leadership),
@@ -246,6 +246,10 @@ class HandOver(Generic[S]):
             )
         self._settle()
         self.seconds = time.monotonic() - began
+
+    def _new_serves(self) -> bool:
+        """Return True when the new instance serves as itself; raise Waiting until then."""
+        return self._conditions.serves()
 
     def _new_uids(self) -> tuple[str, ...]:
         return tuple(i.node_uid for i in self._conditions.new_instances())
