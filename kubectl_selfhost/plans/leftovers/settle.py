@@ -26,9 +26,9 @@ from kubectl_selfhost.handover.static_to_daemonset import FromStaticPod
 from kubectl_selfhost.handover.ways import SHARED, WAITING, Choice
 from kubectl_selfhost.names import ADDRESS_SLICE
 from kubectl_selfhost.node import manifestfile, program
-from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.plans.leftovers.look import LeftOnNode, Leftovers
-from kubectl_selfhost.plans.shared import nodes, service_address
+from kubectl_selfhost.plans.shared import service_address
+from kubectl_selfhost.plans.shared.node_part import NodePart
 from kubectl_selfhost.plans.shared.situation import Situation, read_kubelet
 from kubectl_selfhost.plans.shared.steps import CommonSteps
 
@@ -107,17 +107,10 @@ class NodeSteps(CommonSteps):
         timeout: float,
         observer: Observer,
     ) -> None:
-        target = nodes.target(situation, left.node, read_kubelet(cluster, left.node))
-        super().__init__(
-            cluster,
-            NodeAgent(cluster, target),
-            address=nodes.advertise_address(situation, left.node),
-            timeout=timeout,
-            observer=observer,
-            hosts=nodes.host_names(situation, left.node),
-        )
-        self.node = left.node
-        self.arch = target.arch
+        part = NodePart(cluster, situation, left.node, read_kubelet(cluster, left.node))
+        super().__init__(cluster, part, timeout=timeout, observer=observer)
+        self.node = part.node
+        self.arch = part.target.arch
         self._situation = situation
         self._left = left
 

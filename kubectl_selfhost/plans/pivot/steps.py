@@ -49,14 +49,7 @@ class PivotSteps(CommonSteps):
         observer: Observer,
         journal: Journal,
     ) -> None:
-        super().__init__(
-            cluster,
-            part.agent,
-            address=part.advertise_address(),
-            timeout=options.timeout,
-            observer=observer,
-            hosts=part.hosts,
-        )
+        super().__init__(cluster, part, timeout=options.timeout, observer=observer)
         self._part = part
         self._groups = groups
         self._options = options
@@ -80,8 +73,7 @@ class PivotSteps(CommonSteps):
     def label(self) -> Step:
         def set_label(value: str | None) -> None:
             labels = {NODE_LABEL: value}
-            current = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
-            if value is not None and CONTROL_PLANE_LABEL not in current:
+            if value is not None and CONTROL_PLANE_LABEL not in self.node_labels():
                 # A Node object that was made anew has lost the role's label, too.
                 labels[CONTROL_PLANE_LABEL] = self._groups.role(self._part)
             self._cluster.patch(NODES, self._node, {"metadata": {"labels": labels}})
@@ -89,7 +81,7 @@ class PivotSteps(CommonSteps):
         value = self._groups.of(self._node) or SHARED_BY_ALL
 
         def is_labelled() -> bool:
-            labels = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
+            labels = self.node_labels()
             return labels.get(NODE_LABEL) == value and CONTROL_PLANE_LABEL in labels
 
         return Step(
@@ -175,16 +167,8 @@ class PivotSteps(CommonSteps):
         )
 
     def _handover(self, component: Component, choice: Choice) -> FromStaticPod:
-        return FromStaticPod(
-            self._cluster,
-            self._agent,
-            component,
-            choice=choice,
-            timeout=self._timeout,
-            tell=self._tell,
-            hosts=self._hosts,
-            slack=pace.slack(component, self._part.static_pod(component)),
-        )
+        slack = pace.slack(component, self._part.static_pod(component))
+        return self.handover_of(FromStaticPod, component, choice, slack=slack)
 
     def switch(self, handover: FromStaticPod) -> Step:
         component = handover.component

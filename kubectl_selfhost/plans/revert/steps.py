@@ -29,14 +29,7 @@ class RevertSteps(CommonSteps):
     def __init__(
         self, cluster: Cluster, part: NodeRevert, observer: Observer, journal: Journal
     ) -> None:
-        super().__init__(
-            cluster,
-            part.agent,
-            address=part.advertise_address(),
-            timeout=part.options.timeout,
-            observer=observer,
-            hosts=part.hosts,
-        )
+        super().__init__(cluster, part, timeout=part.options.timeout, observer=observer)
         self._part = part
         self._journal = journal
         self._kept: dict[Component, KeptFile] = {}
@@ -83,16 +76,8 @@ class RevertSteps(CommonSteps):
         )
 
     def _handover(self, component: Component, choice: Choice | None) -> ToStaticPod:
-        return ToStaticPod(
-            self._cluster,
-            self._agent,
-            component,
-            choice=choice or Choice(SHARED),
-            timeout=self._timeout,
-            tell=self._tell,
-            hosts=self._hosts,
-            slack=self._part.slack(component),
-        )
+        slack = self._part.slack(component)
+        return self.handover_of(ToStaticPod, component, choice or Choice(SHARED), slack=slack)
 
     def switch(self, handover: ToStaticPod) -> Step:
         component = handover.component
@@ -167,9 +152,6 @@ class RevertSteps(CommonSteps):
         )
 
     def unlabel(self) -> Step:
-        def labels() -> dict:
-            return self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
-
         return Step(
             name=f"unlabel/{self._node}",
             title=f"Take the label {NODE_LABEL} off node {self._node}",
@@ -178,7 +160,7 @@ class RevertSteps(CommonSteps):
                 if self._hosts
                 else "no DaemonSet of ours is left that would look for it"
             ),
-            done=lambda: NODE_LABEL not in labels(),
+            done=lambda: NODE_LABEL not in self.node_labels(),
             do=lambda: discard(
                 self._cluster.patch(NODES, self._node, {"metadata": {"labels": {NODE_LABEL: None}}})
             ),

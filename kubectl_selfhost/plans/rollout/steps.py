@@ -23,14 +23,7 @@ class RolloutSteps(CommonSteps):
     def __init__(
         self, cluster: Cluster, part: NodeRollout, observer: Observer, journal: Journal
     ) -> None:
-        super().__init__(
-            cluster,
-            part.agent,
-            address=part.advertise_address(),
-            timeout=part.options.timeout,
-            observer=observer,
-            hosts=part.hosts,
-        )
+        super().__init__(cluster, part, timeout=part.options.timeout, observer=observer)
         self._part = part
         self._journal = journal
 
@@ -45,16 +38,8 @@ class RolloutSteps(CommonSteps):
         )
 
     def handover(self, component: Component, choice: Choice) -> BetweenRevisions:
-        return BetweenRevisions(
-            self._cluster,
-            self._agent,
-            component,
-            choice=choice,
-            timeout=self._timeout,
-            tell=self._tell,
-            hosts=self._hosts,
-            slack=pace.slack(component, self._part.pod(component)),
-        )
+        slack = pace.slack(component, self._part.pod(component))
+        return self.handover_of(BetweenRevisions, component, choice, slack=slack)
 
     def recovery(self, daemonsets: Mapping[Component, dict]) -> Step:
         return Step(

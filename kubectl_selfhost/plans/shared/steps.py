@@ -5,17 +5,19 @@ of the Service ``kubernetes`` meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
+from kubectl_selfhost.cluster.kinds import DAEMONSETS, NODES, PODS
 from kubectl_selfhost.cluster.waits import TimedOut, Waiting, wait_until
-from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.program import is_named
-from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Step, looks_itself
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.conditions import api_is_ready, instances_on
+from kubectl_selfhost.handover.handover import HandOver
+from kubectl_selfhost.handover.ways import Choice
 from kubectl_selfhost.names import (
     ADDRESS_SLICE,
     GUARDIAN_PROGRAM_ANNOTATION,
@@ -23,13 +25,15 @@ from kubectl_selfhost.names import (
     guardian_pod,
 )
 from kubectl_selfhost.node import program
-from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.plans.shared import etcd, service_address
+from kubectl_selfhost.plans.shared.node_part import NodePart
 from kubectl_selfhost.reboot.guardian import PROGRAM
 
 #: Seconds. An API server that stays puts its address back within 10 s; an API server that drains beside
 #: it, with open watches, ends after 30 s.
 ADDRESS_LIMIT = 60.0
+
+H = TypeVar("H", bound=HandOver[Any])
 
 
 class CommonSteps:
@@ -38,27 +42,23 @@ class CommonSteps:
     def __init__(
         self,
         cluster: Cluster,
-        agent: NodeAgent,
+        part: NodePart,
         *,
-        address: str,
         timeout: float,
         observer: Observer,
-        hosts: Hosts = ONLY_HOST,
     ) -> None:
-        """Prepare the steps. ``address`` is the node's in the Service ``kubernetes``, ``timeout``
-        each wait's limit; ``hosts`` tells its host from the others', if the control plane has
-        several nodes.
-        """
+        """Prepare the steps of ``part``; ``timeout`` is each wait's limit in seconds."""
         self._cluster = cluster
-        self._agent = agent
-        self._node = agent.target.node
-        self._address = address
+        self._agent = part.agent
+        self._node = part.node
+        #: The node's address in the Service ``kubernetes``.
+        self._address = part.advertise_address()
         self._timeout = timeout
         self._observer = observer
         self._tell = observer.step_waiting
-        self._hosts = hosts
+        self._hosts = part.hosts
         #: For the titles of steps that don't name the node otherwise.
-        self._there = f" on {self._node}" if hosts else ""
+        self._there = f" on {self._node}" if self._hosts else ""
 
     def program(self) -> Step:
         arch = self._agent.target.arch
@@ -70,6 +70,28 @@ class CommonSteps:
             do=lambda: program.store(self._cluster, arch),
             undo=self.unless_self_hosted(lambda: program.remove(self._cluster, arch)),
         )
+
+    def handover_of(
+        self, kind: type[H], component: Component, choice: Choice, *, slack: float
+    ) -> H:
+        """Return the hand-over of ``component`` on the node, which hasn't begun; ``slack`` is what
+        the component's own flags add to a switch, in seconds.
+        """
+        return kind(
+            self._cluster,
+            self._agent,
+            component,
+            choice=choice,
+            timeout=self._timeout,
+            tell=self._tell,
+            hosts=self._hosts,
+            slack=slack,
+        )
+
+    def node_labels(self) -> dict[str, str]:
+        """Return the Node's labels, as they are now."""
+        labels: dict[str, str] = self._cluster.get(NODES, self._node)["metadata"].get("labels", {})
+        return labels
 
     def start_agent(self) -> dict:
         """Start the node agent if it doesn't run; return what ``check_node`` finds."""
