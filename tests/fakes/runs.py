@@ -17,14 +17,10 @@ from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.daemonset.change import Change
 from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.step import Plan, Step, nothing
-from kubectl_selfhost.plans import sync as syncing
 from kubectl_selfhost.plans.leftovers import look as leftovers
-from kubectl_selfhost.plans.leftovers import settle as settling
-from kubectl_selfhost.plans.pivot import prepare as pivoting
+from kubectl_selfhost.plans.leftovers import settle
 from kubectl_selfhost.plans.pivot.options import PivotOptions
-from kubectl_selfhost.plans.revert import prepare as reverting
 from kubectl_selfhost.plans.revert.options import RevertOptions
-from kubectl_selfhost.plans.rollout import prepare as rolling
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 
 TIMEOUT = 60.0
@@ -43,6 +39,8 @@ class Seen:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     waited_for: list[str] = field(default_factory=list)
+
+    def clear(self) -> None: ...
 
     def run_started(self, plan_title: str, steps: int) -> None: ...
 
@@ -90,7 +88,10 @@ class Run:
             left = leftovers.look(cluster)
             if self.settle and left:
                 self._settle(cluster, left)
-            return getattr(self, f"_{self.verb}")(cluster)
+            # The findings of the pre-flight checks, which a person reads.
+            with redirect_stderr(StringIO()):
+                prepared = self.command(cluster).prepare(self.seen)  # type: ignore[arg-type]
+            return self._carry_out(cluster, prepared)
 
     def rehearse(self) -> None:
         """Run with --dry-run, as far as the run of a person goes who reads the plans."""
@@ -101,7 +102,7 @@ class Run:
                 cluster, self.command(cluster), how="client", output="", manifests=lambda _: []
             )
 
-    def command(self, cluster: Cluster) -> run.Verb[Any, Any]:
+    def command(self, cluster: Cluster) -> run.Verb[Any]:
         """Return the verb as it is typed."""
         if self.verb == "pivot":
             return pivot._verb(cluster, PivotOptions(timeout=TIMEOUT, **self.options))
@@ -117,8 +118,8 @@ class Run:
         return RolloutOptions(components=components, change=Change(**change), timeout=TIMEOUT)
 
     def _settle(self, cluster: Cluster, left: leftovers.Leftovers) -> None:
-        plan = self._changed(settling.plan(cluster, left, timeout=TIMEOUT, observer=self.seen))
-        settling.carry_out(
+        plan = self._changed(settle.plan(cluster, left, timeout=TIMEOUT, observer=self.seen))
+        settle.carry_out(
             cluster,
             plan,
             verb=self.verb,
@@ -126,29 +127,6 @@ class Run:
             observer=self.seen,
             still_ours=self.still_ours,
         )
-
-    def _pivot(self, cluster: Cluster) -> Any:
-        prepared = pivoting.prepare(
-            cluster,
-            PivotOptions(timeout=TIMEOUT, **self.options),
-            observer=self.seen,
-            show_findings=lambda _: None,
-        )
-        return self._carry_out(cluster, prepared)
-
-    def _revert(self, cluster: Cluster) -> Any:
-        prepared = reverting.prepare(
-            cluster, RevertOptions(timeout=TIMEOUT, **self.options), observer=self.seen
-        )
-        return self._carry_out(cluster, prepared)
-
-    def _rollout(self, cluster: Cluster) -> Any:
-        prepared = rolling.prepare(cluster, self._rollout_options(), observer=self.seen)
-        return self._carry_out(cluster, prepared)
-
-    def _sync(self, cluster: Cluster) -> Any:
-        prepared = syncing.prepare(cluster, timeout=TIMEOUT, observer=self.seen)
-        return self._carry_out(cluster, prepared)
 
     def _carry_out(self, cluster: Cluster, prepared: Any) -> Any:
         return session.carry_out(

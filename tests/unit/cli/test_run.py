@@ -25,7 +25,7 @@ from kubectl_selfhost.plans.rollout.options import RolloutOptions
 TIMEOUT = 60.0
 #: After which a pivot is killed, from its first order on the node to the last of its first hand-over.
 ORDERS = ("hold", "release", "steer", "arm", "confirm")
-VERBS: dict[str, Callable[[Any], run.Verb[Any, Any]]] = {
+VERBS: dict[str, Callable[[Any], run.Verb[Any]]] = {
     "pivot": lambda cluster: pivot._verb(cluster, PivotOptions(timeout=TIMEOUT)),
     "revert": lambda cluster: revert._verb(cluster, RevertOptions(timeout=TIMEOUT)),
     "rollout": lambda cluster: rollout._verb(cluster, RolloutOptions(timeout=TIMEOUT)),
