@@ -15,8 +15,11 @@ from kubectl_selfhost.health.certificates import Expiry
 from kubectl_selfhost.health.state import ControlPlane, NodeState
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
 
+#: The commands that the status page offers.
+PIVOT = "kubectl selfhost pivot"
 ROLLOUT = "kubectl selfhost rollout"
 SYNC = "kubectl selfhost sync"
+WATCH = "kubectl selfhost status --watch"
 
 #: A certificate that ends sooner than this gets a warning.
 EXPIRY_WARNING = timedelta(days=30)

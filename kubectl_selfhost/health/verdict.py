@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
-from kubectl_selfhost.controlplane import program as programs
-from kubectl_selfhost.controlplane.component import COMPONENTS, Component
-from kubectl_selfhost.controlplane.daemonset.facts import WAIT_CONTAINER
-from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC, Instance
-from kubectl_selfhost.controlplane.program import Carrier
+from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.health.certificates import Expiry
-from kubectl_selfhost.health.notices import ROLLOUT, SYNC, Notice, commands, notices
-from kubectl_selfhost.health.state import ControlPlane, NodeState, RolloutState
-from kubectl_selfhost.names import ADDRESS_SLICE, NAMESPACE
+from kubectl_selfhost.health.notices import PIVOT, WATCH, Notice, commands, notices
+from kubectl_selfhost.health.state import ControlPlane
+from kubectl_selfhost.health.troubles import Trouble, troubles
+from kubectl_selfhost.health.unfinished import unfinished
 
 #: The states. Their words are part of ``-o json``: never change one.
 RUN_IN_PROGRESS = "run-in-progress"
@@ -25,28 +22,8 @@ STATIC_PODS = "static"
 SELF_HOSTED = "self-hosted"
 UNKNOWN = "unknown"
 
-PIVOT = "kubectl selfhost pivot"
-WATCH = "kubectl selfhost status --watch"
-
 #: The verbs that change something; each settles first what an earlier run left.
 _VERBS = ("pivot", "revert", "rollout", "sync")
-
-_MEND_BY_ITSELF = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Running")
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Something that isn't as it should be, why (as far as known), and what shows more of it.
-
-    ``look`` is a command.
-    """
-
-    what: str
-    look: str = ""
-    why: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.what}: {self.why}" if self.why else self.what
 
 
 @dataclass(frozen=True)
@@ -167,187 +144,3 @@ def _how_far(seen: ControlPlane) -> str:
     if done == 0:
         return "static pods serve, but something of an earlier run is left over"
     return f"partly pivoted: {done} of {len(cells)} components are self-hosted"
-
-
-def troubles(seen: ControlPlane) -> list[Trouble]:
-    """Return what keeps the control plane from being healthy, the worst first; empty if nothing
-    does.
-    """
-    found: list[Trouble] = []
-    for node in seen.running:
-        found += _of_node(seen, node)
-    for carrier in seen.programs:
-        found += _of_program(carrier)
-    for component in COMPONENTS:
-        for rollout in seen.daemonsets.values():
-            if rollout.component == component.name:
-                found += _of_rollout(seen, component, rollout)
-        found += _of_leader(seen, component)
-    return found
-
-
-def _of_node(seen: ControlPlane, node: NodeState) -> list[Trouble]:
-    look = f"kubectl describe node {node.name}"
-    if node.ready is False:
-        return [Trouble(f"node {node.name} is not Ready", look)]
-    found = []
-    for component in COMPONENTS:
-        if seen.serves(component, node) == "none":
-            found.append(
-                _unserved(component, node, known=any(n.ready is not None for n in seen.nodes))
-            )
-    return found
-
-
-def _of_program(carrier: Carrier) -> list[Trouble]:
-    what = carrier.reference
-    if carrier.wrong:
-        return [
-            Trouble(
-                f"the {what} does not hold the node agent's program",
-                programs.look(what),
-                f"{carrier.wrong}; kubectl selfhost did not make it",
-            )
-        ]
-    if carrier.missing:
-        pods = ", ".join(carrier.daemonsets)
-        # Sync stores this build's program again; a change to another build's program takes new pods.
-        following = SYNC if carrier.current else ROLLOUT
-        return [
-            Trouble(f"the {what} is gone, and pods of {pods} can't start without it", following)
-        ]
-    return []
-
-
-def _unserved(component: Component, node: NodeState, *, known: bool) -> Trouble:
-    """Return the trouble of a component that nobody serves. ``known``: nodes could be read, so that
-    a node which wasn't found has lost its labels.
-    """
-    if component.name in node.standing_in:
-        what = f"a recovery copy stands in for {component} on {node.name}"
-        if node.pivoted or not known:
-            return Trouble(what, WATCH)
-        return Trouble(what, PIVOT, "the node has lost our label, so no DaemonSet runs there")
-    instances = node.instances.get(component.name, [])
-    if not instances:
-        look = f"kubectl -n {NAMESPACE} get pods --field-selector=spec.nodeName={node.name}"
-        return Trouble(f"{component} has no pod on {node.name}", look)
-    # The instance that was meant to serve: the last that came.
-    instance = max(instances, key=lambda one: (not one.terminating, one.kind == DAEMONSET))
-    what = f"{component} doesn't serve on {node.name}"
-    return Trouble(what, look_at(instance), why(instance))
-
-
-def why(instance: Instance) -> str:
-    """Return why an instance isn't Ready, in a few words."""
-    if instance.waiting_for_port:
-        return "it waits for its port"
-    return instance.reason or instance.phase
-
-
-def look_at(instance: Instance) -> str:
-    """Return the command that shows more about an instance that isn't Ready."""
-    if instance.waiting_for_port:
-        return f"kubectl -n {NAMESPACE} logs {instance.pod} -c {WAIT_CONTAINER}"
-    previous = " --previous" if instance.phase == "CrashLoopBackOff" else ""
-    if previous or instance.phase in ("Running", "Error"):
-        return f"kubectl -n {NAMESPACE} logs {instance.pod}{previous}"
-    return f"kubectl -n {NAMESPACE} describe pod {instance.pod}"
-
-
-def _of_rollout(seen: ControlPlane, component: Component, rollout: RolloutState) -> list[Trouble]:
-    if not any(seen.self_hosted(component, node) for node in seen.nodes):
-        # While static pods serve, a DaemonSet that runs nothing is unfinished, not a trouble.
-        return []
-    if rollout.complete:
-        return []
-    name = f"DaemonSet {rollout.name}"
-    if rollout.desired == 0:
-        what = f"{name} has no node to run on"
-        return [Trouble(what, f"kubectl -n {NAMESPACE} describe daemonset {rollout.name}")]
-    numbers = f"{rollout.updated} of {rollout.desired} pods updated, {rollout.ready} Ready"
-    stuck = _stuck(seen, component)
-    look = f"kubectl -n {NAMESPACE} rollout status daemonset/{rollout.name}"
-    if stuck is not None:
-        return [Trouble(f"{name} is stuck: {numbers}", look_at(stuck), why(stuck))]
-    return [Trouble(f"{name} is being rolled out: {numbers}", look)]
-
-
-def _stuck(seen: ControlPlane, component: Component) -> Instance | None:
-    """Return an instance of a roll-out that won't get on by itself, if there is one."""
-    for node in seen.nodes:
-        for instance in node.instances.get(component.name, []):
-            if not instance.ready and instance.phase not in _MEND_BY_ITSELF and instance.reason:
-                return instance
-    return None
-
-
-def _of_leader(seen: ControlPlane, component: Component) -> list[Trouble]:
-    leader = seen.leaders.get(component.name)
-    if leader is None or leader.current:
-        return []
-    look = f"kubectl -n {leader.namespace} describe lease {leader.name}"
-    return [Trouble(f"no {component} leads", look, f"the lease of {leader.holder} has run out")]
-
-
-def unfinished(seen: ControlPlane) -> list[str]:
-    """Return what earlier runs have left behind, in sentences; empty while a run is going on."""
-    if seen.run_going_on is not None:
-        return []
-    left = []
-    run = seen.unfinished_run
-    if run is not None:
-        step = step_under_way(run)
-        where = f" in the step {step}" if step else ""
-        left.append(f"The last {run.get('verb', 'run')} was interrupted{where}.")
-    left += [f"The agent's pod {pod.name} is left over ({pod.phase})." for pod in seen.agents]
-    if seen.kept_addresses:
-        kept = ", ".join(seen.kept_addresses)
-        left.append(f"EndpointSlice {ADDRESS_SLICE} still keeps {kept} in the Service kubernetes.")
-    for node in seen.nodes:
-        left += _of_both(seen, node)
-    if not left:
-        left += _idle_daemonsets(seen)
-    return left
-
-
-def step_under_way(run: Mapping[str, Any]) -> str:
-    """Return the name of the step that a run in the journal has begun and not ended; empty without
-    one.
-    """
-    steps = run.get("steps")
-    for step in reversed(steps if isinstance(steps, list) else []):
-        if isinstance(step, dict) and not step.get("ended"):
-            return str(step.get("name", ""))
-    return ""
-
-
-def _of_both(seen: ControlPlane, node: NodeState) -> list[str]:
-    """Return sentences on components that have an instance of either kind on a node."""
-    left, waiting = [], []
-    for component in COMPONENTS:
-        serves = seen.serves(component, node)
-        if serves == "both":
-            left.append(
-                f"Both the static pod and the DaemonSet's serve {component} on {node.name}."
-            )
-        for one in node.instances.get(component.name, []) if serves == STATIC else []:
-            if one.kind == DAEMONSET and one.waiting_for_port:
-                waiting.append(component.name)
-            elif one.kind == DAEMONSET:
-                left.append(f"The pod {one.pod} is there beside the static one: {why(one)}.")
-    if waiting:
-        names = " and ".join([", ".join(waiting[:-1]), waiting[-1]] if waiting[1:] else waiting)
-        left.append(f"On {node.name} the self-hosted {names} wait beside the static pods.")
-    return left
-
-
-def _idle_daemonsets(seen: ControlPlane) -> list[str]:
-    """Return sentences on self-hosted DaemonSets that run nothing, while static pods serve
-    everywhere.
-    """
-    return [
-        f"DaemonSet {rollout.name} exists, and runs nothing."
-        for rollout in seen.daemonsets.values()
-        if rollout.ours and rollout.desired == 0 and rollout.current == 0
-    ]

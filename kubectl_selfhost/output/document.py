@@ -40,7 +40,9 @@ from kubectl_selfhost.controlplane.instance import Instance
 from kubectl_selfhost.controlplane.leader import Leader
 from kubectl_selfhost.health.state import ControlPlane, NodeState
 from kubectl_selfhost.health.verdict import Survey
-from kubectl_selfhost.output.status import backups, leads, warnings
+from kubectl_selfhost.output.backups import backups
+from kubectl_selfhost.output.instances import leads
+from kubectl_selfhost.output.status import warnings
 
 API_VERSION = "kubectl-selfhost/v1alpha1"
 _OF_A_RUN = ("id", "verb", "started", "ended", "outcome", "message", "by", "plugin", "probe")

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from kubectl_selfhost.controlplane.component import COMPONENTS, Component
-from kubectl_selfhost.controlplane.instance import STATIC, Instance, parse_time
+from kubectl_selfhost.controlplane.instance import parse_time
 from kubectl_selfhost.health.certificates import Expiry
 from kubectl_selfhost.health.notices import ROLLOUT, ending
-from kubectl_selfhost.health.state import ControlPlane, NodeState
-from kubectl_selfhost.health.verdict import Survey, Verdict, step_under_way
-from kubectl_selfhost.output import reboot
+from kubectl_selfhost.health.state import ControlPlane
+from kubectl_selfhost.health.unfinished import step_under_way
+from kubectl_selfhost.health.verdict import Survey, Verdict
+from kubectl_selfhost.output import backups, instances, reboot
 from kubectl_selfhost.output.table import pairs, table
 from kubectl_selfhost.output.text import PLAIN, Style, age, clean, duration, utc, wrap
-
-_SERVED_BY = {"static": "static pod", "daemonset": "DaemonSet", "both": "both", "none": "none"}
-_DIGEST = 12
 
 
 def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[str]:
     """Return the lines of the page; the usual view is 80 columns wide if names are of usual length."""
     seen = survey.control_plane
     blocks = [_header(survey)]
-    blocks += [_wide_instances(survey, style)] if wide else _instances(survey, style)
+    blocks += [instances.wide_table(survey, style)] if wide else instances.blocks(survey, style)
     blocks += [
         _rollouts(seen),
-        *_backups(survey, wide=wide),
+        *backups.blocks(survey, wide=wide),
         _certificates(survey, style),
         # A run that is going on may be installing a guardian now.
         reboot.lines(seen.nodes) if seen.run_going_on is None else [],
@@ -52,156 +48,10 @@ def _header(survey: Survey) -> list[str]:
         ("Kubernetes", survey.version or "<unknown>"),
     ]
     if len(nodes) == 1:
-        known.append(("Node", f"{nodes[0].name} ({_node_facts(nodes[0])})"))
+        known.append(("Node", f"{nodes[0].name} ({instances.node_facts(nodes[0])})"))
     else:
         known.append(("Nodes", f"{len(nodes)} control-plane nodes"))
     return pairs(known)
-
-
-def _node_facts(node: NodeState) -> str:
-    return _described(node, node.host_ip)
-
-
-def _kind_of_node(node: NodeState) -> str:
-    """Return what nodes that are alike have in common."""
-    return _described(node, "")
-
-
-def _described(node: NodeState, address: str) -> str:
-    ready = {True: "Ready", False: "NotReady", None: "state unknown"}[node.ready]
-    facts = [ready, address, node.arch, node.kubelet_version]
-    if node.ready is not None and not node.labelled:
-        facts.append("no control-plane label")
-    if node.group:
-        facts.append(f"own DaemonSets, *-{node.group}")
-    return ", ".join(fact for fact in facts if fact)
-
-
-def _instances(survey: Survey, style: Style) -> list[list[str]]:
-    """Return a table for each node, or one for all nodes that are alike: a NODE column would not
-    fit.
-    """
-    nodes = survey.control_plane.running or survey.control_plane.nodes
-    groups: dict[tuple[object, ...], list[NodeState]] = {}
-    for node in nodes:
-        says = tuple(tuple(_row(survey, c, node)[:_VARYING]) for c in COMPONENTS)
-        groups.setdefault((_kind_of_node(node), says), []).append(node)
-    blocks = []
-    for alike in groups.values():
-        title = wrap(clean(_title(alike)), rest="  ") if len(nodes) > 1 else []
-        rows = [_row_of_all(survey, component, alike) for component in COMPONENTS]
-        headers = ("COMPONENT", "SERVED BY", "STATUS", "VERSION", "SINCE", "RESTARTS")
-        blocks.append([*title, *table(headers, rows, paint=_painter(style))])
-    return blocks
-
-
-#: The columns from here on (since, restarts) differ between nodes that are alike.
-_VARYING = 4
-
-
-def _title(alike: Sequence[NodeState]) -> str:
-    if len(alike) == 1:
-        return f"Node {alike[0].name} ({_node_facts(alike[0])})"
-    names = ", ".join(node.name for node in alike)
-    return f"Nodes {names} (each {_kind_of_node(alike[0])})"
-
-
-def _row_of_all(survey: Survey, component: Component, alike: Sequence[NodeState]) -> list[object]:
-    """Return what the nodes have in common; the youngest instance's age, and the restarts of all."""
-    shown = [_most_telling(node.instances.get(component.name, [])) for node in alike]
-    youngest = max(
-        (one.since for one in shown if one is not None and one.since is not None), default=None
-    )
-    row = _row(survey, component, alike[0])
-    if shown[0] is not None:
-        row[_VARYING:] = [
-            age(youngest, survey.taken),
-            sum(one.restarts for one in shown if one is not None),
-        ]
-    return row
-
-
-def _row(survey: Survey, component: Component, node: NodeState) -> list[object]:
-    served_by = _SERVED_BY[survey.control_plane.serves(component, node)]
-    shown = _most_telling(node.instances.get(component.name, []))
-    if shown is None:
-        return [component.name, served_by, "<no pod>", None, None, None]
-    since = age(shown.since, survey.taken)
-    # Ready and phase share a column: with the longest phase, two columns would not fit into 80.
-    status = "Ready" if shown.ready else _status(shown)
-    version = image_version(shown.image)
-    return [component.name, served_by, status, version, since, shown.restarts]
-
-
-def image_version(image: str) -> str:
-    """Return the tag of an image, or the beginning of its digest."""
-    name, _, digest = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    return tag or digest[: len("sha256:") + _DIGEST]
-
-
-def _most_telling(instances: Sequence[Instance]) -> Instance | None:
-    """Return the instance that stands for its component: the instance that serves, or was meant to
-    serve.
-    """
-    return max(
-        instances,
-        key=lambda one: (one.ready, not one.terminating, one.kind == "daemonset"),
-        default=None,
-    )
-
-
-def _status(instance: Instance) -> str:
-    return "waits for port" if instance.waiting_for_port else instance.phase
-
-
-def _wide_instances(survey: Survey, style: Style) -> list[str]:
-    """Return every instance in a row of its own, with all that is known."""
-    seen = survey.control_plane
-    headers = (
-        *("NODE", "COMPONENT", "KIND", "SERVED BY", "READY", "STATUS", "SINCE", "RESTARTS"),
-        *("LEADER", "POD", "IMAGE"),
-    )
-    rows: list[list[object]] = []
-    for node in seen.nodes:
-        for component in COMPONENTS:
-            served_by = _SERVED_BY[seen.serves(component, node)]
-            instances = node.instances.get(component.name, [])
-            if not instances:
-                none: list[object] = [None, "<no pod>", None, None, None, None, None]
-                rows.append([node.name, component.name, None, served_by, *none])
-            for one in instances:
-                since = age(one.since, survey.taken)
-                rows.append(
-                    [
-                        *(node.name, component.name, one.kind, served_by, one.ready),
-                        *(_status(one), since, one.restarts, leads(seen, component, node)),
-                        *(one.pod, one.image),
-                    ]
-                )
-    return table(headers, rows, paint=_painter(style))
-
-
-def leads(seen: ControlPlane, component: Component, node: NodeState) -> bool | None:
-    """Return whether the component's leader is on ``node``; None if there is no election."""
-    leader = seen.leaders.get(component.name)
-    return None if leader is None else leader.current and leader.is_on(node.hosts)
-
-
-def _painter(style: Style) -> Any:
-    colours = {
-        ("SERVED BY", "none"): "red",
-        ("SERVED BY", "both"): "yellow",
-        ("READY", "yes"): "green",
-        ("READY", "no"): "red",
-        ("STATUS", "Ready"): "green",
-    }
-
-    def paint(header: str, cell: str) -> str:
-        colour = colours.get((header, cell))
-        return style.paint(cell, colour) if colour else cell
-
-    return paint
 
 
 def _rollouts(seen: ControlPlane) -> list[str]:
@@ -210,69 +60,6 @@ def _rollouts(seen: ControlPlane) -> list[str]:
         for rollout in seen.daemonsets.values()
     ]
     return table(("DAEMONSET", "DESIRED", "CURRENT", "READY", "UPDATED"), rows)
-
-
-def backups(seen: ControlPlane) -> list[dict[str, Any]]:
-    """Return the manifests that are kept on nodes, as the journal lists them; ignore unknown
-    entries.
-
-    A component whose static pod is there has its manifest back, whatever the journal says. A node
-    that left the cluster took its manifests with it.
-    """
-    known = {node.name for node in seen.nodes}
-    static = {
-        (node.name, component)
-        for node in seen.nodes
-        for component, instances in node.instances.items()
-        if any(one.kind == STATIC for one in instances)
-    }
-    nodes = seen.journal.get("nodes")
-    return [
-        {**facts, "node": node, "component": component}
-        for node, components in _items(nodes)
-        for component, facts in _items(components)
-        if isinstance(facts, dict) and facts.get("backup") and facts.get("switched_at")
-        if (node, component) not in static and node in known
-    ]
-
-
-def _items(thing: object) -> Iterable[tuple[str, Any]]:
-    return thing.items() if isinstance(thing, dict) else ()
-
-
-def _backups(survey: Survey, *, wide: bool) -> list[list[str]]:
-    """Return one block a node; paths are below their common directory, so that they fit."""
-    by_node: dict[str, list[dict[str, Any]]] = {}
-    for one in backups(survey.control_plane):
-        by_node.setdefault(one["node"], []).append(one)
-    blocks: list[list[str]] = []
-    if len(by_node) > 1 and not wide:
-        directories = {
-            _common_directory([str(one["backup"]) for one in k]) for k in by_node.values()
-        }
-        where = f"Back-ups on {', '.join(by_node)} in {', '.join(sorted(directories))}"
-        return [wrap(clean(f"{where} (-o wide lists them)"), rest="  ")]
-    for node, kept in by_node.items():
-        paths = [str(one["backup"]) for one in kept]
-        directory = _common_directory(paths)
-        digest = None if wide else _DIGEST
-        rows = [
-            [
-                posixpath.relpath(path, directory),
-                str(one.get("sha256") or "<unknown>")[:digest],
-                age(parse_time(one.get("switched_at")), survey.taken),
-            ]
-            for one, path in zip(kept, paths, strict=True)
-        ]
-        title = f"Back-ups on {clean(node)} in {clean(directory)}"
-        blocks.append([title, *table(("FILE", "SHA256", "SWITCHED"), rows)])
-    return blocks
-
-
-def _common_directory(paths: Sequence[str]) -> str:
-    """Return our directory on the node, in which each component has a directory of its own."""
-    above = {posixpath.dirname(posixpath.dirname(path)) for path in paths}
-    return above.pop() if len(above) == 1 else "/"
 
 
 def _certificates(survey: Survey, style: Style) -> list[str]:
