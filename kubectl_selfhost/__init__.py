@@ -1,1 +1,1 @@
-"""Self-host a kubeadm control plane, and look after it from then on."""
+"""Self-host a kubeadm control plane, and change it without losing requests."""

@@ -1,7 +1,7 @@
 """The start of the program: krew's and pip's entry points, and ``python -m kubectl_selfhost``.
 
 This module answers ``--version`` and ``--help`` before it loads the libraries. People and scripts
-ask for these most, and kubectl itself answers in 50 ms.
+use these flags most, and kubectl itself answers in 50 ms.
 """
 
 from __future__ import annotations

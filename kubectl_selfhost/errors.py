@@ -1,13 +1,13 @@
-"""Failures, in words that a person can act on."""
+"""Errors, each with what failed and what to do next."""
 
 from __future__ import annotations
 
 
 class SelfhostError(Exception):
-    """A failure that the person reads as it is, without a traceback.
+    """An error that the person reads as it is, without a traceback.
 
-    ``message`` is a plain sentence that names the thing; ``hint`` says what to do next (empty if
-    there is nothing sensible to say). Neither may ever hold a key, a token or a kubeconfig.
+    ``message`` is a plain sentence that names the thing. ``hint`` says what to do next; it is empty
+    if nothing helps. Neither may ever contain a key, a token or a kubeconfig.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Text that a stranger may have written, made fit for a terminal."""
+"""Makes text from a stranger safe for a terminal."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u
 
 
 def harmless(text: str) -> str:
-    """Return ``text`` without anything that steers a terminal: ESC is shown as ``^[``, as kubectl does.
+    """Return ``text`` without characters that control a terminal: ESC becomes ``^[``, as in kubectl.
 
-    Line feeds and tabs stay. Characters that turn the direction of writing or can't be seen are shown
-    by their number, since they can make a line read otherwise than it is (kubernetes/kubernetes issue
-    101695 for the escapes).
+    Line feeds and tabs stay. Invisible characters, and characters that change the direction of
+    writing, become their number: they can make a line look different from what it says. (For the
+    escapes see kubernetes/kubernetes issue 101695.)
     """
     return _CONTROL.sub(_caret, text)
 

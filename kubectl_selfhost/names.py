@@ -1,7 +1,7 @@
-"""Names that we give to things in a cluster and on a node.
+"""The names of what kubectl selfhost creates in a cluster and on a node.
 
-They are the contract between one run and the next (and the next version): whoever renames one
-must also find what an earlier version left under the old name.
+A run finds what an earlier run made by these names, also a run of an earlier version. So a version
+that changes a name must also look for the old name.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import hashlib
 NAMESPACE = "kube-system"
 FIELD_MANAGER = "kubectl-selfhost"
 
-#: Only nodes with this label run our DaemonSets: a control-plane node that is joined later brings
-#: static pods of its own and must not be given a second set before it is pivoted.
+#: Only nodes with this label run the self-hosted DaemonSets. A control-plane node that joins later
+#: brings static pods, so it must not get the DaemonSets' pods before it is pivoted.
 NODE_LABEL = "kubectl-selfhost/pivoted"
 #: The label's value on nodes that are alike and share the DaemonSets. On nodes that differ, the value
 #: names the group of nodes that have DaemonSets of their own.
@@ -35,11 +35,11 @@ _LABEL_MAX = 63
 
 
 def pod_name(prefix: str, node: str) -> str:
-    """Return the name of our pod on ``node``. The name is always the same: two runs can't have a
-    pod each.
+    """Return the name of our pod on ``node``. The name is always the same, so two runs can't have
+    a pod each.
 
-    The name is a DNS label, because the kubelet makes the pod's host name of it. If the node's name
-    does not fit (dots, too long), a digest of it keeps two nodes' pods apart.
+    The name is a DNS label, because the kubelet makes the pod's host name from it. If the node's name
+    does not fit (dots, too long), a digest of the node's name keeps the pods of two nodes apart.
     """
     name = f"{prefix}-{node}"
     if len(name) <= _LABEL_MAX and "." not in node:
@@ -48,22 +48,21 @@ def pod_name(prefix: str, node: str) -> str:
     return f"{cut(name.replace('.', '-'), _LABEL_MAX - len(digest) - 1)}-{digest}"
 
 
-#: The static pod that looks after a rebooted node, and the copies that it starts there. The label says
-#: which component a copy stands in for.
+#: The static pod that restores a rebooted node, and the copies that it starts there. The label names
+#: the component that the copy runs.
 GUARDIAN = "kubectl-selfhost-guardian"
 RECOVERY = "kubectl-selfhost-recovery"
 RECOVERS_LABEL = "kubectl-selfhost/recovers"
-#: On the guardian's pod: the name of the Secret whose program the guardian runs a copy of.
+#: On the guardian's pod: the name of the Secret from which the guardian's program was copied.
 GUARDIAN_PROGRAM_ANNOTATION = "kubectl-selfhost/program"
-#: On a copy: the DaemonSet for whose pod the copy stands in.
+#: On a copy: the DaemonSet whose pod the copy replaces for a while.
 DAEMONSET_ANNOTATION = "kubectl-selfhost/daemonset"
 
 
 def cut(name: str, length: int) -> str:
-    """Return the first ``length`` characters of an object's name, such that the result is a valid
-    name.
+    """Return the first ``length`` characters of an object's name, shortened to a valid name.
 
-    A part of a DNS name may not end in a dash, and no name in a dot (RFC 1123).
+    Neither a name nor a part of a DNS name may end with a dash or a dot (RFC 1123).
     """
     return name[:length].rstrip("-.")
 
@@ -80,14 +79,14 @@ def guardian_pod(node: str) -> str:
     return f"{GUARDIAN}-{node.lower()}"
 
 
-#: The objects that a probe makes, and keeps while it runs.
+#: The objects that a probe creates, and deletes when it ends.
 PROBE = "kubectl-selfhost-probe"
 PROBE_LABELS = {
     "app.kubernetes.io/name": PROBE,
     "app.kubernetes.io/managed-by": FIELD_MANAGER,
 }
 
-#: Our directory on a node lies beside the kubelet's staticPodPath, so that a manifest can be renamed
+#: Our directory on a node is beside the kubelet's staticPodPath, so that a run can rename a manifest
 #: into it: a rename is atomic only inside one file system.
 NODE_DIRECTORY = "kubectl-selfhost"
 

@@ -1,3 +1,3 @@
-"""The one place that holds our version: the build, ``--version`` and the journal read it here."""
+"""The version of kubectl-selfhost, for the build, ``--version`` and the journal."""
 
 __version__ = "0.1.0"

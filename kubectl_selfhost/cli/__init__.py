@@ -1,1 +1,1 @@
-"""What a person types: one file a verb, and no logic."""
+"""The command line: one file for each verb, and no logic."""

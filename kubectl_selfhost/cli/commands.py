@@ -20,32 +20,32 @@ VERBS = {
     "status": (
         "kubectl_selfhost.cli.verbs.status",
         "status",
-        "Show who serves each component, and whether all is well",
+        "Show what serves each component, and whether all is healthy",
     ),
     "rollout": (
         "kubectl_selfhost.cli.verbs.rollout",
         "rollout",
-        "Replace the pods of self-hosted components, changed or not",
+        "Change or restart self-hosted components",
     ),
     "sync": (
         "kubectl_selfhost.cli.verbs.sync",
         "sync",
-        "Have a reboot bring back what runs now: the guardian and its copies",
+        "Update the reboot recovery files to match what runs now",
     ),
     "recover": (
         "kubectl_selfhost.cli.verbs.recover",
         "recover",
-        "Print what brings the API back on a node, by hand and without any API",
+        "Print the commands that bring the API back on a node by hand",
     ),
     "revert": (
         "kubectl_selfhost.cli.verbs.revert",
         "revert",
-        "Move the control plane back into static pods, as kubeadm has it",
+        "Move the control plane from DaemonSets back into static pods",
     ),
     "probe": (
         "kubectl_selfhost.cli.verbs.probe",
         "probe",
-        "Ask the API all the time, and tell what clients would have seen",
+        "Send requests to the API, and report what clients would have seen",
     ),
     "completion": (
         "kubectl_selfhost.cli.completion",
@@ -56,26 +56,27 @@ VERBS = {
 }
 
 _OVERVIEW = """\
-Self-host a kubeadm control plane, and look after it from then on.
+Self-host a kubeadm control plane, and change it without losing requests.
 
- kube-apiserver, kube-controller-manager and kube-scheduler become DaemonSets in
-kube-system, one after the other, while the cluster runs. A static pod's file is
-kept, and comes back by itself unless its successor is seen to serve.
+kube-apiserver, kube-controller-manager and kube-scheduler become DaemonSets in
+kube-system, one after the other, while the cluster runs. The node keeps the
+manifest of each static pod. If the DaemonSet's pod does not serve in time, the
+node itself puts the manifest back.
 
 Available Commands:
 {verbs}
 
 Examples:
-  # What would be done, and what it would mean
+  # Show the plan: each step, and what clients miss meanwhile
   {program} pivot --dry-run=client
 
-  # Do it
+  # Show the plan, ask, and move the control plane into DaemonSets
   {program} pivot
 
-  # Who serves what now?
+  # Show what serves each component now
   {program} status
 
-  # What do clients see, also those in the cluster, while something is done to it?
+  # Measure for 5 minutes what clients see, from here and from a pod
   {program} probe --duration 5m --in-cluster
 
 Usage:

@@ -1,9 +1,9 @@
 """``kubectl selfhost completion``, and the answers to the scripts that it prints.
 
 kubectl (from 1.26) completes a plugin's words by running ``kubectl_complete-<plugin>`` from the
-PATH, which answers as cobra's programs do: a candidate a line, a tab, a description, and at the end
-a directive. krew links one program for each plugin, so this verb prints the second program, and a
-person puts it in place by hand. All scripts call ``kubectl-selfhost __complete``.
+PATH. That program answers as cobra's programs do: each candidate on a line, a tab, a description,
+and at the end a directive. krew links one program for each plugin, so this verb prints the second
+program, and a person saves it by hand. All scripts call ``kubectl-selfhost __complete``.
 """
 
 from __future__ import annotations
@@ -87,24 +87,23 @@ def completion(
 ) -> None:
     """Print the completion script for kubectl, bash, zsh or fish.
 
-    The one for kubectl is a small program: kept in the PATH as kubectl_complete-selfhost, it lets
-    kubectl's own completion go on after "kubectl selfhost". The others complete kubectl-selfhost.
+    The script for kubectl is a small program. Save the program in the PATH as
+    kubectl_complete-selfhost: then kubectl's own completion continues after "kubectl selfhost". The
+    other scripts complete kubectl-selfhost.
     """
     if shell not in SCRIPTS:
         raise SelfhostError(
-            f"there is no completion for {shell}", f"There is one for {', '.join(SCRIPTS)}."
+            f"there is no completion for {shell}", f"Choose one of {', '.join(SCRIPTS)}."
         )
     sys.stdout.write(SCRIPTS[shell])
 
 
 def suggest(words: list[str]) -> int:
-    """Print what may stand in the place of the last of ``words``. Return 0 always, also with
-    nothing to print.
-    """
+    """Print what can replace the last of ``words``. Return 0, even if there is nothing to print."""
     *before, incomplete = words or [""]
     try:
         candidates, directive = _candidates(before, incomplete)
-    except Exception:  # a message would land in the middle of what the person types
+    except Exception:  # a message would appear in the middle of what the person types
         candidates, directive = [], NO_FILES
     for value, line in candidates:
         sys.stdout.write(f"{value}\t{line}\n" if line else f"{value}\n")

@@ -15,11 +15,11 @@ _WAYS = ("auto", "seamless", "steered", "shared", "waiting")
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """Return a parser for one of these words; it raises typer.BadParameter for another word."""
+    """Return a parser that accepts these words, and raises typer.BadParameter for any other word."""
 
     def parse(word: str) -> str:
         if word not in words:
-            raise typer.BadParameter(f'"{word}" is none of {", ".join(words)}')
+            raise typer.BadParameter(f'"{word}" is not one of {", ".join(words)}')
         return word
 
     return parse
@@ -34,7 +34,7 @@ HandOverWay = Annotated[
     typer.Option(
         "--handover",
         metavar="|".join(_WAYS),
-        help="The way in which a port changes hands.",
+        help="How a port changes hands.",
         parser=one_of(*_WAYS),
         autocompletion=suggestions.among(_WAYS),
     ),
@@ -47,7 +47,7 @@ Nodes = Annotated[
     typer.Option(
         "--node",
         metavar="NAME",
-        help="Only this control-plane node (repeatable).",
+        help="Work on this control-plane node only (repeatable).",
     ),
 ]
 
@@ -59,7 +59,7 @@ Components = Annotated[
         "--component",
         parser=component_name,
         metavar="NAME",
-        help="Only this component (repeatable).",
+        help="Work on this component only (repeatable).",
         autocompletion=suggestions.among(NAMES),
     ),
 ]

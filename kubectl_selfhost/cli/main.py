@@ -1,7 +1,7 @@
-"""From the words of a command line to a verb, and from any end of it to an exit status.
+"""From the words of a command line to a verb, and from the end of the verb to an exit status.
 
-The exit status is 0 for done and 1 for not, as in kubectl (Typer's own for a wrong command line
-would be 2). A person gets a sentence, never a traceback, unless they ask for one with -v=6.
+The exit status is 0 for success and 1 for failure, as in kubectl (Typer's own for a wrong command
+line is 2). A person gets a sentence. A traceback appears only with -v=6.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ TRACEBACKS_FROM = 6
 
 
 class UsageError(SelfhostError):
-    """The command line is wrong; nothing was begun."""
+    """The command line is wrong. Nothing has started."""
 
     def __init__(self, message: str, command: str = PROGRAM, hint: str = "") -> None:
         super().__init__(message, f"{hint}See '{command} --help' for usage.")
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the program to end. It ends as with Ctrl-C: either leaves a node just as tidy."""
+    """A signal asks the program to end. The program then ends as after Ctrl-C."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # The reader of stdout has gone (| head): without this Python complains again at exit.
+        # The reader of stdout is gone (| head). Without this line Python reports that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except BaseException as error:
@@ -90,7 +90,7 @@ def _invoke(verb: str, words: list[str]) -> int:
 
 
 def _kubectls_words(error: TyperException) -> str:
-    """Return Typer's complaint as kubectl would put it."""
+    """Return Typer's error message in kubectl's words."""
     text = error.format_message()
     bad_value = re.match(r"Invalid value for (.+?): (.*)", text, re.DOTALL)
     if bad_value:
@@ -112,7 +112,7 @@ def _unknown(verb: str) -> UsageError:
 
 
 def _tell(error: BaseException, verbosity: int) -> int:
-    """Write on stderr what went wrong; return the exit status."""
+    """Write the error on stderr; return the exit status."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     if verbosity >= TRACEBACKS_FROM and not isinstance(error, (KeyboardInterrupt, UsageError)):
@@ -135,14 +135,14 @@ def _sentence(error: BaseException) -> tuple[str, str]:
         return "interrupted", ""
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return (
-        f"this should not have happened: {what}",
-        "It is a mistake in kubectl-selfhost. Please report it, with what -v=6 adds to the output.",
+        f"unexpected error: {what}",
+        "This is a bug in kubectl-selfhost. Report the bug with the output of the same command and -v=6.",
     )
 
 
 def _set_up_streams() -> None:
-    """Have a question mark written for a character that a terminal lacks: an error would end a run
-    half-way.
+    """Write a question mark for a character that the terminal lacks: an encoding error would stop a
+    run half-way.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -150,9 +150,7 @@ def _set_up_streams() -> None:
 
 
 def _listen_to_signals() -> None:
-    """Have SIGTERM and a closed terminal end the program as Ctrl-C does, unless nohup said
-    otherwise.
-    """
+    """Make SIGTERM and a closed terminal end the program as Ctrl-C does. Keep what nohup has set."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         raise Stopped(signal.Signals(number).name)

@@ -1,6 +1,6 @@
-"""kubectl's own flags and their meaning, for all verbs alike.
+"""kubectl's own flags and their meaning, the same for all verbs.
 
-kubectl hands a plugin nothing but the words after its name, so this program must have each flag
+kubectl gives a plugin only the words after the plugin's name, so this program must define each flag
 that people know from kubectl. ``takes_connection`` adds the flags that choose a cluster and a user
 to a verb; the others are annotations, for a verb's parameters.
 """
@@ -42,7 +42,7 @@ def duration(text: str | float) -> float:
 
 
 def _wrong_duration(text: str, *, known: Callable[[str], float | None]) -> str:
-    """Return Go's words for a duration that it can't read."""
+    """Return Go's error message for a text that is not a duration."""
     position = 1 if text[:1] in ("+", "-") else 0
     for term in _TERM.finditer(text, position):
         if term.start() != position:
@@ -56,8 +56,8 @@ def _wrong_duration(text: str, *, known: Callable[[str], float | None]) -> str:
 
 
 def request_timeout(text: str | float) -> float:
-    """Return seconds for one request: as ``duration``, and a plain number is seconds, as with
-    kubectl.
+    """Return the seconds for one request: read as by ``duration``; a plain number means seconds, as
+    in kubectl.
     """
     if isinstance(text, str) and text.isdecimal():
         return float(text)
@@ -78,7 +78,7 @@ def verbosity(text: str | int) -> int:
     try:
         return max(0, int(text))
     except ValueError:
-        raise typer.BadParameter(f'"{text}" is no number') from None
+        raise typer.BadParameter(f'"{text}" is not a number') from None
 
 
 def output_format(*formats: str) -> Any:
@@ -100,7 +100,7 @@ def output_format(*formats: str) -> Any:
         "-o",
         parser=known,
         metavar="FORMAT",
-        help=f"How to print: {', '.join(formats)}.",
+        help=f"The output format: {', '.join(formats)}.",
         show_default=False,
         autocompletion=suggestions.among(formats),
     )
@@ -132,7 +132,7 @@ Timeout = Annotated[
         "--timeout",
         parser=wait_limit,
         metavar="DURATION",
-        help="The limit for each wait, like 90s (default 5m).",
+        help="The time limit of each wait, for example 90s (default 5m).",
         show_default=False,
     ),
 ]
@@ -144,14 +144,14 @@ DryRun = Annotated[
         "--dry-run",
         parser=dry_run,
         metavar="none|client|server",
-        help="client: only show what would be done, or with -o the manifests. "
-        "server: have the API server judge the manifests, too, without keeping them.",
+        help="client: only show the plan, or with -o the manifests. "
+        "server: also let the API server check the manifests, without storing them.",
         autocompletion=suggestions.among(("none", "client", "server")),
     ),
 ]
 
 #: ``yes: Yes = False``
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before beginning.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Start without asking.")]
 
 
 def _flag(*names: str, help: str, **more: Any) -> Any:  # noqa: A002 (Typer's own word)
@@ -201,7 +201,7 @@ def _connection(
             "--request-timeout",
             parser=request_timeout,
             metavar="DURATION",
-            help="The limit for a single request, like 10s; 0 for our default.",
+            help="The time limit of a single request, for example 30s; 0: the default of 10s.",
         ),
     ] = None,
     v: Annotated[
@@ -211,12 +211,12 @@ def _connection(
             "-v",
             parser=verbosity,
             metavar="LEVEL",
-            help="How much to tell: 4 for details, 6 for each request and for tracebacks.",
+            help="The log level: 4 for details, 6 for each request and for tracebacks.",
         ),
     ] = 0,
 ) -> ConnectionOptions:
-    """Return the flags of ``kubectl options`` that this program has, in the form that the cluster
-    room takes.
+    """Return kubectl's flags (``kubectl options``) that this program has, as the room ``cluster``
+    takes them.
     """
     return ConnectionOptions(
         kubeconfig=kubeconfig or None,
@@ -232,11 +232,10 @@ def _connection(
 
 
 def takes_connection(verb: Verb) -> Verb:
-    """Give ``verb`` kubectl's own flags: ``verb`` gets them as ConnectionOptions, as
-    ``connection``.
+    """Add kubectl's own flags to ``verb``, which receives them in its parameter ``connection``.
 
-    The result has the verb's other parameters and those of ``_connection`` in its signature, from
-    which Typer reads the options.
+    Typer reads the options from a signature. So the signature of the result has the verb's other
+    parameters, and the parameters of ``_connection``.
     """
     own = inspect.signature(verb, eval_str=True).parameters
     ours = inspect.signature(_connection, eval_str=True).parameters
@@ -258,7 +257,7 @@ def _by_keyword(parameters: Iterable[inspect.Parameter]) -> list[inspect.Paramet
 
 
 def command(verb: str) -> typer.core.TyperCommand:
-    """Return the command behind ``verb``, with its options; import the verb's module only now."""
+    """Return the command of ``verb`` with its options. Import only this verb's module."""
     module, function, line = VERBS[verb]
     implementation = getattr(importlib.import_module(module), function)
     if "connection" in implementation.__code__.co_varnames[: _arguments(implementation)]:

@@ -1,4 +1,4 @@
-"""What the verbs that change something ask, and what they print."""
+"""The question and the output of the verbs that change something."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 def require_an_answer(*, yes: bool) -> None:
-    """Refuse if nobody could say yes."""
+    """Refuse if nobody can answer the question."""
     if not yes and not sys.stdin.isatty():
         raise SelfhostError(
-            "There is no terminal on which to ask you whether to begin. Nothing was changed.",
-            "Look at the plan with --dry-run=client, then run it with --yes.",
+            "There is no terminal to ask you for a confirmation. Nothing was changed.",
+            "Look at the plan with --dry-run=client, then run the command with --yes.",
         )
 
 
 def ask(*, yes: bool) -> None:
-    """Ask, unless ``yes`` answers beforehand."""
-    if not yes and not typer.confirm("Begin?", err=True):
-        raise SelfhostError("You said no. Nothing was changed.")
+    """Ask whether to start, unless ``yes`` is given."""
+    if not yes and not typer.confirm("Start?", err=True):
+        raise SelfhostError("You answered no. Nothing was changed.")
 
 
 def say(text: str) -> None:
-    """Write a word to the person."""
+    """Write a sentence for the person, on stderr."""
     print(text, file=sys.stderr)
 
 
@@ -61,7 +61,7 @@ def print_summary(
     probe: Any,
     file: TextIO,
 ) -> None:
-    """Print what runs where now, how long each switch took, and what a client saw of it."""
+    """Print what runs where now, how long each switch took, and what a client saw meanwhile."""
     from kubectl_selfhost.output import report
     from kubectl_selfhost.output.text import is_terminal
     from kubectl_selfhost.plans.shared import nodes
@@ -83,7 +83,7 @@ def print_summary(
 
 
 def print_lines(file: TextIO, lines: Callable[[Any], list[str]]) -> None:
-    """Print lines, styled for what ``file`` is, between two empty lines."""
+    """Print lines between two empty lines, with colours if ``file`` is a terminal."""
     from kubectl_selfhost.output.text import Style
 
     print("", *lines(Style.for_stream(file)), "", sep="\n", file=file)

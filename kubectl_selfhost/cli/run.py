@@ -1,12 +1,13 @@
-"""The one way of a verb that changes something: look, plan, show, ask, carry out.
+"""The way that every changing verb takes: look, plan, show, ask, carry out.
 
-Nothing changes before a person has said yes to a plan. One object is written before: the Lease,
-which keeps other runs away while the person reads. A run that ends without a yes deletes the Lease
-again, if it was not there. A dry run doesn't take the Lease.
+Nothing changes before a person has agreed to a plan. One object is written before: the Lease, which
+keeps other runs away while the person reads. If the person does not agree, the run deletes the
+Lease again, unless the Lease existed before. A dry run doesn't take the Lease.
 
-A plan of its own settles what an earlier run left; it is shown first. The verb's plan is shown
-under it if it can be made by then. Afterwards the cluster is read again and the verb's plan is made
-again: if the new plan differs from the one that was shown, it is shown, and asked about.
+If an earlier run left something, a first plan settles these leftovers. The person sees this plan
+first, and the verb's plan below, if the verb's plan can be made already. After the first plan the
+run reads the cluster again and makes the verb's plan again. If the new plan differs from the plan
+that was shown, the run shows the new plan, and asks again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ W = TypeVar("W", bound="Whole")
 
 
 class Whole(Protocol):
-    """What a verb's plan is made of, and what a person reads and gets of it."""
+    """The object that a verb's plan is made from; it also gives the report and the manifests."""
 
     @property
     def handovers(self) -> Sequence[HandOver[Any]]: ...
@@ -52,7 +53,7 @@ class Whole(Protocol):
 class Verb(Generic[W]):
     """A verb that changes something.
 
-    ``nothing_to_do`` returns the sentence that says so, empty where there is something. ``prepare``
+    ``nothing_to_do`` returns a sentence if there is nothing to do, else an empty text. ``prepare``
     looks and plans, and changes nothing. ``timeout`` is the limit of each wait, in seconds.
     """
 
@@ -64,14 +65,14 @@ class Verb(Generic[W]):
 
 @dataclass(frozen=True)
 class Done(Generic[W]):
-    """A run that came to its end, and what a client saw of it."""
+    """A run that is done, and what a client saw meanwhile."""
 
     prepared: Prepared[W]
     probe: ProbeReport
 
 
 def always_something(_: Situation) -> str:
-    """Return that there is something to do, for a verb that does the same again when asked to."""
+    """Return an empty text: the verb can always do its work again."""
     return ""
 
 
@@ -84,10 +85,10 @@ def through(
     output: str,
     manifests: Callable[[W], list[dict]] | None = None,
 ) -> None:
-    """Run ``verb`` to its report, or show what it would do.
+    """Run ``verb`` and print its report, or in a dry run show its plan.
 
-    ``output`` is yaml, json or name: what is applied goes to stdout as data; in a dry run,
-    ``manifests`` does.
+    ``output`` is yaml, json or name: then the applied objects go to stdout as data; in a dry run,
+    what ``manifests`` returns.
     """
     if dry_run != "none":
 
@@ -151,9 +152,9 @@ def rehearse(
     output: str,
     manifests: Callable[[Prepared[W]], list[dict]],
 ) -> None:
-    """Show what ``verb`` would do; ``how`` is the value of --dry-run.
+    """Show the plan of ``verb``; ``how`` is the value of --dry-run.
 
-    With ``output`` (yaml, json, name) the ``manifests`` go to stdout, and else the plan.
+    With ``output`` (yaml, json, name) the ``manifests`` go to stdout instead of the plan.
     """
     from kubectl_selfhost.output.progress import Progress
     from kubectl_selfhost.plans.leftovers import look as leftovers
@@ -165,7 +166,9 @@ def rehearse(
     with Progress() as progress:
         if left:
             if left.held_by:
-                pages.say(f"{left.held_by} holds the Lease: some of this may be that run's work.")
+                pages.say(
+                    f"{left.held_by} holds the Lease: that run may still be at work on the nodes below."
+                )
             first = settle.plan(cluster, left, timeout=verb.timeout, observer=progress)
             pages.print_plan(first, file=sys.stderr if output else sys.stdout)
         if left.hides_the_rest:
@@ -189,8 +192,8 @@ def _settle(
     *,
     yes: bool,
 ) -> Says | None:
-    """Settle what is ``left``, once a person has agreed to it; return what the verb's own plan
-    says, if it was shown too.
+    """Ask, then settle what is ``left``. Return what the verb's own plan says, if the person saw
+    that plan too.
     """
     from kubectl_selfhost.plans.leftovers import settle
 
@@ -222,15 +225,15 @@ def _plan_already(verb: Verb[W], left: Leftovers, progress: Progress) -> Plan | 
 
 
 def _say_later(verb: Verb[W], output: str = "") -> None:
-    """Say that nobody can tell yet what the verb's own plan is. Raise SelfhostError where a program
-    waits for that as data."""
+    """Say that the verb's own plan follows later. Raise SelfhostError if a program asked for the
+    plan's objects as data (``output``)."""
     if output:
         raise SelfhostError(
-            f"What an earlier run left has to be settled before `{verb.name}` can be planned.",
-            f"`kubectl selfhost {verb.name}` settles it, and asks before.",
+            f"`{verb.name}` can't be planned before the leftovers of an earlier run are settled.",
+            f"`kubectl selfhost {verb.name}` asks, and settles them.",
         )
     pages.say(
-        f"The plan of `{verb.name}` is made after that, and shown before anything else is done."
+        f"The plan of `{verb.name}` follows then: you see that plan before anything else changes."
     )
 
 
@@ -244,9 +247,9 @@ def _said(verb: Verb[W], left: Leftovers, *, settled: bool = False) -> bool:
 
 @contextmanager
 def _only_run(cluster: Cluster, timeout: float) -> Iterator[tuple[Progress, RunLease]]:
-    """Hold the Lease, so that no other run goes on meanwhile.
+    """Hold the Lease, so that no other run works at the same time.
 
-    ``timeout``: for how many seconds the API may be away; another run may be switching it now.
+    ``timeout``: for how many seconds the API may be away, because another run may be switching it.
     """
     from kubectl_selfhost.engine.lease import RunLease
     from kubectl_selfhost.engine.session import identity
@@ -261,5 +264,5 @@ def _only_run(cluster: Cluster, timeout: float) -> Iterator[tuple[Progress, RunL
         # A run that has lost the Lease sends nothing more, neither to the API nor to an agent.
         cluster.acting_while(lease.check),
     ):
-        lease.discard = lease.is_new  # until somebody has said yes
+        lease.discard = lease.is_new  # until a person has agreed
         yield progress, lease

@@ -1,7 +1,7 @@
-"""What may follow on the command line, for a shell's completion.
+"""Suggestions for a shell's completion.
 
-The shell calls this while somebody types: no request to a cluster, no message, and no output on any
-error.
+The shell calls these functions while a person types. So they send no request to a cluster, and on
+an error they print nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Suggest = Callable[[str], list[str]]
 
 
 def among(values: Iterable[str]) -> Suggest:
-    """Return a suggester for those of fixed ``values`` that begin with what is typed."""
+    """Return a function that suggests those ``values`` that begin with the typed text."""
     fixed = tuple(values)
 
     def suggest(incomplete: str) -> list[str]:
@@ -39,9 +39,7 @@ def users(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _from_kubeconfig(ctx: typer.Context, kind: str, incomplete: str) -> list[str]:
-    """Return names in the files themselves, by YAML alone: building a client would take noticeable
-    time.
-    """
+    """Return names from the files, read as YAML: to build a client would take too long."""
     import os
     from pathlib import Path
 

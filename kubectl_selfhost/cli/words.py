@@ -1,7 +1,7 @@
-"""The command line's words as kubectl's users write them, turned into what Typer reads.
+"""From the words that kubectl's users write to the words that Typer reads.
 
-kubectl takes its flags anywhere (``kubectl --context x get pods``), -v with ``=``, with a space or
-glued to its number, and other tools have taught people a bare -v, or several.
+kubectl takes its flags anywhere (``kubectl --context x get pods``). It takes -v with ``=``, with a
+space, or directly before its number. From other tools people know a bare -v, or several.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def spelled_out(words: Sequence[str]) -> list[str]:
 
 
 def verbosity(words: Sequence[str]) -> int:
-    """Return the level that ``words`` ask for, also if they are otherwise wrong."""
+    """Return the log level in ``words``, even if the words are wrong otherwise."""
     levels = [word.partition("=")[2] for word in _levels(words) if word.startswith("--v=")]
     return int(levels[-1]) if levels and levels[-1].isdecimal() else 0
 
@@ -54,7 +54,7 @@ def _levels(words: Sequence[str]) -> list[str]:
 
 
 def _flags_before_verb(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return the kubectl flags at the front with their values, and what follows them."""
+    """Return the leading kubectl flags with their values, and the words after them."""
     end = 0
     while end < len(words) and words[end].partition("=")[0] in BEFORE_VERB:
         end += 1 if "=" in words[end] else 2

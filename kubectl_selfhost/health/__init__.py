@@ -1,1 +1,1 @@
-"""What `status` sees of a control plane, and what it calls healthy."""
+"""The state of a control plane as `status` sees it, and the verdict whether it is healthy."""

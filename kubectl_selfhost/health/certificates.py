@@ -1,8 +1,8 @@
 """The end of an X.509 certificate's validity.
 
-Python's ssl module shows the end only of certificates that it has verified, and a package for it
-would be compiled code, so this module reads the few DER fields on the way to it (RFC 5280, section
-4.1). The module verifies no signature.
+Python's ssl module shows this date only for certificates that it has verified, and packages that
+read certificates are compiled code. So this module reads the few DER fields up to the date (RFC
+5280, section 4.1). The module verifies no signature.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 
 @dataclass(frozen=True)
 class Expiry:
-    """A certificate: whose it is, in words, and when it ends.
+    """A certificate: the owner's name in words, and the end of its validity.
 
-    ``renew`` is its name to ``kubeadm certs renew``, empty for a certificate that this command
-    doesn't renew.
+    ``renew`` is the certificate's name for ``kubeadm certs renew``; it is empty if this command does
+    not renew the certificate.
     """
 
     what: str
@@ -72,9 +72,7 @@ def _is_old(moment: datetime, tag: int) -> bool:
 
 
 def _take(data: bytes, tag: int | None = None) -> tuple[bytes, bytes]:
-    """Return the content of the first element of ``data`` (which must have ``tag``), and what
-    follows.
-    """
+    """Return the content of the first element of ``data``, which must have ``tag``, and the rest."""
     if tag is not None and data[0] != tag:
         raise ValueError("another element than expected")
     length, start = data[1], 2

@@ -1,7 +1,6 @@
-"""The warnings of the status page: what is well now and soon may not be, and what could not be
-read.
+"""The warnings of the status page: what may soon become a trouble, and what could not be read.
 
-A notice names the commands that help. The verdict makes its next commands from the notices, so that
+A notice names the commands that help. The verdict takes its next commands from the notices, so that
 a warning and the page's last line can't contradict each other.
 """
 
@@ -27,11 +26,10 @@ EXPIRY_WARNING = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Notice:
-    """A warning: ``text`` says it, ``commands`` help, in their order (none: there is nothing to
-    run).
+    """A warning: its text, and the commands that help, in their order (none: no command helps).
 
-    ``told``: the page shows the warning elsewhere (its line on reboots), so it gets no line of its
-    own.
+    ``told``: the page shows the warning elsewhere (in its line on reboots), so the warning gets no
+    line of its own.
     """
 
     text: str
@@ -46,21 +44,23 @@ def notices(
     taken: datetime,
     unread: Mapping[str, str],
 ) -> list[Notice]:
-    """Return all notices. While a run goes on, leave out what the run itself renews."""
+    """Return all notices. While a run is in progress, leave out what the run itself renews."""
     found = [_of_certificate(one, seen, taken) for one in ending(certificates, taken)]
     if seen.run_going_on is None:
         found += [one for node in seen.nodes for one in _of_recovery(node)]
         found += _of_programs(seen)
     if seen.running:
         found += [
-            Notice(f"Node {node.name} has the control-plane label, and no static pods: skipped.")
+            Notice(f"Skipped node {node.name}: it has the control-plane label, but no static pods.")
             for node in seen.nodes
             if node.empty
         ]
     if seen.journal_damaged:
         where = f"ConfigMap {JOURNAL} in {NAMESPACE}"
-        found.append(Notice(f"The journal can't be understood ({where}); the next run renews it."))
-    return found + [Notice(f"Not read: {what}: {why}") for what, why in unread.items()]
+        found.append(
+            Notice(f"The journal ({where}) is damaged. The next run writes a new journal.")
+        )
+    return found + [Notice(f"Could not read {what}: {why}") for what, why in unread.items()]
 
 
 def commands(found: Iterable[Notice]) -> list[str]:
@@ -81,8 +81,10 @@ def _of_certificate(one: Expiry, seen: ControlPlane, now: datetime) -> Notice:
         return Notice(f"{text}.")
     renew = f"kubeadm certs renew {one.renew}"
     hosted = any(node.pivoted for node in seen.nodes)
-    then = "; then `kubectl selfhost rollout` makes the pods read it" if hosted else ""
-    return Notice(f"{text}; on its node: `{renew}`{then}.", (renew, *([ROLLOUT] if hosted else [])))
+    then = "; then `kubectl selfhost rollout` makes the pods read the new file" if hosted else ""
+    return Notice(
+        f"{text}; on its node run `{renew}`{then}.", (renew, *([ROLLOUT] if hosted else []))
+    )
 
 
 def _in_words(left: timedelta) -> str:
@@ -93,8 +95,8 @@ def _in_words(left: timedelta) -> str:
 def _of_recovery(node: NodeState) -> list[Notice]:
     found = [
         Notice(
-            f"The recovery copy of {component} on {node.name} is not what its DaemonSet says: "
-            f"`{SYNC}` renews it.",
+            f"The recovery copy of {component} on {node.name} differs from the DaemonSet. "
+            f"`{SYNC}` updates the copy.",
             (SYNC,),
         )
         for component in node.outdated
@@ -108,8 +110,8 @@ def _of_programs(seen: ControlPlane) -> list[Notice]:
     return [
         Notice(
             f"The pods of {', '.join(one.daemonsets)} start the node agent's program from the "
-            f"{one.reference}, which whoever may write ConfigMaps in {NAMESPACE} can replace: "
-            f"`{ROLLOUT}` gives them this build's program, in a Secret.",
+            f"{one.reference}. Whoever may write ConfigMaps in {NAMESPACE} can replace that program. "
+            f"`{ROLLOUT}` gives the pods this build's program, in a Secret.",
             (ROLLOUT,),
         )
         for one in seen.programs

@@ -1,4 +1,4 @@
-"""From the objects that the API shows to the state of the control plane. Pure: it fetches nothing."""
+"""From API objects to the state of the control plane. This module is pure: it fetches nothing."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def observe(
 ) -> ControlPlane:
     """Return the control plane that these API objects of kube-system (and nodes) show.
 
-    Objects that have nothing to do with it are ignored. A node counts by its role label; a node
-    that is not among ``nodes`` counts if it has an instance. ``own_programs`` are the names of the
-    Secrets with this build's programs.
+    Other objects are ignored. A node counts if it has the role label; a node that is not among
+    ``nodes`` counts if it has an instance. ``own_programs`` are the names of the Secrets with this
+    build's programs.
     """
     pods, leases, daemonsets = list(pods), list(leases), list(daemonsets)
     instances = {c.name: instances_of(pods, c) for c in COMPONENTS}
@@ -73,7 +73,7 @@ def observe(
 
 
 def led(pods: Iterable[dict]) -> list[Component]:
-    """Return the components, each with the lease by which its pods among ``pods`` lead."""
+    """Return the components, each with the lease that its pods among ``pods`` use."""
     pods = list(pods)
     found = []
     for component in COMPONENTS:
@@ -91,11 +91,11 @@ def _pods_of(component: Component, pods: list[dict]) -> list[dict]:
 
 
 def _leaders(pods: list[dict], leases: list[dict]) -> dict[str, Leader]:
-    """Return the leader of each component; leave out a component that has no leader, or whose lease
-    nothing shows.
+    """Return the leader of each component. Leave out a component without a leader, or with an
+    unknown lease.
 
-    A configuration file on the node may name another lease than the flags do, or switch the
-    election off: then only a lease that is renewed proves something.
+    A configuration file on the node may name another lease than the flags, or switch the election
+    off. For such a component only a lease that is renewed proves something.
     """
     found = {}
     for component in led(pods):
@@ -198,7 +198,7 @@ def _kept_addresses(endpointslices: Iterable[dict]) -> list[str]:
 
 
 def _journal(configmaps: Iterable[dict]) -> tuple[dict, bool]:
-    """Return the journal's content, and whether there is a journal that can't be understood."""
+    """Return the journal's content, and whether the journal is damaged."""
     for one in configmaps:
         if one["metadata"]["name"] != JOURNAL:
             continue

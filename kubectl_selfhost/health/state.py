@@ -1,4 +1,4 @@
-"""The state of a control plane: nodes, roll-outs, leaders, and what a run has left."""
+"""The state of a control plane: nodes, rollouts, leaders, and leftovers of runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
 class NodeState:
     """A control-plane node; ``instances`` are its pods by the component's name.
 
-    ``ready`` is None if the node's object could not be seen. ``hosts`` are the names by which its
-    leaders are known. ``labelled``: the node has the control-plane role. ``pivoted``: the node has
-    our label; ``group`` is the label's value for nodes that differ (see ``Component.group``).
-    ``guardian``: the node has a guardian, which brings the API back after a reboot by copies of the
-    components. ``guardian_differs``: the guardian's program is another build's. ``standing_in`` are
-    the components whose copy runs now. ``outdated`` are the components whose copy is not what their
-    DaemonSet says.
+    ``ready`` is None if the node's object could not be read. ``hosts`` are the host names that its
+    leaders use. ``labelled``: the node has the control-plane label. ``pivoted``: the node has the
+    label of kubectl selfhost; ``group`` is the label's value for nodes that differ (see
+    ``Component.group``). ``guardian``: the node has a guardian, which brings the API back after a
+    reboot. ``guardian_differs``: the guardian's program is from another build. ``standing_in`` are
+    the components whose recovery copy runs now. ``outdated`` are the components whose recovery copy
+    differs from their DaemonSet.
     """
 
     name: str
@@ -48,18 +48,16 @@ class NodeState:
 
     @property
     def empty(self) -> bool:
-        """Return whether no component has a pod here, nor a copy: a control-plane node in name
-        only.
-        """
+        """Return whether the node has neither a component's pod nor a recovery copy."""
         return not any(self.instances.values()) and not self.standing_in
 
 
 @dataclass(frozen=True)
 class RolloutState:
-    """The state of a roll-out of ``component``'s DaemonSet; the numbers are pods, as in its status.
+    """The state of a rollout of ``component``'s DaemonSet; the numbers are pods, as in its status.
 
-    ``observed`` is False while the DaemonSet's controller hasn't seen its newest version; ``ours``
-    is whether kubectl selfhost made the DaemonSet.
+    ``observed`` is False until the DaemonSet controller has seen the newest version. ``ours``:
+    kubectl selfhost made the DaemonSet.
     """
 
     name: str
@@ -74,15 +72,13 @@ class RolloutState:
 
     @property
     def complete(self) -> bool:
-        """Return whether every pod that should be there is, is Ready, and is of the newest
-        template.
-        """
+        """Return whether every desired pod exists, is Ready, and has the newest template."""
         return self.observed and self.desired == self.current == self.ready == self.updated
 
 
 @dataclass(frozen=True)
 class AgentPod:
-    """An agent's pod on a node: normal while a run is going on, a leftover otherwise."""
+    """A node agent's pod: normal while a run is in progress, else a leftover."""
 
     name: str
     node: str
@@ -91,13 +87,11 @@ class AgentPod:
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """The control plane. ``daemonsets`` are by their own names, ``leaders`` by the component's
-    name.
+    """The control plane: ``daemonsets`` by their own names, ``leaders`` by the component's name.
 
-    ``journal`` is what earlier runs wrote (empty if there is none); ``journal_damaged``: there is a
-    journal that can't be understood. ``run`` is the holder of our own lease. ``programs`` are the
-    objects from which the DaemonSets' pods start the node agent's program, as far as they could be
-    read.
+    ``journal`` is what earlier runs wrote (empty without a journal). ``journal_damaged``: the journal
+    can't be read as one. ``run`` is the holder of the Lease of kubectl selfhost. ``programs`` are the
+    objects from which the DaemonSets' pods start the node agent's program, if they could be read.
     """
 
     nodes: list[NodeState]
@@ -111,7 +105,7 @@ class ControlPlane:
     kept_addresses: Sequence[str] = ()
 
     def serves(self, component: Component, node: NodeState) -> str:
-        """Return whose Ready instance serves on the node: static, daemonset, both, or none."""
+        """Return which Ready instance serves on the node: static, daemonset, both, or none."""
         kinds = {one.kind for one in node.instances.get(component.name, []) if one.ready}
         if len(kinds) == 2:
             return "both"
@@ -124,7 +118,7 @@ class ControlPlane:
 
     @property
     def running(self) -> list[NodeState]:
-        """Return the nodes that run a control plane: not those that only have the role's label."""
+        """Return the nodes that run components. A node may have the role's label and run none."""
         return [node for node in self.nodes if not node.empty]
 
     @property
@@ -140,9 +134,7 @@ class ControlPlane:
 
     @property
     def unfinished_run(self) -> Mapping[str, Any] | None:
-        """Return the journal's last run if its end was never written and nobody runs it now; else
-        None.
-        """
+        """Return the journal's last run if it has no end and no run is in progress, else None."""
         last = self.last_run
         unfinished = last is not None and not last.get("ended") and self.run_going_on is None
         return last if unfinished else None

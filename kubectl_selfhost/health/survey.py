@@ -1,8 +1,7 @@
-"""One look at the whole control plane, for the status page.
+"""The look at the whole control plane for the status page.
 
-A page that shows most of the control plane is worth more than an error: if something can't be read
-(a permission is missing, say), the page says so beside the rest. Only if nothing of it can be read,
-the survey fails.
+If an object can't be read (for example because a permission is missing), the page shows the rest
+and reports what is missing. The survey fails only if it can read neither nodes nor pods.
 """
 
 from __future__ import annotations
@@ -42,8 +41,9 @@ from kubectl_selfhost.node import binaries, program
 
 _AT_ONCE = 8
 PROGRAMS = "the node agent's program"
-_ESSENTIAL = ("nodes", "pods", "our pods", "daemonsets", "leases")
-_ABOUT_PODS = ("pods", "our pods", "agents")
+_SLICE = f"EndpointSlice {ADDRESS_SLICE}"
+_ESSENTIAL = ("nodes", "pods", "self-hosted pods", "daemonsets", "leases")
+_ABOUT_PODS = ("pods", "self-hosted pods", "agents")
 _LEASE = "lease"
 
 
@@ -68,7 +68,7 @@ def survey(cluster: Cluster) -> Survey:
             daemonsets=got.get("daemonsets", []),
             leases=[*got.get("leases", []), *_leases(more)],
             configmaps=[one for one in [got.get("journal")] if one],
-            endpointslices=[one for one in [got.get("our EndpointSlice")] if one],
+            endpointslices=[one for one in [got.get(_SLICE)] if one],
             programs=more.get(PROGRAMS, []),
             own_programs=_own_programs(got.get("nodes", [])),
         ),
@@ -81,9 +81,10 @@ def survey(cluster: Cluster) -> Survey:
 
 
 def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
-    """Return the questions to the API, by what they are about. Large clusters have thousands of
-    pods in kube-system, so the questions name labels; one question can't ask for one label or
-    another.
+    """Return the questions to the API, each with its subject.
+
+    Large clusters have thousands of pods in kube-system, so the questions name labels. A question
+    can't ask for pods with one label or another.
     """
     from kubectl_selfhost.cluster.certificate import served_certificate
 
@@ -92,12 +93,12 @@ def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
     return {
         "pods": lambda: cluster.list(PODS, NAMESPACE, labels="tier=control-plane"),
         "nodes": lambda: cluster.list(NODES, labels=CONTROL_PLANE_LABEL),
-        "our pods": lambda: cluster.list(PODS, NAMESPACE, labels=ours),
+        "self-hosted pods": lambda: cluster.list(PODS, NAMESPACE, labels=ours),
         "agents": lambda: cluster.list(PODS, NAMESPACE, labels=agents),
         "daemonsets": lambda: cluster.list(DAEMONSETS, NAMESPACE),
         "leases": lambda: cluster.list(LEASES, NAMESPACE),
         "journal": lambda: cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE),
-        "our EndpointSlice": lambda: cluster.find(ENDPOINTSLICES, ADDRESS_SLICE, "default"),
+        _SLICE: lambda: cluster.find(ENDPOINTSLICES, ADDRESS_SLICE, "default"),
         "version": lambda: json.loads(cluster.raw("GET", "/version")[1])["gitVersion"],
         "authority": lambda: cluster.find(CONFIGMAPS, "kube-root-ca.crt", NAMESPACE),
         "certificate": lambda: served_certificate(cluster),
@@ -105,11 +106,11 @@ def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
 
 
 def _programs(cluster: Cluster, answers: Mapping[str, Any]) -> list[Carrier]:
-    """Compare the programs from which DaemonSets start, and the objects with the names of this
-    build's programs.
+    """Compare the programs that DaemonSets name, and the objects with the names of this build's
+    programs.
 
-    If kubectl selfhost has made no DaemonSet yet, ask nothing: a person who looks at a cluster of
-    static pods need not be allowed to read Secrets.
+    Without a self-hosted DaemonSet, ask nothing: a person who looks at a cluster of static pods need
+    not have the permission to read Secrets.
     """
     by_name = {one["metadata"]["name"]: one for one in answers.get("daemonsets", [])}
     ours = [by_name[own.daemonset] for c in COMPONENTS for own in c.groups_in(by_name)]
@@ -125,8 +126,8 @@ def _own_programs(nodes: Iterable[dict]) -> set[str]:
 
 
 def _more_questions(cluster: Cluster, got: dict[str, Any]) -> dict[str, Callable[[], Any]]:
-    """Return the questions that the first answers leave open: pods without a label of kubeadm's, on
-    nodes where a component has no labelled pod; and a lease in another namespace.
+    """Return the questions that the first answers leave open: about pods without kubeadm's labels,
+    on nodes where a component has no labelled pod, and about a lease in another namespace.
     """
 
     pods = _once(_pods(got))
@@ -184,16 +185,16 @@ def _answer(question: Callable[[], Any]) -> Any:
     except SelfhostError as error:
         return error
     except (ValueError, KeyError, TypeError) as error:
-        return SelfhostError(f"what the API server answered makes no sense ({error})")
+        return SelfhostError(f"the API server's answer could not be read ({error})")
 
 
 def _once(pods: list[dict]) -> list[dict]:
-    """Return each pod once, though several questions may have found it."""
+    """Return each pod once: several questions may have found the same pod."""
     return list({pod["metadata"]["uid"]: pod for pod in pods}.values())
 
 
 def _certificates(got: dict[str, Any], *, mine: bytes) -> list[Expiry]:
-    """Return the certificates that can be seen from here; the files on the nodes can't."""
+    """Return the certificates that this machine can see; it can't see the files on the nodes."""
     authority = ((got.get("authority") or {}).get("data") or {}).get("ca.crt", "")
     seen = [
         ("API server", got.get("certificate"), "apiserver"),

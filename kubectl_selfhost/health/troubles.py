@@ -11,17 +11,15 @@ from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
 from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.health.notices import PIVOT, ROLLOUT, SYNC, WATCH
 from kubectl_selfhost.health.state import ControlPlane, NodeState, RolloutState
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
 
-_MEND_BY_ITSELF = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Running")
+#: The phases of an instance that may become Ready without help.
+_MAY_RECOVER = ("Pending", "ContainerCreating", "PodInitializing", "Terminating", "Running")
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that isn't as it should be, why (as far as known), and what shows more of it.
-
-    ``look`` is a command.
-    """
+    """A fault, its reason if known, and the command ``look`` that shows more."""
 
     what: str
     look: str = ""
@@ -32,9 +30,7 @@ class Trouble:
 
 
 def troubles(seen: ControlPlane) -> list[Trouble]:
-    """Return what keeps the control plane from being healthy, the worst first; empty if nothing
-    does.
-    """
+    """Return the troubles of the control plane, the worst first; empty if it is healthy."""
     found: list[Trouble] = []
     for node in seen.running:
         found += _of_node(seen, node)
@@ -68,33 +64,35 @@ def _of_program(carrier: Carrier) -> list[Trouble]:
             Trouble(
                 f"the {what} does not hold the node agent's program",
                 programs.look(what),
-                f"{carrier.wrong}; kubectl selfhost did not make it",
+                f"{carrier.wrong}; kubectl selfhost did not make this object",
             )
         ]
     if carrier.missing:
         pods = ", ".join(carrier.daemonsets)
-        # Sync stores this build's program again; a change to another build's program takes new pods.
+        # Sync stores this build's program again. To change to another build's program takes new pods.
         following = SYNC if carrier.current else ROLLOUT
         return [
-            Trouble(f"the {what} is gone, and pods of {pods} can't start without it", following)
+            Trouble(f"the {what} is gone; without it the pods of {pods} can't start", following)
         ]
     return []
 
 
 def _unserved(component: Component, node: NodeState, *, known: bool) -> Trouble:
-    """Return the trouble of a component that nobody serves. ``known``: nodes could be read, so that
-    a node which wasn't found has lost its labels.
+    """Return the trouble of a component that no instance serves. ``known``: the nodes could be read,
+    so a node that was not found has lost its labels.
     """
     if component.name in node.standing_in:
-        what = f"a recovery copy stands in for {component} on {node.name}"
+        what = f"a recovery copy of {component} serves on {node.name}"
         if node.pivoted or not known:
             return Trouble(what, WATCH)
-        return Trouble(what, PIVOT, "the node has lost our label, so no DaemonSet runs there")
+        return Trouble(
+            what, PIVOT, f"the node has lost its label {NODE_LABEL}, so no DaemonSet runs there"
+        )
     instances = node.instances.get(component.name, [])
     if not instances:
         look = f"kubectl -n {NAMESPACE} get pods --field-selector=spec.nodeName={node.name}"
         return Trouble(f"{component} has no pod on {node.name}", look)
-    # The instance that was meant to serve: the last that came.
+    # The instance that should serve: the newest.
     instance = max(instances, key=lambda one: (not one.terminating, one.kind == DAEMONSET))
     what = f"{component} doesn't serve on {node.name}"
     return Trouble(what, look_at(instance), why(instance))
@@ -103,7 +101,7 @@ def _unserved(component: Component, node: NodeState, *, known: bool) -> Trouble:
 def why(instance: Instance) -> str:
     """Return why an instance isn't Ready, in a few words."""
     if instance.waiting_for_port:
-        return "it waits for its port"
+        return "waits for its port"
     return instance.reason or instance.phase
 
 
@@ -119,7 +117,7 @@ def look_at(instance: Instance) -> str:
 
 def _of_rollout(seen: ControlPlane, component: Component, rollout: RolloutState) -> list[Trouble]:
     if not any(seen.self_hosted(component, node) for node in seen.nodes):
-        # While static pods serve, a DaemonSet that runs nothing is unfinished, not a trouble.
+        # While static pods serve, a DaemonSet without pods is unfinished, not a trouble.
         return []
     if rollout.complete:
         return []
@@ -131,15 +129,15 @@ def _of_rollout(seen: ControlPlane, component: Component, rollout: RolloutState)
     stuck = _stuck(seen, component)
     look = f"kubectl -n {NAMESPACE} rollout status daemonset/{rollout.name}"
     if stuck is not None:
-        return [Trouble(f"{name} is stuck: {numbers}", look_at(stuck), why(stuck))]
-    return [Trouble(f"{name} is being rolled out: {numbers}", look)]
+        return [Trouble(f"the rollout of {name} is stuck: {numbers}", look_at(stuck), why(stuck))]
+    return [Trouble(f"the rollout of {name} is in progress: {numbers}", look)]
 
 
 def _stuck(seen: ControlPlane, component: Component) -> Instance | None:
-    """Return an instance of a roll-out that won't get on by itself, if there is one."""
+    """Return an instance of a rollout that needs help to become Ready, or None."""
     for node in seen.nodes:
         for instance in node.instances.get(component.name, []):
-            if not instance.ready and instance.phase not in _MEND_BY_ITSELF and instance.reason:
+            if not instance.ready and instance.phase not in _MAY_RECOVER and instance.reason:
                 return instance
     return None
 
@@ -149,4 +147,4 @@ def _of_leader(seen: ControlPlane, component: Component) -> list[Trouble]:
     if leader is None or leader.current:
         return []
     look = f"kubectl -n {leader.namespace} describe lease {leader.name}"
-    return [Trouble(f"no {component} leads", look, f"the lease of {leader.holder} has run out")]
+    return [Trouble(f"no {component} leads", look, f"the lease of {leader.holder} has expired")]

@@ -1,4 +1,4 @@
-"""What earlier runs have left unfinished, as far as the API shows it."""
+"""The leftovers of earlier runs, as far as the API shows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kubectl_selfhost.names import ADDRESS_SLICE
 
 
 def unfinished(seen: ControlPlane) -> list[str]:
-    """Return what earlier runs have left behind, in sentences; empty while a run is going on."""
+    """Return the leftovers of earlier runs, in sentences; empty while a run is in progress."""
     if seen.run_going_on is not None:
         return []
     left = []
@@ -22,7 +22,7 @@ def unfinished(seen: ControlPlane) -> list[str]:
         step = step_under_way(run)
         where = f" in the step {step}" if step else ""
         left.append(f"The last {run.get('verb', 'run')} was interrupted{where}.")
-    left += [f"The agent's pod {pod.name} is left over ({pod.phase})." for pod in seen.agents]
+    left += [f"The node agent's pod {pod.name} is left over ({pod.phase})." for pod in seen.agents]
     if seen.kept_addresses:
         kept = ", ".join(seen.kept_addresses)
         left.append(f"EndpointSlice {ADDRESS_SLICE} still keeps {kept} in the Service kubernetes.")
@@ -34,9 +34,7 @@ def unfinished(seen: ControlPlane) -> list[str]:
 
 
 def step_under_way(run: Mapping[str, Any]) -> str:
-    """Return the name of the step that a run in the journal has begun and not ended; empty without
-    one.
-    """
+    """Return the name of the step that a run in the journal began and did not end; else empty."""
     steps = run.get("steps")
     for step in reversed(steps if isinstance(steps, list) else []):
         if isinstance(step, dict) and not step.get("ended"):
@@ -45,31 +43,29 @@ def step_under_way(run: Mapping[str, Any]) -> str:
 
 
 def _of_both(seen: ControlPlane, node: NodeState) -> list[str]:
-    """Return sentences on components that have an instance of either kind on a node."""
+    """Return sentences on components that have a static pod and a DaemonSet's pod on the node."""
     left, waiting = [], []
     for component in COMPONENTS:
         serves = seen.serves(component, node)
         if serves == "both":
             left.append(
-                f"Both the static pod and the DaemonSet's serve {component} on {node.name}."
+                f"Both the static pod and the DaemonSet's pod serve {component} on {node.name}."
             )
         for one in node.instances.get(component.name, []) if serves == STATIC else []:
             if one.kind == DAEMONSET and one.waiting_for_port:
                 waiting.append(component.name)
             elif one.kind == DAEMONSET:
-                left.append(f"The pod {one.pod} is there beside the static one: {why(one)}.")
+                left.append(f"The pod {one.pod} exists beside the static pod: {why(one)}.")
     if waiting:
         names = " and ".join([", ".join(waiting[:-1]), waiting[-1]] if waiting[1:] else waiting)
-        left.append(f"On {node.name} the self-hosted {names} wait beside the static pods.")
+        left.append(f"On {node.name} the self-hosted pods of {names} wait beside the static pods.")
     return left
 
 
 def _idle_daemonsets(seen: ControlPlane) -> list[str]:
-    """Return sentences on self-hosted DaemonSets that run nothing, while static pods serve
-    everywhere.
-    """
+    """Return sentences on self-hosted DaemonSets without pods, while static pods serve everywhere."""
     return [
-        f"DaemonSet {rollout.name} exists, and runs nothing."
+        f"DaemonSet {rollout.name} exists, but has no pods."
         for rollout in seen.daemonsets.values()
         if rollout.ours and rollout.desired == 0 and rollout.current == 0
     ]

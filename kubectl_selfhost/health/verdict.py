@@ -1,4 +1,4 @@
-"""The verdict on a control plane's state: one word, one sentence, and what to type next."""
+"""The verdict on a control plane's state: a word, a sentence, and the next command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubectl_selfhost.health.state import ControlPlane
 from kubectl_selfhost.health.troubles import Trouble, troubles
 from kubectl_selfhost.health.unfinished import unfinished
 
-#: The states. Their words are part of ``-o json``: never change one.
+#: The states. These words are part of ``-o json``: never change a word.
 RUN_IN_PROGRESS = "run-in-progress"
 DEGRADED = "degraded"
 PARTLY_PIVOTED = "partly-pivoted"
@@ -22,17 +22,17 @@ STATIC_PODS = "static"
 SELF_HOSTED = "self-hosted"
 UNKNOWN = "unknown"
 
-#: The verbs that change something; each settles first what an earlier run left.
+#: The verbs that change something. Each first settles the leftovers of an earlier run.
 _VERBS = ("pivot", "revert", "rollout", "sync")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict: ``state`` is one of the words above; ``next`` is a command, empty if there is
-    none, and ``then`` are the commands to run after it.
+    """The verdict: ``state`` is one of the words above. ``next`` is a command, or empty; ``then`` are
+    the commands to run after ``next``.
 
-    ``healthy`` is True for a settled control plane whose every component is served: a static one
-    just as well as a self-hosted one.
+    ``healthy`` is True if an instance serves every component and no run left anything unfinished,
+    whether the control plane is static or self-hosted.
     """
 
     state: str
@@ -46,10 +46,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen of a cluster, ``taken`` at a time of this machine's clock.
+    """The look at a cluster, ``taken`` at a time of this machine's clock.
 
-    ``unread`` says what could not be read and why; ``essential`` names what no verdict can do
-    without, in the same words.
+    ``unread`` has what could not be read, and why. ``essential`` names what a verdict needs, in the
+    words of ``unread``.
     """
 
     context: str
@@ -63,7 +63,7 @@ class Survey:
 
     @property
     def notices(self) -> list[Notice]:
-        """Return what is well now and soon may not be, and what could not be read."""
+        """Return what may soon become a trouble, and what could not be read."""
         return notices(
             self.control_plane,
             certificates=self.certificates,
@@ -73,14 +73,14 @@ class Survey:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict with what to do, also about the notices."""
+        """Return the verdict with the next commands, including the commands of the notices."""
         missing = [what for what in self.essential if what in self.unread]
         return _with(judge(self.control_plane, unread=missing), commands(self.notices))
 
 
 def _with(verdict: Verdict, more: Sequence[str]) -> Verdict:
-    """Return the verdict with the commands that notices ask for after its own."""
-    # An optional pivot comes after what a warning asks for.
+    """Return the verdict with the commands of the notices after its own command."""
+    # A pivot is optional, so the commands of warnings come first.
     own = [verdict.next] if verdict.next else []
     todo = [*more, *own] if verdict.state == STATIC_PODS else [*own, *more]
     todo = list(dict.fromkeys(todo))
@@ -88,8 +88,8 @@ def _with(verdict: Verdict, more: Sequence[str]) -> Verdict:
 
 
 def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
-    """Return the verdict on ``seen``; ``unread`` is what could not be read, which leaves the
-    verdict open.
+    """Return the verdict on ``seen``. ``unread`` is what could not be read: then the verdict stays
+    open.
     """
     found, left = troubles(seen), unfinished(seen)
 
@@ -98,16 +98,16 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
 
     run = seen.run_going_on
     if run is not None:
-        return verdict(RUN_IN_PROGRESS, f"a run is going on now, by {run.holder}", WATCH)
+        return verdict(RUN_IN_PROGRESS, f"a run is in progress, by {run.holder}", WATCH)
     if not seen.nodes or all(node.empty for node in seen.nodes):
         return _nothing_seen(seen, unread)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        # The next run finishes what an earlier run left half done; anything else needs a person's look.
+        # The next run settles leftovers. Any other trouble needs a person.
         next_ = _again(seen) if left else found[0].look
         return verdict(DEGRADED, f"degraded: {found[0].what}{more}", next_)
     if unread:
-        return verdict(UNKNOWN, f"{' and '.join(unread)} could not be read, so this is only a part")
+        return verdict(UNKNOWN, f"{' and '.join(unread)} could not be read, so the rest is unknown")
     kinds = {seen.serves(component, node) for node in seen.running for component in COMPONENTS}
     nodes = f"{len(seen.running)} node" + ("s" if len(seen.running) > 1 else "")
     if kinds == {DAEMONSET} and not left:
@@ -119,7 +119,7 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
 
 
 def _again(seen: ControlPlane) -> str:
-    """Return the command that goes on where the last run stopped: each verb settles what is left."""
+    """Return the command that continues the last run: each verb settles leftovers."""
     last = seen.last_run or {}
     stopped = last.get("outcome") != "done" and last.get("verb") in _VERBS
     return f"kubectl selfhost {last['verb']}" if stopped else PIVOT
@@ -131,7 +131,7 @@ def _nothing_seen(seen: ControlPlane, unread: Sequence[str]) -> Verdict:
     where = (
         f"no kubeadm control plane on {', '.join(node.name for node in seen.nodes)}"
         if seen.nodes
-        else "this cluster shows no control-plane node"
+        else "no control-plane node found"
     )
     return Verdict(UNKNOWN, f"{where}: kubectl selfhost is for control planes that kubeadm made")
 
@@ -140,7 +140,7 @@ def _how_far(seen: ControlPlane) -> str:
     cells = [(component, node) for node in seen.running for component in COMPONENTS]
     done = sum(seen.self_hosted(component, node) for component, node in cells)
     if done == len(cells):
-        return "self-hosted, but something of an earlier run is left over"
+        return "self-hosted, but an earlier run left something unfinished"
     if done == 0:
-        return "static pods serve, but something of an earlier run is left over"
+        return "static pods serve, but an earlier run left something unfinished"
     return f"partly pivoted: {done} of {len(cells)} components are self-hosted"

@@ -1,1 +1,1 @@
-"""What a person reads: tables, plans, progress, reports. Data comes in; nothing is fetched."""
+"""What a person reads: tables, plans, progress, reports. This room gets data, and fetches nothing."""

@@ -16,11 +16,10 @@ _DIGEST = 12
 
 
 def backups(seen: ControlPlane) -> list[dict[str, Any]]:
-    """Return the manifests that are kept on nodes, as the journal lists them; ignore unknown
-    entries.
+    """Return the manifests that nodes keep, as the journal lists them. Ignore unknown entries.
 
-    A component whose static pod is there has its manifest back, whatever the journal says. A node
-    that left the cluster took its manifests with it.
+    If the component's static pod exists, its manifest is back, whatever the journal says. A node
+    that left the cluster took its manifests along.
     """
     known = {node.name for node in seen.nodes}
     static = {
@@ -44,7 +43,7 @@ def _items(thing: object) -> Iterable[tuple[str, Any]]:
 
 
 def blocks(survey: Survey, *, wide: bool) -> list[list[str]]:
-    """Return one block a node; paths are below their common directory, so that they fit."""
+    """Return one block for each node, with paths relative to their common directory: so they fit."""
     by_node: dict[str, list[dict[str, Any]]] = {}
     for one in backups(survey.control_plane):
         by_node.setdefault(one["node"], []).append(one)
@@ -53,7 +52,7 @@ def blocks(survey: Survey, *, wide: bool) -> list[list[str]]:
         directories = {
             _common_directory([str(one["backup"]) for one in k]) for k in by_node.values()
         }
-        where = f"Back-ups on {', '.join(by_node)} in {', '.join(sorted(directories))}"
+        where = f"Backups on {', '.join(by_node)} in {', '.join(sorted(directories))}"
         return [wrap(clean(f"{where} (-o wide lists them)"), rest="  ")]
     for node, kept in by_node.items():
         paths = [str(one["backup"]) for one in kept]
@@ -67,7 +66,7 @@ def blocks(survey: Survey, *, wide: bool) -> list[list[str]]:
             ]
             for one, path in zip(kept, paths, strict=True)
         ]
-        title = f"Back-ups on {clean(node)} in {clean(directory)}"
+        title = f"Backups on {clean(node)} in {clean(directory)}"
         found.append([title, *table(("FILE", "SHA256", "SWITCHED"), rows)])
     return found
 

@@ -1,29 +1,29 @@
 """The status as a document for programs: ``kubectl selfhost status -o json`` (or yaml).
 
-Its schema is kubectl-selfhost/v1alpha1, kind Status. New versions only add fields; a program should
-ignore a field that it doesn't know. Times are RFC 3339 in UTC; what is unknown is null.
+Its schema is kubectl-selfhost/v1alpha1, kind Status. New versions only add fields: a program should
+ignore an unknown field. Times are RFC 3339 in UTC. An unknown value is null.
 
 - ``cluster``: context, server, version
-- ``observedAt``: when this was read, by the clock of the machine that read it
+- ``observedAt``: when the state was read, by the clock of the machine that ran the command
 - ``verdict``: state (static, self-hosted, partly-pivoted, degraded, run-in-progress, unknown),
-  healthy (true: exit status 0), message, next (a command, or null), then[] (those to run after it)
+  healthy (true: exit status 0), message, next (a command, or null), then[] (the commands after it)
 - ``nodes[]``: name, controlPlane (has the role label), ready, pivoted (has our label), hostIP,
-  architecture, operatingSystem, kubeletVersion, ``recovery`` (after a reboot): guardian (it is
-  there), standingIn (components whose copy runs now), outdated (components whose copy is not what
-  their DaemonSet says), and ``components[]``: name, servedBy (static,
+  architecture, operatingSystem, kubeletVersion, ``recovery`` (after a reboot): guardian (true: the
+  node has a guardian), standingIn (components whose copy runs now), outdated (components whose copy
+  differs from their DaemonSet), and ``components[]``: name, servedBy (static,
   daemonset, both, none), leader (true, false; null without election), and ``instances[]``: kind
   (static, daemonset), pod, uid, image, phase (as kubectl's STATUS), ready, since, restarts,
   waitingForPort, terminating, reason
 - ``daemonSets[]``: component, name, ours, desired, current, ready, updated, complete, image
 - ``leaders[]``: component, holder, current, renewedAt, acquiredAt, transitions
-- ``backups[]``: node, component, file (where the manifest was), backup (where it is kept), mode,
+- ``backups[]``: node, component, file (the manifest's old path), backup (its path now), mode,
   sha256, switchedAt, seconds (how long the switch took)
 - ``certificates[]``: of, notAfter, secondsLeft
-- ``run``: holder and renewedAt of a run that is going on, or null
+- ``run``: holder and renewedAt of a run that is in progress, or null
 - ``lastRun``: id, verb, started, ended, outcome, message, by, plugin, probe; or null
-- ``programs[]``, objects that DaemonSets' pods start the node agent's program from: kind, name,
-  daemonSets (names), ours (it holds a program of ours; false also if it is missing), current (the
-  program is this build's)
+- ``programs[]``, objects from which DaemonSets' pods start the node agent's program: kind, name,
+  daemonSets (names), ours (true: the object holds a program of kubectl selfhost; false also if the
+  object is missing), current (the program is from this build)
 - ``agentPods[]``: name, node, phase
 - ``troubles[]``: message, command · ``unfinished[]``, ``warnings[]``: sentences
 """
@@ -102,14 +102,14 @@ def document(survey: Survey) -> dict[str, Any]:
 
 
 def as_json(content: Mapping[str, Any]) -> str:
-    """Return JSON, indented as kubectl's, with everything but ASCII escaped: the text may come from
+    """Return JSON, indented as kubectl does. Escape everything but ASCII: the text may come from
     anybody.
     """
     return json.dumps(content, indent=4)
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:
-    """Return YAML in block style, with what can't be printed escaped."""
+    """Return YAML in block style. Escape characters that can't be printed."""
     import yaml
 
     text: str = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=False, width=1000)
@@ -117,10 +117,9 @@ def as_yaml(content: Mapping[str, Any]) -> str:
 
 
 def essence(content: Mapping[str, Any]) -> object:
-    """Return the part of a document that shows whether anything has changed: all but times that
-    pass by themselves.
+    """Return the document without the times that always change.
 
-    ``--watch`` in a pipe uses this part, to print changes only.
+    ``--watch`` in a pipe compares this part, and prints a document only after a change.
     """
     passing = ("observedAt", "secondsLeft", "renewedAt")
 

@@ -17,8 +17,8 @@ _DIGEST = 12
 
 
 def blocks(survey: Survey, style: Style) -> list[list[str]]:
-    """Return a table for each node, or one for all nodes that are alike: a NODE column would not
-    fit.
+    """Return a table for each node, or one for all nodes that are alike: a column NODE does not
+    fit into 80 columns.
     """
     nodes = survey.control_plane.running or survey.control_plane.nodes
     groups: dict[tuple[object, ...], list[NodeState]] = {}
@@ -46,7 +46,7 @@ def _title(alike: Sequence[NodeState]) -> str:
 
 
 def _row_of_all(survey: Survey, component: Component, alike: Sequence[NodeState]) -> list[object]:
-    """Return what the nodes have in common; the youngest instance's age, and the restarts of all."""
+    """Return what the nodes have in common, the youngest instance's age, and the sum of restarts."""
     shown = [_most_telling(node.instances.get(component.name, [])) for node in alike]
     youngest = max(
         (one.since for one in shown if one is not None and one.since is not None), default=None
@@ -66,7 +66,7 @@ def _row(survey: Survey, component: Component, node: NodeState) -> list[object]:
     if shown is None:
         return [component.name, served_by, "<no pod>", None, None, None]
     since = age(shown.since, survey.taken)
-    # Ready and phase share a column: with the longest phase, two columns would not fit into 80.
+    # Ready and the phase share a column: two columns do not fit into 80.
     status = "Ready" if shown.ready else _status(shown)
     version = image_version(shown.image)
     return [component.name, served_by, status, version, since, shown.restarts]
@@ -80,9 +80,7 @@ def image_version(image: str) -> str:
 
 
 def _most_telling(instances: Sequence[Instance]) -> Instance | None:
-    """Return the instance that stands for its component: the instance that serves, or was meant to
-    serve.
-    """
+    """Return the instance to show for its component: the instance that serves, or should serve."""
     return max(
         instances,
         key=lambda one: (one.ready, not one.terminating, one.kind == "daemonset"),
@@ -95,7 +93,7 @@ def _status(instance: Instance) -> str:
 
 
 def wide_table(survey: Survey, style: Style) -> list[str]:
-    """Return every instance in a row of its own, with all that is known."""
+    """Return a table with a row for each instance, and all known facts."""
     seen = survey.control_plane
     headers = (
         *("NODE", "COMPONENT", "KIND", "SERVED BY", "READY", "STATUS", "SINCE", "RESTARTS"),

@@ -1,4 +1,4 @@
-"""The plan as a person reads it before saying yes: every step, why, and what is away meanwhile."""
+"""The plan as a person reads it before the run: each step, its reason, and what clients miss."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def page(
 ) -> list[str]:
     """Return the lines of the plan.
 
-    ``rows`` are the steps, each with number, name, node, title, why, and unavailable (None or what
-    clients miss meanwhile). Nodes with the same steps share one list. ``facts`` are what the checks
-    found out, ``know`` what to bear in mind.
+    ``rows`` are the steps, each with number, name, node, title, why, and unavailable (None, or what
+    clients miss during the step). Nodes with the same steps share one list. ``facts`` are results of
+    the checks, ``know`` are sentences that a person should know.
     """
     lines = [style.paint(clean(title), "bold")]
     if facts:
@@ -43,8 +43,8 @@ def page(
 def _alike(
     rows: Sequence[Mapping[str, Any]],
 ) -> list[tuple[list[str], list[Mapping[str, Any]]]]:
-    """Return the rows of each node, with nodes that have the same rows put together: the nodes, and
-    the first node's rows.
+    """Group the nodes that have the same rows. Return each group: its nodes, and the first node's
+    rows.
     """
     by_node: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -82,6 +82,9 @@ def _step(row: Mapping[str, Any], digits: int, style: Style) -> list[str]:
 def _unavailable(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     numbers = [str(row["number"]) for row in rows if row.get("unavailable")]
     if not numbers:
-        return ["Nothing becomes unavailable meanwhile."]
-    steps = "step " + numbers[0] if len(numbers) == 1 else "steps " + ", ".join(numbers)
-    return wrap(f"Nothing but what is said at {steps} becomes unavailable; what runs goes on.")
+        return ["Nothing becomes unavailable during the run."]
+    one = len(numbers) == 1
+    steps, name = f"step{'' if one else 's'} {', '.join(numbers)}", "names" if one else "name"
+    return wrap(
+        f"Clients miss only what {steps} {name} as unavailable. Everything else keeps running."
+    )

@@ -24,16 +24,16 @@ _NAMES = {
     "endpoints": "EndpointSlices",
 }
 _POD = "from a pod"
-#: The signs of the time-line, the worst last; they can be told apart without colour.
+#: The signs of the timeline, the worst last. A person can tell them apart without colours.
 _SIGNS = {"none": " ", "fine": ".", "slow": "~", RETRY_AFTER: "r", "failed": "!"}
 _COLOURS = {"~": "yellow", "r": "yellow", "!": "red"}
 _WORST = {slot: number for number, slot in enumerate(_SIGNS)}
-_LEGEND = ". fine   ~ slow (over 0.5s)   r put off with Retry-After   ! failed"
+_LEGEND = ". fine   ~ slow (over 0.5s)   r Retry-After   ! failed"
 _INDENT = "  "
 
 
 class Pod(Protocol):
-    """How the Service looked to a pod."""
+    """What a pod saw of the Service."""
 
     @property
     def requests(self) -> int: ...
@@ -69,23 +69,21 @@ def page(
 
 
 def as_seen(probe: ProbeReport) -> str:
-    """Return, in a sentence, how the API looked to clients: what was measured, and nothing else."""
+    """Return what clients saw of the API, in a sentence: only what was measured."""
     failures = {kind: count for kind, count in probe.failures.items() if count}
     if not probe.requests:
         return "not probed."
-    # An answer that says when to come again is no failure to a client: client-go obeys it.
+    # An answer with Retry-After is no failure for a client: client-go repeats the request.
     later = failures.pop(RETRY_AFTER, 0)
     failed = f"{sum(failures.values())} failed ({_counts(failures)})" if failures else "none failed"
-    put_off = f", {later} told to come again" if later else ""
+    put_off = f", {later} answered with Retry-After" if later else ""
     gap = f"longest time without an answer {probe.longest_gap:.1f}s"
     return f"{probe.requests} requests, {failed}{put_off}; {gap}."
 
 
 def in_summary(probe: ProbeReport, *, drawn: bool, style: Style = PLAIN) -> list[str]:
-    """Return the probe's part of a run's summary; ``drawn``: with the time-line, for a person who
-    looks on.
-    """
-    lines = wrap(as_seen(probe), first="API meanwhile: ", rest=_INDENT)
+    """Return the probe's part of a run's summary; ``drawn``: with the timeline, for a terminal."""
+    lines = wrap(as_seen(probe), first="API probe: ", rest=_INDENT)
     watch = probe.watch
     if probe.endpoints_empty or (watch and (watch.lost or watch.unseen or _torn(watch))):
         lines += [_INDENT + line for line in _besides(probe, columns=WIDTH - len(_INDENT))]
@@ -94,7 +92,7 @@ def in_summary(probe: ProbeReport, *, drawn: bool, style: Style = PLAIN) -> list
         for section in probe.sections
         if section.total.requests
     ]
-    headers = ("MEANWHILE", "REQUESTS", "FAILED", RETRY_AFTER.upper(), "GAP", "P50", "P99")
+    headers = ("PHASE", "REQUESTS", "FAILED", RETRY_AFTER.upper(), "GAP", "P50", "P99")
     if rows:
         lines += ["", *table(headers, rows, paint=_painter(style))]
     return [*lines, "", *timeline(probe.slots, style=style)] if drawn and probe.slots else lines
@@ -103,12 +101,12 @@ def in_summary(probe: ProbeReport, *, drawn: bool, style: Style = PLAIN) -> list
 def timeline(
     here: Sequence[str], pod: Sequence[str] | None = None, *, style: Style = PLAIN
 ) -> list[str]:
-    """Return a row of signs for what was seen from here, one for what a pod saw, and the legend."""
+    """Return a row of signs for this machine's probe, a row for a pod's probe, and the legend."""
     rows = {"here": here, **({} if pod is None else {"pod": pod})}
     label = max(map(len, rows)) + 2
     room = WIDTH - len(_INDENT) - label
     each = _slots_a_sign(max(map(len, rows.values())), room)
-    lines = [f"Time-line, {each * SLOT:g}s a sign:"]
+    lines = [f"Timeline ({each * SLOT:g}s per sign):"]
     for name, slots in rows.items():
         signs = _row(slots, each)
         painted = "".join(style.paint(s, _COLOURS[s]) if s in _COLOURS else s for s in signs)
@@ -117,7 +115,7 @@ def timeline(
 
 
 def _slots_a_sign(slots: int, room: int) -> int:
-    """Return how many half seconds a sign stands for, so that the row fits: a round number of them."""
+    """Return how many half seconds a sign means: a round number with which the row fits."""
     for each in (1, 2, 4, 10, 20, 60, 120, 240, 600, 1200, 3600, 7200):
         if slots <= each * room:
             return each
@@ -202,7 +200,9 @@ def _besides(probe: ProbeReport, columns: int = WIDTH) -> list[str]:
     if probe.endpoints_empty is not None:
         for_long = seconds(probe.endpoints_empty)
         said = (
-            f"had no ready address for {for_long}" if probe.endpoints_empty else "was never empty"
+            f"had no ready address for {for_long}"
+            if probe.endpoints_empty
+            else "always had a ready address"
         )
         lines += wrap(
             f"kubernetes {said} (its EndpointSlices).", first="Service:  ", columns=columns
@@ -228,9 +228,9 @@ def _verdict(probe: ProbeReport, pod: Pod | None, style: Style) -> list[str]:
     if failed:
         said = f"{failed} of {requests} requests failed; longest gap {seconds(gap)}."
     elif probe.watch is not None and probe.watch.lost + probe.watch.unseen:
-        said = "no request failed, but the watch was not told of every write."
+        said = "no request failed, but the watch did not get the event of every write."
     elif probe.endpoints_empty:
-        said = "no request from here failed, but the kubernetes Service had no ready address."
+        said = "no request from here failed, but the kubernetes Service had no ready address for a time."
     else:
         said = f"none of {requests} requests failed; longest gap {seconds(gap)}."
         return [f"{style.paint('Verdict:', 'green')}  {said}"]

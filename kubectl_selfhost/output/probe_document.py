@@ -1,21 +1,21 @@
 """A probe as a document for programs: ``kubectl selfhost probe -o json`` (or yaml).
 
-Its schema is kubectl-selfhost/v1alpha1, kind Probe. New versions only add fields; a program should
-ignore a field that it doesn't know. Times are RFC 3339 in UTC, lengths of time in seconds,
-latencies (p50, p90, p99, max; of good answers) in milliseconds; what is unknown is null.
+Its schema is kubectl-selfhost/v1alpha1, kind Probe. New versions only add fields: a program should
+ignore an unknown field. Times are RFC 3339 in UTC. Lengths of time are in seconds, latencies (p50,
+p90, p99, max; of good answers) in milliseconds. An unknown value is null.
 
 - ``cluster``: context, server
 - ``started``, ``seconds``
-- ``spotless``: whether no client could have noticed anything (true: exit status 0)
+- ``spotless``: true if no client could notice anything (exit status 0)
 - ``total``: requests, failed, retryAfter, failures (by kind), longestGap, latency; of all kinds
-- ``kinds[]``: name (connect, read, write, watch, ready, endpoints), and the same of each
-- ``watch``: events, lost, unseen (by the end), ended (how often, by how), longestSilence; or null
+- ``kinds[]``: name (connect, read, write, watch, ready, endpoints), and the same fields for each kind
+- ``watch``: events, lost, unseen (at the end), ended (how, and how often), longestSilence; or null
 - ``endpoints``: empty (for how long no address was ready); or null
 - ``inCluster``: seconds, requests, failed, failures, longestGap, latency, slots, and ``runs[]`` of
   failures without a good answer in between: from, to, kind, count; or null
-- ``slotSeconds``, ``slots[]``: the time-line, the worst of each slot: none, fine, slow, retry-after,
+- ``slotSeconds``, ``slots[]``: the timeline, the worst of each slot: none, fine, slow, retry-after,
   failed
-- ``leftOut``: kinds that were not tried, and why · ``remarks[]``: sentences
+- ``leftOut``: kinds that were skipped, and why · ``remarks[]``: sentences
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kubectl_selfhost.probe.sightings import RETRY_AFTER, SLOT, ProbeReport, Tal
 
 
 class PodWithRuns(Pod, Protocol):
-    """How the Service looked to a pod, with its failures."""
+    """What a pod saw of the Service, with the failures."""
 
     @property
     def seconds(self) -> float: ...

@@ -1,7 +1,7 @@
-"""What a run does, told to a person while it happens: on stderr, for it is talk and not data.
+"""The progress of a run, on stderr: stdout is for data.
 
-On a terminal each step is one line, drawn anew in its place with the elapsed time and the reason of
-a wait. In a pipe each event is a line of its own, written out at once.
+On a terminal each step is one line, which is redrawn with the elapsed time and the reason of a
+wait. In a pipe each event is a line, which is written at once.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _LEAST_ROOM = 8
 class Progress:
     """The display of a run's events; it is an Observer (engine/runner.py).
 
-    ``stream`` is stderr unless given. Use it as a context manager, so that the line being drawn
-    ends whatever happens.
+    ``stream`` is stderr unless given. Use the display as a context manager: so the current line ends
+    whatever happens.
     """
 
     def __init__(self, stream: TextIO | None = None, *, style: Style | None = None) -> None:
@@ -42,7 +42,7 @@ class Progress:
 
     @property
     def live(self) -> bool:
-        """Return whether the display draws a step in its place, rather than line after line."""
+        """Return whether the display redraws a step's line; else it writes line after line."""
         return self._live
 
     def __enter__(self) -> Progress:
@@ -57,7 +57,7 @@ class Progress:
         self.close()
 
     def close(self) -> None:
-        """End the drawing; what is drawn stays. A second call does nothing."""
+        """Stop drawing; the drawn lines stay. A second call does nothing."""
         self._stop.set()
         if self._drawer is not None:
             self._drawer.join()
@@ -86,8 +86,8 @@ class Progress:
                 self._write(f"{self._head(step)}: {step.title}\n")
 
     def step_waiting(self, why: str) -> None:
-        """Show what the step (or the run, outside any step) waits for; the same text may come
-        often.
+        """Show what the step (or the run, outside of steps) waits for. The caller may repeat a
+        text.
         """
         why = brief(why)
         with self._lock:
@@ -101,26 +101,24 @@ class Progress:
                 self._write(f"{self._head(self._step)}: ... {why} ({elapsed})\n")
 
     def step_done(self, seconds: float, outcome: str) -> None:
-        """Show that the step has ended well after ``seconds``; ``outcome`` is done, or already
-        done.
-        """
+        """Show that the step succeeded after ``seconds``; ``outcome`` is "done" or "already done"."""
         self._end(seconds, clean(outcome), "ok")
 
     def step_failed(self, seconds: float, message: str) -> None:
-        """Show that the step has failed after ``seconds``."""
+        """Show that the step failed after ``seconds``."""
         self._end(seconds, "failed", "failed")
         self._say(self._style.paint(f"{_INDENT}{clean(message)}", "red"))
 
     def note(self, text: str) -> None:
-        """Show a line in between."""
+        """Show a sentence on a line of its own."""
         self._say(f"{_INDENT}{brief(text)}")
 
     def warning(self, text: str) -> None:
-        """Show something that a person should see, and that doesn't end the run."""
+        """Show a warning, which does not end the run."""
         self._say(self._style.paint(f"Warning: {clean(text)}", "yellow"))
 
     def clear(self) -> None:
-        """Remove what is drawn outside any step, so that others may print."""
+        """Remove the line that was drawn outside of steps, so that others can print."""
         with self._lock:
             if self._live and self._outside:
                 self._write(_BACK_AND_CLEAR)
@@ -154,7 +152,9 @@ class Progress:
             if self._live and self._step is not None:
                 self._redraw()
             if self._live:
-                self._outside = ""  # on a terminal it was drawn over; in a pipe one line is enough
+                self._outside = (
+                    ""  # on a terminal the new line replaces it; in a pipe one line is enough
+                )
 
     def _start_drawing(self) -> None:
         if self._drawer is None:
@@ -177,9 +177,7 @@ class Progress:
         return self._draw(step, "", text, seconds(step.elapsed))
 
     def _draw(self, step: _Step, sign: str, text: str, right: str) -> str:
-        """Return the line of a step: the number, the sign, ``text`` cut to fit, and ``right``
-        whole.
-        """
+        """Return the line of a step: number, sign, ``text`` (shortened to fit), and all of ``right``."""
         head = f"{self._count(step)} {sign or ' '} "
         room = self._columns() - 1 - width(head) - 2 - width(right)
         if room < _LEAST_ROOM:
@@ -200,9 +198,7 @@ class Progress:
         return max(20, shutil.get_terminal_size((80, 24)).columns)
 
     def _write(self, text: str) -> None:
-        """Write ``text`` and never fail: a log that can't be written must not stop a hand-over
-        half-way.
-        """
+        """Write ``text`` and never fail: a broken output must not stop a hand-over half-way."""
         try:
             self._stream.write(text)
             self._stream.flush()
@@ -220,7 +216,7 @@ class Progress:
 
 
 class _Step:
-    """The current step, and the last text that was shown of it."""
+    """The current step, and the last text that was shown for this step."""
 
     def __init__(self, number: int, name: str, title: str, began: float) -> None:
         self.number = number
@@ -236,10 +232,9 @@ class _Step:
         return time.monotonic() - self.began
 
     def is_news(self, why: str) -> bool:
-        """Return whether a log should have this text: it differs from the last, and there are not
-        ten a second.
+        """Return whether a log should get this text: it is new, and the last text is not too recent.
 
-        A text that is held back now comes again, because a wait reports its reason over and over.
+        A text that is skipped now comes again, because a wait repeats its reason.
         """
         if why == self._told or time.monotonic() - self._told_at < _TELL_EVERY:
             return False

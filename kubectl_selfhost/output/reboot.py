@@ -1,4 +1,4 @@
-"""The status page's part on a reboot: whether the API would come back, and by what."""
+"""The status page's part on a reboot: whether the API comes back, and what brings it back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kubectl_selfhost.output.text import clean, wrap
 
 
 def lines(nodes: Iterable[NodeState]) -> list[str]:
-    """Return what a reboot of each pivoted node would mean."""
+    """Return what happens after a reboot of each pivoted node."""
     alike: dict[str, list[str]] = {}
     for node in nodes:
         if node.pivoted:
@@ -24,14 +24,14 @@ def lines(nodes: Iterable[NodeState]) -> list[str]:
 def _after(node: NodeState) -> str:
     if not node.guardian:
         return (
-            "without a guardian on {nodes}, the API does not come back by itself; "
-            "`kubectl selfhost sync` installs one"
+            "without a guardian on {nodes} the API does not come back by itself; "
+            "`kubectl selfhost sync` installs a guardian"
         )
     if node.standing_in:
-        return "on {nodes} recovery copies stand in: " + ", ".join(node.standing_in)
+        return "recovery copies serve on {nodes} now: " + ", ".join(node.standing_in)
     if node.guardian_differs:
         return (
-            "the guardian on {nodes} (another build's) brings the API back; `kubectl selfhost sync` "
-            "renews it"
+            "the guardian on {nodes} (another build's program) brings the API back; "
+            "`kubectl selfhost sync` updates the guardian"
         )
     return "the guardian on {nodes} brings the API back"

@@ -31,7 +31,7 @@ class Finding(Protocol):
 def findings(
     found: Sequence[Finding], *, title: str = "Pre-flight checks", style: Style = PLAIN
 ) -> list[str]:
-    """Return a line for each check; for a check that isn't ok also the cause, and what to do."""
+    """Return a line for each check. If a check isn't ok, add the cause and what to do."""
     lines = [style.paint(title, "bold")]
     for one in found:
         lines += _finding(one, style)
@@ -68,8 +68,8 @@ def summary(
 ) -> list[str]:
     """Return the report after a run.
 
-    ``served`` is (component, by whom, on which node) as it is now; ``switched`` the seconds that
-    each switch took in this run, by component and node. ``drawn``: with the probe's time-line.
+    ``served`` is (component, what serves it now, node). ``switched`` are the seconds that each switch
+    took in this run, by component and node. ``drawn``: with the probe's timeline.
     """
     switched = switched or {}
     lines = [style.paint(clean(headline), "bold")]
@@ -91,7 +91,7 @@ def summary(
 
 
 def _without_lone_node(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table; it has a column for the node only if there are several nodes."""
+    """Return a table. It has a column NODE only if there are several nodes."""
     if len({row[2] for row in rows}) > 1:
         return table(("COMPONENT", "SERVED BY", "NODE", "SWITCHED IN"), rows)
     headers = ("COMPONENT", "SERVED BY", "SWITCHED IN")

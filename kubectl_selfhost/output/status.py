@@ -1,4 +1,4 @@
-"""The status page: one look at who serves what, what is unfinished, and what to do next."""
+"""The status page: what serves each component, what is unfinished, and what to do next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kubectl_selfhost.output.text import PLAIN, Style, age, clean, duration, utc
 
 
 def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[str]:
-    """Return the lines of the page; the usual view is 80 columns wide if names are of usual length."""
+    """Return the lines of the page. With names of usual length the normal view has 80 columns."""
     seen = survey.control_plane
     blocks = [_header(survey)]
     blocks += [instances.wide_table(survey, style)] if wide else instances.blocks(survey, style)
@@ -26,7 +26,7 @@ def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[st
         _rollouts(seen),
         *backups.blocks(survey, wide=wide),
         _certificates(survey, style),
-        # A run that is going on may be installing a guardian now.
+        # A run that is in progress may be installing a guardian now.
         reboot.lines(seen.nodes) if seen.run_going_on is None else [],
         _other_programs(seen),
         _history(survey),
@@ -78,9 +78,7 @@ def _left(one: Expiry, now: datetime) -> str:
 
 
 def _other_programs(seen: ControlPlane) -> list[str]:
-    """Return which DaemonSets have the node agent's program of another build: nothing is wrong with
-    this.
-    """
+    """Return which DaemonSets have the node agent's program of another build. That is no fault."""
     names = [
         name
         for one in seen.programs
@@ -89,7 +87,10 @@ def _other_programs(seen: ControlPlane) -> list[str]:
     ]
     if not names:
         return []
-    text = f"another build's in {', '.join(names)}; the next `{ROLLOUT}` brings this one's"
+    text = (
+        f"pods of {', '.join(names)} have another build's program; the next `{ROLLOUT}` gives them "
+        "this build's program"
+    )
     return wrap(clean(text), first="Node agent:   ")
 
 
@@ -108,7 +109,7 @@ def _history(survey: Survey) -> list[str]:
 def last_run(run: Mapping[str, Any], now: datetime, *, going_on: bool = False) -> str:
     """Return the journal's entry of a run, in a line."""
     started, ended = parse_time(run.get("started")), parse_time(run.get("ended"))
-    outcome = run.get("outcome") or ("going on" if going_on else "interrupted")
+    outcome = run.get("outcome") or ("in progress" if going_on else "interrupted")
     words = [f"{run.get('verb', 'a run')}, {outcome}"]
     if ended is not None:
         words.append(f"{age(ended, now)} ago")
@@ -117,12 +118,12 @@ def last_run(run: Mapping[str, Any], now: datetime, *, going_on: bool = False) -
     elif going_on and step_under_way(run):
         words.append(f"at {step_under_way(run)}")
     if ended is None and started is not None:
-        words.append(f"(begun {age(started, now)} ago)")
+        words.append(f"(started {age(started, now)} ago)")
     return " ".join([*words, f"by {run['by']}"] if run.get("by") else words)
 
 
 def warnings(survey: Survey) -> list[str]:
-    """Return the notices that the page doesn't show elsewhere, in sentences."""
+    """Return the text of the notices that the page does not show elsewhere."""
     return [notice.text for notice in survey.notices if not notice.told]
 
 
@@ -147,7 +148,7 @@ def _verdict(verdict: Verdict, style: Style) -> list[str]:
     colour = "green" if verdict.healthy else "yellow" if not verdict.troubles else "red"
     lines = wrap(clean(verdict.message), first="Verdict:      ")
     lines = [line.replace("Verdict:", style.paint("Verdict:", colour), 1) for line in lines]
-    following = verdict.next or ("nothing that needs doing" if verdict.healthy else "")
+    following = verdict.next or ("nothing to do" if verdict.healthy else "")
     if following:
         lines.append(f"Next:         {clean(following)}")
     return [*lines, *[f"        then: {clean(command)}" for command in verdict.then]]

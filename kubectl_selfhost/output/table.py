@@ -19,9 +19,9 @@ def table(
 ) -> list[str]:
     """Return the lines of a table; empty if there are no rows.
 
-    Cells are made harmless; None is ``<none>``, a bool is yes or no, empty is ``<none>`` too.
-    Columns are two spaces apart instead of three if this makes the table fit ``columns``.
-    ``paint(header, cell)`` may colour a cell; it changes no width.
+    The table makes cells harmless. None and an empty text become ``<none>``, a bool becomes yes or
+    no. If a table is too wide for ``columns``, two spaces instead of three separate its columns.
+    ``paint(header, cell)`` may colour a cell, and keeps its width.
     """
     if not rows:
         return []
@@ -39,9 +39,7 @@ def table(
 
 
 def pairs(facts: Sequence[tuple[str, object]]) -> list[str]:
-    """Return lines of ``Key:   value``, the values below each other; a long value goes on below
-    itself.
-    """
+    """Return lines of ``Key:   value`` with aligned values; a long value continues below."""
     longest = max((width(key) for key, _ in facts), default=0) + 1
     lines = []
     for key, value in facts:

@@ -1,4 +1,4 @@
-"""Text for people: made harmless, coloured if wanted, times as kubectl writes them."""
+"""Text for people: harmless, with colours on request, and with times as kubectl writes them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _COLOURS = {"green": "32", "yellow": "33", "red": "31", "dim": "2", "bold": "1"}
 
 
 def clean(value: object) -> str:
-    """Return ``value`` harmless (``harmless``), and on one line."""
+    """Return ``value`` on one line, without characters that control a terminal (``harmless``)."""
     return harmless(str(value).translate(_BLANK))
 
 
 def brief(value: object) -> str:
-    """Return ``value`` clean and no longer than a person reads on one line: a pod's last words, or
-    an answer of the API, may be pages.
+    """Return ``value`` clean, and shortened to what a person reads on one line: a pod's last output,
+    or an answer of the API, may be pages.
     """
     return cut(clean(value), _BRIEF)
 
 
 def width(text: str) -> int:
-    """Return how many columns of a terminal ``text`` takes; colours take none."""
+    """Return how many columns of a terminal ``text`` needs; colours need none."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return sum(_columns(character) for character in plain)
 
@@ -45,7 +45,7 @@ def _columns(character: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """Return ``text`` in at most ``columns`` columns; ``...`` replaces what is cut off."""
+    """Return ``text`` in at most ``columns`` columns; ``...`` replaces the rest."""
     if width(text) <= columns:
         return text
     kept, used = [], 0
@@ -58,11 +58,11 @@ def cut(text: str, columns: int) -> str:
 
 
 def wrap(text: str, *, first: str = "", rest: str | None = None, columns: int = WIDTH) -> list[str]:
-    """Return ``text`` in lines of at most ``columns``, the first led by ``first``, the others by
-    ``rest``.
+    """Return ``text`` in lines of at most ``columns``. ``first`` begins the first line, ``rest`` the
+    others.
 
-    ``rest`` is as many spaces as ``first`` is long unless given. A word that is too long (a path, a
-    command) stays whole: a person must be able to copy it.
+    ``rest`` is unless given as many spaces as ``first`` is long. A word that is too long (a path, a
+    command) stays whole: a person must be able to copy the word.
     """
     rest = " " * width(first) if rest is None else rest
     lines = textwrap.wrap(
@@ -110,13 +110,13 @@ def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a length of time that was measured: 0.8s, 12.3s; a long one as an age."""
+    """Return a measured length of time: 0.8s, 12.3s; from a certain length as an age."""
     return f"{value:.1f}s" if value < 120 else duration(value)
 
 
 def age(since: datetime | None, now: datetime) -> str:
     """Return how long ago ``since`` was, ``<unknown>`` if it is None."""
-    # This machine's clock may be a little behind the cluster's: the age stays valid.
+    # This machine's clock may be a little behind the cluster's clock: the age must stay valid.
     return "<unknown>" if since is None else duration(max(-1.0, (now - since).total_seconds()))
 
 
@@ -126,7 +126,7 @@ def utc(moment: datetime) -> str:
 
 
 class Style:
-    """Colours, or none: ``Style.for_stream`` decides."""
+    """Colours or no colours: ``Style.for_stream`` decides."""
 
     def __init__(self, *, colour: bool = False, unicode: bool = True) -> None:
         self.colour = colour
@@ -136,7 +136,7 @@ class Style:
     def for_stream(cls, stream: TextIO, environ: Mapping[str, str] | None = None) -> Style:
         """Return colours on a terminal only, unless NO_COLOR is set or TERM is dumb.
 
-        The stream's encoding decides whether the stream can write signs that aren't ASCII.
+        The stream's encoding decides whether signs beyond ASCII can be written.
         """
         environ = os.environ if environ is None else environ
         wanted = "NO_COLOR" not in environ and environ.get("TERM") != "dumb"
@@ -144,15 +144,13 @@ class Style:
         return cls(colour=wanted and is_terminal(stream), unicode=encoding.startswith("utf"))
 
     def paint(self, text: str, colour: str) -> str:
-        """Return ``text`` in green, yellow, red, dim or bold, if there is colour at all."""
+        """Return ``text`` in green, yellow, red, dim or bold; unchanged without colours."""
         if not self.colour or not text:
             return text
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
     def sign(self, result: str) -> str:
-        """Return the sign for ok, warning, failed or skipped, coloured: √ ‼ × · (ASCII: ok, !!, xx,
-        --).
-        """
+        """Return the coloured sign for ok, warning, failed or skipped: √ ‼ × · (or ok, !!, xx, --)."""
         fine, plain, colour = _SIGNS[result]
         return self.paint(fine if self.unicode else plain, colour)
 
@@ -168,7 +166,7 @@ PLAIN = Style()
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Return whether somebody looks at ``stream`` on a terminal; False for a closed stream."""
+    """Return whether ``stream`` is a terminal; False for a closed stream."""
     try:
         return stream.isatty()
     except ValueError:

@@ -202,7 +202,7 @@ def test_status_tells(bed):
     assert f"the Secret {names()[0]} does not hold the node agent's program" in said
     bed.kubectl("-n", "kube-system", "delete", "secret", names()[0])
     gone = bed.selfhost("status", check=False)
-    assert "is gone, and pods of" in " ".join(gone.stdout.split())
+    assert "is gone; without it the pods of" in " ".join(gone.stdout.split())
     assert gone.stdout.rstrip().endswith("kubectl selfhost sync")
     bed.selfhost("sync", "--yes")
     assert bed.selfhost("status").returncode == 0

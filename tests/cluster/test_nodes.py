@@ -406,7 +406,10 @@ def gets_its_pods_back(bed: Bed, node: str) -> None:
     bed.node_exec("systemctl", "restart", "kubelet", node=node)
     looks.eventually(lambda: bed.get("node", node), what="it is not registered again")
     looks.eventually(
-        lambda: "the node has lost our label" in bed.selfhost("status", check=False).stdout,
+        lambda: (
+            "the node has lost its label"
+            in " ".join(bed.selfhost("status", check=False).stdout.split())
+        ),
         what="status does not tell",
     )
     run = bed.selfhost(*PIVOT, check=False)

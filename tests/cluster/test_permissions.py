@@ -56,7 +56,7 @@ def test_the_roles_are_enough_for_a_pivot(bed):
 
 def test_they_are_enough_to_look(bed):
     status = does(bed, "status")
-    assert "Not read" not in status.stdout
+    assert "Could not read" not in status.stdout
     assert "forbidden" not in status.stdout + status.stderr
     probe = does(bed, "probe", "--duration=2s", "--in-cluster")
     assert "Left out" not in probe.stdout
@@ -73,19 +73,19 @@ def test_who_may_only_look_sees_all(bed):
     bound(bed, VIEWER)
     status = bed.selfhost("status", VIEWER, check=False)
     assert status.returncode == 0, str(status)
-    assert "Not read" not in status.stdout
+    assert "Could not read" not in status.stdout
 
 
 def test_who_may_read_no_secret_is_told_what_was_not_compared(bed):
     for role in read_only():
         bed.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(without(role, "secrets")))
     looks.eventually(
-        lambda: "Not read" in bed.selfhost("status", VIEWER, check=False).stdout,
+        lambda: "Could not read" in bed.selfhost("status", VIEWER, check=False).stdout,
         what="Secrets can still be read",
     )
     status = bed.selfhost("status", VIEWER, check=False)
     said = " ".join(status.stdout.split())
-    assert "Not read: the node agent's program: " in said
+    assert "Could not read the node agent's program: " in said
     assert "secrets" in said
     assert "healthy" in said
     assert status.returncode == 0

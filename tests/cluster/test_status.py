@@ -133,7 +133,7 @@ def test_a_user_who_may_only_see_pods_sees_them(bed):
     status = bed.selfhost("status", "--as=seer", check=False)
     assert status.returncode == 1
     assert re.search(r"kube-apiserver +static pod", status.stdout)
-    assert "Not read: nodes:" in status.stdout
+    assert "Could not read nodes:" in status.stdout
 
 
 def test_a_user_who_may_see_nothing_is_told_so(bed):

@@ -1,1 +1,1 @@
-"""A file a verb: the flags that a person types."""
+"""The flags of each verb, a file for each verb."""

@@ -1,4 +1,4 @@
-"""``kubectl selfhost pivot``: what was typed goes in, what was found and done comes out."""
+"""``kubectl selfhost pivot``: its flags, and the findings of its checks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pivot(
             "--when-nodes-differ",
             parser=flags.one_of(*_WHEN_NODES_DIFFER),
             metavar="|".join(_WHEN_NODES_DIFFER),
-            help="Refuse nodes that differ, or give them DaemonSets of their own.",
+            help="If nodes differ: refuse, or create separate DaemonSets for them.",
             autocompletion=suggestions.among(_WHEN_NODES_DIFFER),
         ),
     ] = "refuse",
@@ -46,7 +46,7 @@ def pivot(
         bool,
         typer.Option(
             "--no-reboot-recovery",
-            help="Install no guardian: after a reboot the API then needs a hand to come back.",
+            help="Install no guardian. After a reboot a person must bring the API back by hand.",
         ),
     ] = False,
     ignore_preflight_errors: Annotated[
@@ -54,18 +54,18 @@ def pivot(
         typer.Option(
             "--ignore-preflight-errors",
             metavar="CHECK,...",
-            help="Checks whose failure shall only be a warning; all for every one.",
+            help="Checks that only warn when they fail; all: every check.",
             show_default=False,
         ),
     ] = "",
 ) -> None:
     """Move the control plane from static pods into DaemonSets, one component after the other.
 
-    On all control-plane nodes, one after the other.
+    The command works on all control-plane nodes, one after the other.
 
-    Nothing is changed before the plan is shown and agreed to. (While you read it, a Lease keeps other
-    runs away.) If a component does not come up in
-    its DaemonSet, the node puts its static pod back by itself.
+    The command shows its plan and asks before it changes anything. (While you read the plan, a Lease
+    keeps other runs away.) If a component does not become ready in its DaemonSet, the node itself
+    puts the static pod back.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
     from kubectl_selfhost.plans.pivot.options import PivotOptions
@@ -91,7 +91,7 @@ def pivot(
 
 
 def _manifests(cluster: Cluster, whole: Pivot, *, judged: bool) -> list[dict]:
-    """Return what the pivot applies; ``judged``: as the API server would have it."""
+    """Return the objects that the pivot applies; ``judged``: as the API server would store them."""
     made = whole.to_apply()
     return [cluster.apply(one, dry_run=True) for one in made] if judged else made
 
@@ -103,7 +103,7 @@ def _verb(cluster: Cluster, options: PivotOptions) -> run.Verb[Pivot]:
 
     def look(progress: Progress) -> Prepared[Pivot]:
         def show(findings: list[Finding]) -> None:
-            if findings not in shown:  # checked again after something was settled
+            if findings not in shown:  # the checks run again after leftovers were settled
                 shown.append(findings)
                 _show_findings(progress, findings)
 

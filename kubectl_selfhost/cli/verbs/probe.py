@@ -1,4 +1,4 @@
-"""``kubectl selfhost probe``: what clients of the API see, for a while."""
+"""``kubectl selfhost probe``: what clients of the API see for some time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.probe.run import Probed
 
-#: Each costs this machine a TLS handshake too: a higher rate would measure this machine.
+#: Each connection also costs this machine a TLS handshake: a higher rate would measure this machine.
 _MOST = 200
 
 
@@ -22,7 +22,7 @@ def probe(
     connection: ConnectionOptions,
     *,
     rate: Annotated[
-        int, typer.Option("--rate", metavar="NUMBER", help="New connections a second.")
+        int, typer.Option("--rate", metavar="NUMBER", help="New connections per second.")
     ] = 50,
     length: Annotated[
         float,
@@ -30,7 +30,7 @@ def probe(
             "--duration",
             parser=duration,
             metavar="DURATION",
-            help="For how long, like 2m (default 30s); 0 for until Ctrl-C.",
+            help="How long to probe, for example 2m (default 30s); 0: until Ctrl-C.",
             show_default=False,
         ),
     ] = 30.0,
@@ -38,16 +38,17 @@ def probe(
         bool,
         typer.Option(
             "--in-cluster",
-            help="Also from a pod on a control-plane node, at the kubernetes Service's address.",
+            help="Probe also from a pod on a control-plane node, at the kubernetes Service's address.",
         ),
     ] = False,
     output: Annotated[str, output_format("json", "yaml")] = "",
 ) -> None:
-    """Ask the API all the time, as clients do, and tell what they would have seen.
+    """Send requests to the API as clients do, and report what clients would have seen.
 
-    New connections, kept ones that read and write (a ConfigMap of its own in kube-system), a watch,
-    /readyz, and whether the kubernetes Service has an address. Ctrl-C ends it early, and what was
-    seen is told all the same. Exits 0 if nothing failed, 1 if anything did.
+    The probe opens new connections, reads and writes over kept connections (it writes a ConfigMap of
+    its own in kube-system), watches that ConfigMap, asks /readyz, and checks that the kubernetes
+    Service has an address. Ctrl-C stops the probe early; the report is printed then, too. The exit
+    status is 0 if nothing failed, and 1 if anything failed.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
     from kubectl_selfhost.output.progress import Progress

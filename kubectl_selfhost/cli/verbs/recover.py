@@ -1,4 +1,4 @@
-"""``kubectl selfhost recover``: what to run on a node where there is no API and no guardian."""
+"""``kubectl selfhost recover``: the commands for a node without API and without guardian."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ import typer
 def recover(
     *,
     print_: Annotated[
-        bool, typer.Option("--print", help="Print the lines; nothing else is done.")
+        bool, typer.Option("--print", help="Print the commands; nothing else is done.")
     ] = False,
     static_pod_path: Annotated[
         str,
         typer.Option(
-            "--static-pod-path", metavar="DIRECTORY", help="The kubelet's staticPodPath there."
+            "--static-pod-path",
+            metavar="DIRECTORY",
+            help="The kubelet's staticPodPath on the node.",
         ),
     ] = "/etc/kubernetes/manifests",
 ) -> None:
-    """Print the few shell lines that bring the API back on a control-plane node, run there by hand.
+    """Print the shell commands that bring the API back on a control-plane node, by hand.
 
-    They need no API, and neither does this command. Where a guardian is installed, it does the same
-    by itself.
+    Run the printed commands on the node, as root. Neither they nor `recover` itself need the API. A
+    node with a guardian brings the API back without help.
     """
     from kubectl_selfhost.node.byhand import script
 
     if not print_:
         raise typer.BadParameter(
-            "say so: the lines are only printed, you run them on the node", param_hint="--print"
+            "add --print: this command prints a script; run the script on the node",
+            param_hint="--print",
         )
     if not static_pod_path.startswith("/"):
         raise typer.BadParameter("must begin with a slash", param_hint="--static-pod-path")

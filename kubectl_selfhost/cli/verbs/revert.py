@@ -1,4 +1,4 @@
-"""``kubectl selfhost revert``: the way back into static pods."""
+"""``kubectl selfhost revert``: from DaemonSets back to static pods."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ def revert(
     node: flags.Nodes = None,
     keep_backups: Annotated[
         bool,
-        typer.Option("--keep-backups", help="Leave the manifests of before the pivot on the node."),
+        typer.Option(
+            "--keep-backups", help="Leave the manifests from before the pivot on the node."
+        ),
     ] = False,
     from_backup: Annotated[
         bool,
         typer.Option(
-            "--from-backup", help="Put the files of before the pivot back, byte for byte."
+            "--from-backup", help="Restore the manifests from before the pivot, byte for byte."
         ),
     ] = False,
     handover: flags.HandOverWay = "auto",
 ) -> None:
     """Move the control plane from DaemonSets back into static pods, one component after the other.
 
-    The static pods run what runs now: an image or a flag that was changed since the pivot is kept
-    (without --from-backup).
-    A DaemonSet is deleted only when its static pod serves; when all are, nothing of kubectl selfhost
-    is left in the cluster and on the node.
+    The static pods run what runs now: they keep an image or a flag that was changed since the pivot
+    (but not with --from-backup). A DaemonSet is deleted only when its static pod serves. When all
+    static pods serve, nothing of kubectl selfhost is left in the cluster or on the node.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
     from kubectl_selfhost.plans.revert.options import RevertOptions

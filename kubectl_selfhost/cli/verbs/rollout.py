@@ -1,4 +1,4 @@
-"""``kubectl selfhost rollout``: change self-hosted components, or just restart them."""
+"""``kubectl selfhost rollout``: change self-hosted components, or only restart them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _settings(texts: list[str]) -> dict[str, list[str]]:
-    """Return all values of each flag, in order; ``_`` counts as ``-`` in a name, as for the
+    """Return all values of each flag, in order. In a name ``_`` means ``-``, as it does for the
     components.
     """
     found: dict[str, list[str]] = {}
@@ -36,7 +36,7 @@ def _settings(texts: list[str]) -> dict[str, list[str]]:
 def _flag_name(text: str) -> str:
     name = text.lstrip("-")
     if not name or "=" in name:
-        raise typer.BadParameter(f'"{text}" is no flag\'s name')
+        raise typer.BadParameter(f'"{text}" is not the name of a flag')
     return name.replace("_", "-")
 
 
@@ -47,20 +47,23 @@ def rollout(
         list[str] | None,
         typer.Argument(
             metavar="[COMPONENT]...",
-            help="What to roll out; all three without any.",
+            help="The components to roll out (default: all three).",
             parser=flags.component_name,
             autocompletion=suggestions.among(flags.NAMES),
         ),
     ] = None,
     image: Annotated[
-        str, typer.Option("--image", metavar="IMAGE", help="The new image.", show_default=False)
+        str,
+        typer.Option(
+            "--image", metavar="IMAGE", help="The new image of the component.", show_default=False
+        ),
     ] = "",
     set_flag: Annotated[
         list[str] | None,
         typer.Option(
             "--set-flag",
             metavar="NAME=VALUE",
-            help="Set a flag of the component (repeatable; all values of one flag are set, in order).",
+            help="Set a flag of the component (repeatable; repeat NAME to give it several values).",
             show_default=False,
         ),
     ] = None,
@@ -69,7 +72,7 @@ def rollout(
         typer.Option(
             "--unset-flag",
             metavar="NAME",
-            help="Take a flag of the component off (repeatable).",
+            help="Remove a flag of the component (repeatable).",
             show_default=False,
         ),
     ] = None,
@@ -81,9 +84,9 @@ def rollout(
 ) -> None:
     """Replace the pods of self-hosted components, one component after the other.
 
-    With new image or flags, or unchanged (they read renewed certificates then). No client meets a
-    new API server before it is ready. If a new pod does not become Ready, the old pod keeps serving
-    and the DaemonSet is rolled back.
+    With a new image or new flags the command changes one component. Without them it starts new pods,
+    which read renewed certificates. No client reaches a new API server before that server is ready.
+    If a new pod does not become Ready, the old pod keeps serving and the DaemonSet is rolled back.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
     from kubectl_selfhost.controlplane.daemonset.change import Change
@@ -96,7 +99,7 @@ def rollout(
     )
     if change and len(component or ()) != 1:
         raise typer.BadParameter(
-            f"name the one component that is meant: {', '.join(flags.NAMES)}",
+            f"name exactly one component: {', '.join(flags.NAMES)}",
             param_hint="COMPONENT",
         )
     options = RolloutOptions(

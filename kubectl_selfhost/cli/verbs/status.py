@@ -1,4 +1,4 @@
-"""``kubectl selfhost status``: one look at the control plane, or one every two seconds."""
+"""``kubectl selfhost status``: the state of the control plane, once or every two seconds."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def status(
     output: Annotated[str, output_format("wide", "json", "yaml")] = "",
     watch: Annotated[
         bool,
-        typer.Option("--watch", "-w", help="Look again every 2 s, until you stop it."),
+        typer.Option("--watch", "-w", help="Repeat every 2 s, until Ctrl-C."),
     ] = False,
 ) -> None:
-    """Show who serves each component of the control plane, what is unfinished, and what to do next.
+    """Show what serves each component of the control plane, what is unfinished, and what to do next.
 
-    Exits 0 if all is well (static pods that all serve are well, too), 1 if not.
+    The exit status is 0 if the control plane is healthy, self-hosted or static; else it is 1.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
     from kubectl_selfhost.health.survey import survey
@@ -56,7 +56,7 @@ def lines(seen: Survey, output: str) -> list[str]:
 
 
 def _watch(cluster: Cluster, output: str) -> int:
-    """Draw on a terminal, or write what has changed; return the exit status, by what was seen last."""
+    """Draw on a terminal, else write each change. Return the exit status of the last look."""
     from kubectl_selfhost.errors import SelfhostError
     from kubectl_selfhost.health.survey import survey
     from kubectl_selfhost.output import document
@@ -72,8 +72,8 @@ def _watch(cluster: Cluster, output: str) -> int:
                 shown, news = lines(seen, output), document.essence(document.document(seen))
                 healthy = seen.verdict.healthy
             except SelfhostError as error:
-                # People watch while a control plane changes hands: the API comes back.
-                # The error's words change by the second, and say the same.
+                # People watch while a control plane changes hands: then the API comes back. The
+                # error's text changes every second and means the same, so its type is compared.
                 shown, news, healthy = [error.message], type(error).__name__, False
             if draws:
                 print(_HOME_AND_CLEAR + "\n".join(shown), flush=True)
@@ -86,7 +86,7 @@ def _watch(cluster: Cluster, output: str) -> int:
 
 
 def _print_change(shown: list[str], output: str, *, first: bool, failed: bool) -> None:
-    """Print one more page or document; what is no document goes to stderr."""
+    """Print a page or a document. A sentence among documents goes to stderr."""
     if failed and output in ("json", "yaml"):
         print(*shown, sep="\n", file=sys.stderr, flush=True)
         return

@@ -1,4 +1,4 @@
-"""``kubectl selfhost sync``: what a reboot brings back is what runs now."""
+"""``kubectl selfhost sync``: makes the reboot recovery files match what runs now."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def sync(connection: ConnectionOptions, *, yes: Yes = False, timeout: Timeout = 300.0) -> None:
-    """Install the guardian, or renew it, with recovery copies of what serves now.
+    """Install or update the guardian, with recovery copies of what serves now.
 
-    After a reboot the guardian starts these copies, until the DaemonSets' own pods are up again. No
-    component is touched.
+    After a reboot of a node, its guardian runs these copies until the DaemonSets' own pods serve
+    again. The command changes no component.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
 
     cluster = connect(connection)
     run.carry_out(cluster, _verb(cluster, timeout), yes=yes)
-    pages.say("After a reboot of the node its guardian brings back what runs now.")
+    pages.say("After a reboot of a node, its guardian brings back what runs now.")
 
 
 def _verb(cluster: Cluster, timeout: float) -> run.Verb[Rollout]:

@@ -48,7 +48,7 @@ def test_an_error_of_ours_is_its_sentence_and_its_hint(ends):
 
 def test_what_steers_a_terminal_is_not_passed_on(ends):
     assert ends(ValueError("\x1b[2Jgone"))[1].startswith(
-        "error: this should not have happened: ValueError: ^[[2Jgone\n"
+        "error: unexpected error: ValueError: ^[[2Jgone\n"
     )
 
 

@@ -118,7 +118,7 @@ def everything(world: World) -> Any:
 
 def test_a_no_leaves_nothing_behind(world, person):
     person.answers = [False]
-    with pytest.raises(SelfhostError, match="You said no"):
+    with pytest.raises(SelfhostError, match="You answered no"):
         carry_out(world, "pivot")
     assert person.before == [[]]
     assert changes(world) == []
@@ -128,7 +128,7 @@ def test_a_no_leaves_nothing_behind(world, person):
 @pytest.mark.parametrize("verb", ["revert", "rollout", "sync"])
 def test_a_no_changes_nothing_of_what_is_self_hosted(pivoted, person, verb):
     person.answers = [False]
-    with pytest.raises(SelfhostError, match="You said no"):
+    with pytest.raises(SelfhostError, match="You answered no"):
         carry_out(pivoted, verb)
     assert changes(pivoted) == []
 
@@ -157,7 +157,7 @@ def test_what_a_killed_run_left_is_not_touched_before_yes(world, person, capsys,
     person.answers = [False]
     with pytest.raises(SelfhostError) as error:
         carry_out(world, verb)
-    assert "You said no" in str(error.value)
+    assert "You answered no" in str(error.value)
     assert changes(world) == []
     shown = capsys.readouterr().err
     assert "First: settle what the interrupted pivot left" in shown
@@ -198,10 +198,10 @@ def test_the_second_question_comes_only_where_another_plan_was_shown(world, pers
 def test_a_plan_that_was_not_shown_is_asked_about(world, person, capsys):
     killed_at(world, "arm")
     person.answers = [True, False]
-    with pytest.raises(SelfhostError, match="You said no"):
+    with pytest.raises(SelfhostError, match="You answered no"):
         carry_out(world, "pivot")
     shown = capsys.readouterr().err
-    assert "The plan of `pivot` is made after that" in shown
+    assert "The plan of `pivot` follows then" in shown
     assert shown.index("First: settle") < shown.rindex("Pivot node cp-1")
     assert world.unserved() == []
     assert not any("agent" in one for one in world.ours() if one.startswith("pods/"))
@@ -209,7 +209,7 @@ def test_a_plan_that_was_not_shown_is_asked_about(world, person, capsys):
 
 def test_data_is_refused_where_nobody_can_tell_it_yet(world, capsys):
     killed_at(world, "arm")
-    with pytest.raises(SelfhostError, match="has to be settled before"):
+    with pytest.raises(SelfhostError, match="can't be planned before"):
         rehearse(world, "pivot", output="yaml")
     assert capsys.readouterr().out == ""
 

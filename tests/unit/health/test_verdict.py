@@ -143,14 +143,14 @@ def test_a_daemonset_that_waits_beside_static_pods_is_no_trouble_but_unfinished(
     verdict = verdict_on(plane)
     assert (verdict.state, verdict.troubles, verdict.next) == ("partly-pivoted", [], PIVOT)
     names = "kube-apiserver, kube-controller-manager and kube-scheduler"
-    said = f"On {api.NODE} the self-hosted {names} wait beside the static pods."
+    said = f"On {api.NODE} the self-hosted pods of {names} wait beside the static pods."
     assert verdict.unfinished == [said]
 
 
 def test_daemonsets_that_run_nothing_are_unfinished():
     daemonsets = [api.daemonset(APISERVER, desired=0, ready=0, updated=0)]
     verdict = verdict_on(api.static_plane(), daemonsets=daemonsets)
-    assert verdict.unfinished == ["DaemonSet self-hosted-kube-apiserver exists, and runs nothing."]
+    assert verdict.unfinished == ["DaemonSet self-hosted-kube-apiserver exists, but has no pods."]
 
 
 def test_a_foreign_daemonset_of_our_name_is_not_our_unfinished_business():
@@ -220,7 +220,7 @@ def test_a_foreign_program_is_a_trouble():
     assert (verdict.state, verdict.healthy) == ("degraded", False)
     assert str(verdict.troubles[0]) == (
         "the Secret kubectl-selfhost-agent-amd64-0123 does not hold the node agent's program: it is "
-        "not immutable; kubectl selfhost did not make it"
+        "not immutable; kubectl selfhost did not make this object"
     )
     assert verdict.next.startswith(
         "kubectl -n kube-system get secret kubectl-selfhost-agent-amd64-0123 "
@@ -230,7 +230,7 @@ def test_a_foreign_program_is_a_trouble():
 def test_a_program_that_is_gone_is_a_trouble():
     verdict = of_program(missing=True)
     assert not verdict.healthy
-    assert "self-hosted-kube-scheduler can't start without it" in verdict.message
+    assert "is gone; without it the pods of self-hosted-kube-apiserver, " in verdict.message
     assert verdict.next == "kubectl selfhost rollout"
     assert of_program(missing=True, current=True).next == "kubectl selfhost sync"
 

@@ -70,7 +70,7 @@ def test_a_certificate_has_its_end():
 
 
 def test_what_could_not_be_read_is_a_warning():
-    assert "Not read: journal: You may not." in content(api.static_plane())["warnings"]
+    assert "Could not read journal: You may not." in content(api.static_plane())["warnings"]
 
 
 def test_a_run_that_goes_on_is_named():

@@ -32,12 +32,13 @@ def test_the_plan_is_numbered_with_reasons():
         "     Unavailable: the API, for one start of the apiserver (1 to 2 s on a fast",
         "     machine)",
         "",
-        "Nothing but what is said at step 2 becomes unavailable; what runs goes on.",
+        "Clients miss only what step 2 names as unavailable. Everything else keeps",
+        "running.",
     ]
 
 
 def test_where_nothing_goes_away_that_is_said():
-    assert page("Pivot", ROWS[:1])[-1] == "Nothing becomes unavailable meanwhile."
+    assert page("Pivot", ROWS[:1])[-1] == "Nothing becomes unavailable during the run."
 
 
 def test_facts_are_aligned_and_wrapped():

@@ -113,7 +113,7 @@ def test_colour_changes_no_column():
 
 
 def test_a_summary_in_a_pipe_has_no_time_line():
-    assert not any("Time-line" in line for line in in_summary(outage(), drawn=False))
+    assert not any("Timeline" in line for line in in_summary(outage(), drawn=False))
 
 
 def test_a_summary_of_what_went_well_is_short():
@@ -125,7 +125,7 @@ def test_a_summary_of_what_went_well_is_short():
 )
 def test_a_long_time_line_fits_all_the_same(slots: int, each: str):
     lines = timeline(["fine"] * (slots - 1) + ["failed"])
-    assert lines[0] == f"Time-line, {each} a sign:"
+    assert lines[0] == f"Timeline ({each} per sign):"
     assert len(lines[1]) <= 80
     assert lines[1].endswith("!")
 

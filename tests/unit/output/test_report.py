@@ -85,7 +85,8 @@ def test_findings_are_harmless():
         ),
         (
             Probe(failures={"retry-after": 3}),
-            "420 requests, none failed, 3 told to come again; longest time without an answer 0.1s.",
+            "420 requests, none failed, 3 answered with Retry-After; "
+            "longest time without an answer 0.1s.",
         ),
         (Probe(requests=0), "not probed."),
     ],
@@ -116,8 +117,8 @@ def test_the_summary_says_who_serves_and_how_long_it_took():
         "kube-apiserver            DaemonSet   1.9s",
         "kube-controller-manager   DaemonSet   -",
         "",
-        "API meanwhile: 420 requests, 14 failed (14 refused); longest time without an",
-        "  answer 1.4s.",
+        "API probe: 420 requests, 14 failed (14 refused); longest time without an answer",
+        "  1.4s.",
         "",
         "Good to know:",
         "  - `kubeadm upgrade` no longer knows this control plane.",

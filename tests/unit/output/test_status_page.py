@@ -167,13 +167,13 @@ def test_what_the_page_advises_is_in_its_last_lines(name: str):
     last = [line.partition(": ")[2].strip() for line in lines[at:]]
     advised = [c for c in re.findall(r"`([^`]+)`", above) if c != "kubeadm upgrade"]
     assert [command for command in advised if command not in last] == []
-    assert not (advised and "nothing that needs doing" in last)
+    assert not (advised and "nothing to do" in last)
 
 
 @pytest.mark.parametrize(
     ("plane", "certificates", "expected"),
     [
-        (api.self_hosted_plane(), CERTIFICATES, ["nothing that needs doing"]),
+        (api.self_hosted_plane(), CERTIFICATES, ["nothing to do"]),
         (outdated(), CERTIFICATES, ["kubectl selfhost sync"]),
         (unguarded(), CERTIFICATES, ["kubectl selfhost sync"]),
         (
@@ -201,7 +201,7 @@ def test_the_next_steps_and_their_order(plane, certificates, expected):
 def test_an_endpoint_slice_that_was_left_is_named():
     text = " ".join("\n".join(page(survey(interrupted("revert")))).split())
     assert "kubernetes-kubectl-selfhost still keeps 172.18.0.2 in the Service kubernetes" in text
-    assert "self-hosted, but something of an earlier run is left over" in text
+    assert "self-hosted, but an earlier run left something unfinished" in text
 
 
 def test_the_wide_page_names_image_pod_and_leader():
@@ -239,7 +239,7 @@ def test_a_certificate_that_ends_later_is_not_warned_of():
 
 def test_what_could_not_be_read_is_said():
     lines = page(survey(api.static_plane(), unread={"journal": "You may not."}))
-    assert "Warning: Not read: journal: You may not." in lines
+    assert "Warning: Could not read journal: You may not." in lines
 
 
 def test_text_of_the_cluster_cannot_steer_the_terminal():
@@ -263,11 +263,13 @@ def test_a_journal_of_nonsense_is_survived():
 def test_a_damaged_journal_is_said():
     plane = api.self_hosted_plane()
     plane["configmaps"][0]["data"]["journal.json"] = "{"
-    assert "journal can't be understood" in "\n".join(page(survey(plane)))
+    assert "is damaged. The next run writes a new journal." in " ".join(
+        " ".join(page(survey(plane))).split()
+    )
 
 
 def test_a_back_up_that_was_put_back_is_not_shown():
-    assert "Back-ups" not in "\n".join(page(survey(failed_before())))
+    assert "Backups" not in "\n".join(page(survey(failed_before())))
 
 
 def test_an_ipv6_server_and_node_are_shown_as_they_are():
@@ -297,9 +299,9 @@ def test_a_configmap_of_an_earlier_build_is_warned_of():
     )
     assert (
         "Warning: The pods of self-hosted-kube-scheduler start the node agent's program from the "
-        "ConfigMap kubectl-selfhost-agent-amd64-0123456789, which whoever may write ConfigMaps in "
-        "kube-system can replace: `kubectl selfhost rollout` gives them this build's program, in a "
-        "Secret."
+        "ConfigMap kubectl-selfhost-agent-amd64-0123456789. Whoever may write ConfigMaps in "
+        "kube-system can replace that program. `kubectl selfhost rollout` gives the pods this build's "
+        "program, in a Secret."
     ) in text
 
 
@@ -312,8 +314,8 @@ def test_another_build_s_program_is_told_and_is_no_warning():
         return " ".join(" ".join(text).split())
 
     assert (
-        "Node agent: another build's in self-hosted-kube-scheduler; the next `kubectl selfhost "
-        "rollout` brings this one's"
+        "Node agent: pods of self-hosted-kube-scheduler have another build's program; the next "
+        "`kubectl selfhost rollout` gives them this build's program"
     ) in lines()
     assert "Warning" not in lines()
     assert "Node agent:" not in lines(current=True)
@@ -338,5 +340,5 @@ def test_a_program_that_could_not_be_read_is_told():
     text = "\n".join(
         page(survey(api.self_hosted_plane(), unread={"the node agent's program": "No."}))
     )
-    assert "Not read: the node agent's program: No." in text
+    assert "Could not read the node agent's program: No." in text
     assert "healthy" in text
