@@ -51,6 +51,13 @@ def static_pod(component: Component, *, on: str = NODE, ready: bool = True, **st
     return pod
 
 
+def ending_pod(component: Component, *, on: str = NODE) -> dict:
+    """Return the mirror of a static pod that was replaced, and lets its last requests finish."""
+    pod = static_pod(component, on=on)
+    pod["metadata"]["deletionTimestamp"] = ago(5)
+    return pod
+
+
 def our_pod(component: Component, *, on: str = NODE, ready: bool = True, **status: object) -> dict:
     pod = _pod(component, f"{component.daemonset}-x7k2p", on=on, ready=ready, **status)
     pod["metadata"]["labels"]["k8s-app"] = component.daemonset

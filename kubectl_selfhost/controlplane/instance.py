@@ -57,6 +57,13 @@ class Instance:
     last_exit: str = ""
     node_uid: str = ""
 
+    @property
+    def ending(self) -> bool:
+        """Return whether this is a static pod that ends: it listens no more, and lets its last
+        requests finish. A run that has replaced a static pod marks its mirror pod so.
+        """
+        return self.kind == STATIC and self.terminating
+
 
 def instances_of(pods: Iterable[dict], component: Component) -> list[Instance]:
     """Return the instances of ``component`` among ``pods`` (API objects), in their order.

@@ -112,6 +112,11 @@ class HandOver(Generic[S]):
     def node(self) -> str:
         return self._agent.target.node
 
+    @property
+    def stopped_at(self) -> float | None:
+        """Return when this run told the old instance to end (time.monotonic); None if it didn't."""
+        return self._began_at or None
+
     def done(self) -> bool:
         """Return whether the new instance serves alone."""
         return self._conditions.alone()

@@ -112,8 +112,9 @@ class ControlPlane:
         return kinds.pop() if kinds else "none"
 
     def self_hosted(self, component: Component, node: NodeState) -> bool:
-        """Return whether the DaemonSet's instance serves on the node, and no static pod is left."""
-        static = [i for i in node.instances.get(component.name, []) if i.kind == STATIC]
+        """Return whether the DaemonSet's instance serves on the node, and no static pod stays."""
+        staying = [i for i in node.instances.get(component.name, []) if not i.ending]
+        static = any(i.kind == STATIC for i in staying)
         return self.serves(component, node) == DAEMONSET and not static
 
     @property

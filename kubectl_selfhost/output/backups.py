@@ -26,7 +26,7 @@ def backups(seen: ControlPlane) -> list[dict[str, Any]]:
         (node.name, component)
         for node in seen.nodes
         for component, instances in node.instances.items()
-        if any(one.kind == STATIC for one in instances)
+        if any(one.kind == STATIC and not one.ending for one in instances)
     }
     nodes = seen.journal.get("nodes")
     return [

@@ -24,6 +24,7 @@ def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[st
     blocks += [instances.wide_table(survey, style)] if wide else instances.blocks(survey, style)
     blocks += [
         _rollouts(seen),
+        _ending(seen),
         *backups.blocks(survey, wide=wide),
         _certificates(survey, style),
         # A run that is in progress may be installing a guardian now.
@@ -60,6 +61,16 @@ def _rollouts(seen: ControlPlane) -> list[str]:
         for rollout in seen.daemonsets.values()
     ]
     return table(("DAEMONSET", "DESIRED", "CURRENT", "READY", "UPDATED"), rows)
+
+
+def _ending(seen: ControlPlane) -> list[str]:
+    """Return the static pods that a pivot has replaced and that still finish their last requests."""
+    found = [one for node in seen.nodes for some in node.instances.values() for one in some]
+    names = [one.pod for one in found if one.ending]
+    if not names:
+        return []
+    text = f"{', '.join(names)}, as soon as its last requests are finished (30 s)"
+    return wrap(clean(text), first="Ending:       ")
 
 
 def _certificates(survey: Survey, style: Style) -> list[str]:

@@ -28,8 +28,8 @@ def answers(bed) -> bool:
 
 
 def static_pods(bed) -> set[str]:
-    """Return the names of the static pods (without the node's name), by their mirror pods; leave
-    out the plugin's own.
+    """Return the names of the static pods that stay (without the node's name), by their mirror
+    pods; leave out the plugin's own.
     """
     return {name for name in _mirrored(bed) if name not in OURS}
 
@@ -43,8 +43,29 @@ def _mirrored(bed) -> set[str]:
     return {
         pod["metadata"]["name"].removesuffix("-" + pod["spec"]["nodeName"])
         for pod in objects(bed, "pods")
-        if "kubernetes.io/config.mirror" in pod["metadata"].get("annotations", {})
+        if is_static(pod)
     }
+
+
+def is_static(pod: dict) -> bool:
+    """Return whether a pod is the mirror of a static pod that stays.
+
+    After a pivot the former API server lets its last requests finish: its mirror is Terminating.
+    """
+    return _is_mirror(pod) and "deletionTimestamp" not in pod["metadata"]
+
+
+def _is_mirror(pod: dict) -> bool:
+    return "kubernetes.io/config.mirror" in pod["metadata"].get("annotations", {})
+
+
+def nothing_ends(bed) -> bool:
+    """Return whether no static pod is there that ends."""
+    return not [
+        pod
+        for pod in objects(bed, "pods")
+        if _is_mirror(pod) and "deletionTimestamp" in pod["metadata"]
+    ]
 
 
 def manifest_files(bed) -> dict[str, str]:

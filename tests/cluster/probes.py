@@ -53,6 +53,7 @@ def probed(bed) -> Iterator[Seen]:
             what="the probe's pod does not run",
         )
         yield seen
+        looks.eventually(lambda: looks.nothing_ends(bed), what="a former API server is still there")
         probe.send_signal(signal.SIGINT)
         out, err = probe.communicate(timeout=60)
         assert out, err

@@ -76,6 +76,7 @@ def probed(bed: Bed, folder: Path) -> Iterator[Seen]:
             for thread in threads:
                 thread.start()
             yield seen
+            looks.eventually(lambda: looks.nothing_ends(bed), what="a former API server is there")
             over.set()
             for thread in threads:
                 thread.join()
@@ -161,7 +162,7 @@ def self_hosted(bed: Bed) -> dict[str, set[str]]:
     static = {
         (pod["spec"]["nodeName"], pod["metadata"]["labels"].get("component"))
         for pod in looks.objects(bed, "pods")
-        if "kubernetes.io/config.mirror" in pod["metadata"].get("annotations", {})
+        if looks.is_static(pod)
     }
     return {n: {c for c in some if (n, c) not in static} for n, some in found.items()}
 

@@ -44,6 +44,12 @@ def test_of_the_static_pods_only_etcd_is_left(bed):
     assert looks.static_pods(bed) == {"etcd"}
 
 
+def test_the_former_api_server_ends_by_itself(bed):
+    looks.eventually(lambda: looks.nothing_ends(bed), what="its static pod is still there")
+    assert looks.static_pods(bed) == {"etcd"}
+    assert looks.self_hosted(bed) == set(looks.COMPONENTS)
+
+
 def test_of_the_manifests_only_etcds_is_left_and_the_guardians_has_come(bed):
     assert set(looks.manifest_files(bed)) == {"etcd.yaml", f"{looks.GUARDIAN}.yaml"}
 

@@ -244,7 +244,10 @@ class Node:
             if MIRROR_ANNOTATION not in annotations:
                 continue
             one = statics.get(pod["metadata"]["name"])
-            if one is None or one.uid != annotations[MIRROR_ANNOTATION]:
+            # The real kubelet makes the mirror of a pod that goes on anew (tryReconcileMirrorPods).
+            deleted = "deletionTimestamp" in pod["metadata"]
+            goes_on = one is not None and one.ends is None
+            if one is None or one.uid != annotations[MIRROR_ANNOTATION] or (deleted and goes_on):
                 store.remove("pods", pod["metadata"]["name"], NAMESPACE)
         for one in self.processes:
             if one.static and store.find("pods", one.name, NAMESPACE) is None:

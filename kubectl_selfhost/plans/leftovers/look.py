@@ -129,7 +129,7 @@ def _serves(situation: Situation, component: Component, node: str) -> bool:
 
 
 def _kinds(situation: Situation, component: Component, node: str) -> set[str]:
-    return {instance.kind for instance in situation.instances(component, node)}
+    return {i.kind for i in situation.instances(component, node) if not i.ending}
 
 
 def _is_agent(pod: dict) -> bool:

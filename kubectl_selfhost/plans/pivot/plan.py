@@ -6,6 +6,7 @@ that a node needs is there before its first static pod goes, and the other nodes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -79,6 +80,7 @@ class Pivot:
         ]
         self.groups = Groups(situation, self.nodes, separate=options.separate)
         self.handovers: list[FromStaticPod] = []
+        self._steps: list[PivotSteps] = []
 
     def manifests(self) -> list[dict]:
         """Return the DaemonSets that run what the pivot moves."""
@@ -102,11 +104,22 @@ class Pivot:
                     f"The static manifests are kept on {', '.join(names)} in {directory}."
                     for directory, names in kept.items()
                 ],
+                *self._still_ending(),
                 "`kubeadm upgrade` no longer applies to this control plane.",
                 *([_BEFORE_A_RESET] if self.several else []),
                 _REBOOTED[self.options.reboot_recovery],
             ],
         )
+
+    def _still_ending(self) -> list[str]:
+        """Return until when former API servers finish their last requests."""
+        return [
+            f"The former {APISERVER} on {one.node} lets its last requests finish, for up to "
+            f"{math.ceil(own.ending.seconds_left)} s from now. Its watches end then, and their "
+            "clients go on at the new one."
+            for one, own in zip(self.nodes, self._steps, strict=False)
+            if own.ending.seconds_left
+        ]
 
     def _is_whole(self) -> bool:
         """Return whether nothing is static any more, once the pivot is done."""
@@ -130,6 +143,7 @@ class Pivot:
             PivotSteps(self.cluster, one, self.groups, self.options, observer, journal)
             for one in self.nodes
         ]
+        self._steps = made
         self.handovers = [handover for own in made for handover in own.handovers]
         steps = [
             replace(step, node=one.node)
@@ -179,7 +193,7 @@ class Pivot:
             *([steps.keep_address()] if bridge else []),
             *[steps.switch(handover) for handover in steps.handovers],
             steps.end_agent(),
-            steps.static_ended(),
+            steps.static_end(),
             *([steps.release_address()] if bridge else []),
             *([steps.settled(one.etcd_members)] if self.several else []),
         ]

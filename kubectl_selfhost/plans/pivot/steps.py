@@ -5,10 +5,10 @@ from __future__ import annotations
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import NODES
 from kubectl_selfhost.cluster.waits import Waiting
-from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset.change import probe_address
 from kubectl_selfhost.controlplane.daemonset.facts import PROBE_ADDRESSES
-from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
+from kubectl_selfhost.controlplane.instance import DAEMONSET
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal, now
@@ -27,6 +27,7 @@ from kubectl_selfhost.names import (
 )
 from kubectl_selfhost.node import manifestfile
 from kubectl_selfhost.node.orders import ManifestFile
+from kubectl_selfhost.plans.pivot.ending import EndingPods
 from kubectl_selfhost.plans.pivot.grouping import Groups
 from kubectl_selfhost.plans.pivot.node import NodePivot
 from kubectl_selfhost.plans.pivot.options import PivotOptions
@@ -57,6 +58,13 @@ class PivotSteps(CommonSteps):
         self._undo = Undo(cluster, part.agent, part.node)
         self._to_switch = groups.to_switch(part)
         choices = part.choices(self._to_switch, options.handover)
+        self.ending = EndingPods(
+            cluster,
+            part.node,
+            self._to_switch,
+            grace_period=part.grace_period,
+            stopped_at=self._stopped_at,
+        )
         #: Every hand-over on the node, as it is planned.
         self.handovers = [self._handover(c, choice) for c, choice in choices.items()]
 
@@ -204,21 +212,20 @@ class PivotSteps(CommonSteps):
             ),
         )
 
-    def static_ended(self) -> Step:
-        def left() -> list[str]:
-            return [
-                f"the static {component}"
-                for component in self._to_switch
-                for instance in instances_on(self._cluster, component, self._node)
-                if instance.kind == STATIC
-            ]
-
-        return self.ended(
-            left,
-            name="static-pods",
-            whose="the static pods",
-            grace_period=self._part.grace_period,
+    def static_end(self) -> Step:
+        return Step(
+            name=f"static-pods/{self._node}",
+            title=f"Mark the static pods{self._there} as ending: their last requests may finish",
+            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            done=self.ending.are_marked,
+            do=lambda: self.wait(
+                self.ending.mark, "the static pods to end", slack=self._part.grace_period()
+            ),
         )
+
+    def _stopped_at(self) -> float | None:
+        """Return when this run told the former API server to end; None if it didn't."""
+        return next((h.stopped_at for h in self.handovers if h.component == APISERVER), None)
 
     def _inspect(self) -> None:
         checked = self.start_agent()

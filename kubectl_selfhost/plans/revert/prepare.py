@@ -17,9 +17,9 @@ from kubectl_selfhost.plans.revert.plan import Revert, hosted_nodes
 from kubectl_selfhost.plans.shared import nodes, permissions
 from kubectl_selfhost.plans.shared.situation import (
     Situation,
+    at_rest,
     require_kubelet,
     require_rolled_out,
-    without_copies,
 )
 
 
@@ -47,7 +47,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     Raise SelfhostError if a revert can't begin, with what to do.
     """
     permissions.require(cluster)
-    situation = without_copies(cluster, timeout=options.timeout, observer=observer)
+    situation = at_rest(cluster, timeout=options.timeout, observer=observer)
     hosted = hosted_nodes(situation)
     meant = nodes.chosen(situation, options.nodes, server=cluster.server)
     journal = journals.read(cluster)

@@ -17,9 +17,9 @@ from kubectl_selfhost.plans.rollout.plan import Rollout
 from kubectl_selfhost.plans.shared import nodes, permissions
 from kubectl_selfhost.plans.shared.situation import (
     Situation,
+    at_rest,
     require_kubelet,
     require_rolled_out,
-    without_copies,
 )
 
 
@@ -43,7 +43,7 @@ def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Ro
     there is no copy. Raise SelfhostError if nobody can roll out.
     """
     permissions.require(cluster)
-    situation = without_copies(cluster, timeout=options.timeout, observer=observer)
+    situation = at_rest(cluster, timeout=options.timeout, observer=observer)
     hosted = [name for name in nodes.chosen(situation) if situation.hosts(name)]
     for component in options.components:
         if not component.groups_in(situation.daemonsets):

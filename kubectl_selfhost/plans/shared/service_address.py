@@ -89,12 +89,14 @@ def nodes_with_two(cluster: Cluster, *, to_stay: bool = False) -> list[str]:
     """Return the nodes on which two API servers run; a server that waits for its port doesn't
     count.
 
-    ``to_stay``: a server that was told to end doesn't count, either.
+    A static pod that ends doesn't count, either: it closed its port before it was marked so, and an
+    API server removes its address before it closes its port (genericapiserver.go, 1.25 to 1.37).
+    ``to_stay``: no server that was told to end counts.
     """
 
     pods = [pod for pod in cluster.list(PODS, NAMESPACE) if not _has_ended(pod)]
     found = [one for one in instances_of(pods, APISERVER) if not one.waiting_for_port]
-    running = [one.node for one in found if not (to_stay and one.terminating)]
+    running = [one.node for one in found if not (one.ending or (to_stay and one.terminating))]
     return sorted({node for node in running if running.count(node) > 1})
 
 

@@ -23,6 +23,7 @@ from kubectl_selfhost.controlplane.instance import (
     kind_of,
 )
 from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
@@ -118,13 +119,24 @@ class Situation:
         return said or {own.group for own in component.groups_in(self.daemonsets)}
 
     def self_hosted(self, component: Component, node: str) -> bool:
-        """Return whether the DaemonSet's instance serves on the node, Ready, without a static one."""
-        found = self.instances(component, node)
+        """Return whether the DaemonSet's instance serves on the node, Ready, and no static one
+        stays.
+        """
+        found = [i for i in self.instances(component, node) if not i.ending]
         return (
             bool(found)
             and all(i.kind == "daemonset" for i in found)
             and any(i.ready for i in found)
         )
+
+    @property
+    def ending_static_pods(self) -> list[dict]:
+        """Return the mirror pods of static pods that end (see ``Instance.ending``)."""
+        return [
+            pod
+            for pod in self.pods
+            if any(one.ending for component in COMPONENTS for one in instances_of([pod], component))
+        ]
 
     def hosts(self, node: str) -> bool:
         """Return whether a self-hosted DaemonSet has a pod on the node, in whatever state."""
@@ -160,28 +172,44 @@ def read_situation(cluster: Cluster) -> Situation:
     )
 
 
-def without_copies(cluster: Cluster, *, timeout: float, observer: Observer) -> Situation:
-    """Return the situation once no recovery copy stands in for a component: after a restart of a node
-    the guardian takes the copies away by itself, in a minute or two. Raise TimedOut."""
+def at_rest(cluster: Cluster, *, timeout: float, observer: Observer) -> Situation:
+    """Return the situation once nothing is about to go by itself any more. Raise TimedOut.
+
+    After a restart of a node the guardian takes the recovery copies away, in a minute or two. A
+    static pod that a pivot has replaced goes when its last requests have finished.
+    """
+    first = read_situation(cluster)
+    if not _goes_by_itself(first):
+        return first
 
     def look() -> Situation:
         situation = read_situation(cluster)
-        copies = recovery.standing_in(situation.pods)
-        if copies:
-            there = ", ".join(sorted(recovery.nodes_with_copies(situation.pods)))
-            raise Waiting(
-                f"after a restart of node {there} a recovery copy of {', '.join(copies)} serves; "
-                "waiting until the DaemonSet's pod serves"
-            )
+        why = _goes_by_itself(situation)
+        if why:
+            raise Waiting(why)
         return situation
 
+    grace = [pace.grace_period(pod) for pod in first.ending_static_pods]
     return wait_until(
         look,
-        what="the guardian to take the recovery copies away",
-        timeout=timeout,
+        what="recovery copies and former pods to go",
+        timeout=timeout + max(grace, default=0.0),
         every=1.0,
         tell=observer.step_waiting,
     )
+
+
+def _goes_by_itself(situation: Situation) -> str:
+    """Return what is about to go by itself, in words; empty for nothing."""
+    copies = recovery.standing_in(situation.pods)
+    if copies:
+        there = ", ".join(sorted(recovery.nodes_with_copies(situation.pods)))
+        return (
+            f"after a restart of node {there} a recovery copy of {', '.join(copies)} serves; "
+            "waiting until the DaemonSet's pod serves"
+        )
+    former = [pod["metadata"]["name"] for pod in situation.ending_static_pods]
+    return f"the former {', '.join(former)} lets its last requests finish" if former else ""
 
 
 def require_rolled_out(daemonset: dict) -> None:

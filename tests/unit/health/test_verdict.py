@@ -36,6 +36,14 @@ def test_a_pivoted_control_plane_is_healthy():
     assert (verdict.state, verdict.healthy, verdict.next) == ("self-hosted", True, "")
 
 
+def test_a_former_static_pod_that_ends_takes_nothing_from_it():
+    plane = api.self_hosted_plane()
+    plane["pods"].append(api.ending_pod(APISERVER))
+    verdict = verdict_on(plane)
+    assert (verdict.state, verdict.healthy, verdict.next) == ("self-hosted", True, "")
+    assert verdict.unfinished == []
+
+
 def test_some_of_each_is_partly_pivoted():
     verdict = verdict_on(half_pivoted())
     assert (verdict.state, verdict.healthy, verdict.next) == ("partly-pivoted", False, PIVOT)

@@ -111,6 +111,12 @@ def interrupted(verb: str) -> dict:
     return {**plane, "configmaps": [api.journal(run)], "endpointslices": [endpoint_slice]}
 
 
+def ending() -> dict:
+    """Return the objects right after a pivot: the former API server lets its last requests finish."""
+    plane = api.self_hosted_plane()
+    return {**plane, "pods": [*plane["pods"], api.ending_pod(APISERVER)]}
+
+
 def unguarded() -> dict:
     plane = api.self_hosted_plane()
     return {**plane, "pods": plane["pods"][:-1]}
@@ -119,6 +125,7 @@ def unguarded() -> dict:
 PLANES = {
     "static": api.static_plane,
     "self-hosted": api.self_hosted_plane,
+    "ending": ending,
     "half-way": half_way,
     "going-on": going_on,
     "crashing": crashing,

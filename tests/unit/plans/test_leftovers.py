@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import apiobjects as api
@@ -81,20 +82,45 @@ def test_a_run_is_called_interrupted_only_where_its_end_was_never_written(runs, 
     assert leftovers._interrupted({"runs": runs}) == said
 
 
-def test_who_waits_for_a_recovery_copy_is_told_that_a_restart_made_it(monkeypatch):
+def test_a_former_static_pod_is_nothing_left_over():
+    assert not left(situation(api.ending_pod(APISERVER), api.our_pod(APISERVER), *OTHERS))
+
+
+WAITS = [
+    (
+        api.standing_in(APISERVER),
+        f"after a restart of node {api.NODE} a recovery copy of kube-apiserver serves; waiting "
+        "until the DaemonSet's pod serves",
+    ),
+    (
+        api.ending_pod(APISERVER),
+        f"the former kube-apiserver-{api.NODE} lets its last requests finish",
+    ),
+]
+
+
+@pytest.mark.parametrize(("pod", "why"), WAITS)
+def test_a_run_waits_for_what_goes_by_itself_and_says_why(monkeypatch, pod, why):
     told: list[str] = []
+    pods = [[pod, *OTHERS], [pod, *OTHERS], [api.our_pod(APISERVER), *OTHERS]]
 
     class Observer:
         def step_waiting(self, why: str) -> None:
             told.append(why)
 
+    monkeypatch.setattr(situations, "read_situation", lambda _: situation(*pods.pop(0)))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    nobody: Any = None
+    observer: Any = Observer()
+    seen = situations.at_rest(nobody, timeout=60.0, observer=observer)
+    assert seen.self_hosted(APISERVER, api.NODE)
+    assert told == [why]
+
+
+def test_a_recovery_copy_that_stays_ends_the_wait(monkeypatch):
     seen = situation(api.standing_in(APISERVER), *OTHERS)
     monkeypatch.setattr(situations, "read_situation", lambda _: seen)
     nobody: Any = None
-    observer: Any = Observer()
+    observer: Any = SimpleNamespace(step_waiting=lambda _: None)
     with pytest.raises(TimedOut):
-        situations.without_copies(nobody, timeout=0.0, observer=observer)
-    assert told == [
-        f"after a restart of node {api.NODE} a recovery copy of kube-apiserver serves; waiting "
-        "until the DaemonSet's pod serves"
-    ]
+        situations.at_rest(nobody, timeout=0.0, observer=observer)

@@ -141,6 +141,7 @@ def test_it_stays_while_a_second_server_could_be_told_to_end(one_node, second: d
     "second",
     [
         api.waiting_pod(APISERVER),
+        api.ending_pod(APISERVER),
         api.our_pod(APISERVER, ready=False, phase="Failed"),
         api.our_pod(APISERVER, on="another"),
     ],
