@@ -11,6 +11,7 @@
  * handover/  a manifest goes and comes back; the dead man's switch (serve)
  * steward/   a port is shared, and its connections are steered
  * guardian/  what a node needs after a reboot
+ * credentials/  certificates and keys: kept, exchanged, their public parts told
  *
  * `order` and `version` answer with one line of JSON; the others write a log.
  */
@@ -26,12 +27,14 @@
 #include "base/json.h"
 #include "base/options.h"
 #include "base/runtime.h"
+#include "credentials/credentials.h"
 #include "guardian/guard.h"
 #include "guardian/recovery.h"
 #include "handover/handover.h"
 #include "handover/report.h"
 #include "handover/serve.h"
 #include "handover/standstill.h"
+#include "node/hello.h"
 #include "node/port.h"
 #include "node/process.h"
 #include "steward/examine.h"
@@ -108,6 +111,12 @@ static const struct kind {
     {"disable", recovery_disable, "manifests", ""},
     {"clear", recovery_clear, "manifests", ""},
     {"tidy", tidy, "", "keep_backups"},
+    {"certificates", credentials_certificates, "files", "from"},
+    {"copy", credentials_copy, "files", "from to link"},
+    {"holds", credentials_holds, "files content", "from"},
+    {"sets", credentials_sets, "", ""},
+    {"drop", credentials_drop, "from", ""},
+    {"hello", hello_answer, "address port content", ""},
 };
 
 static const struct kind *kind_named(const char *name) {

@@ -50,6 +50,9 @@ static const struct row {
     LIST("address", TEXT, addresses, address_count),
     ONE(content, CONTENT),
     ONE(former, DIGEST),
+    ONE(from, COMPONENT),
+    ONE(to, COMPONENT),
+    LIST("files", PATH, files, file_count),
     ONE(hold, PATH),
     ONE(proc, PATH),
     IN(port, 1, 65535),
@@ -59,6 +62,7 @@ static const struct row {
     IN(idle, 1, 86400),
     IN(bytes, 1, 64 << 20),
     ONE(keep_backups, FLAG),
+    ONE(link, FLAG),
 #undef ONE
 #undef LIST
 #undef IN

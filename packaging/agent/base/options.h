@@ -31,6 +31,10 @@ struct options {
     const char *content; /* any bytes, with a NUL after them */
     size_t content_length;
     const char *former;
+    const char *from; /* a set of credentials; NULL: the node's own */
+    const char *to;
+    const char *files[LIST_MAX];
+    size_t file_count;
     const char *hold;
     const char *proc;
     long port;
@@ -40,6 +44,7 @@ struct options {
     long user; /* -1: our own */
     long bytes;
     bool keep_backups;
+    bool link;
     uint64_t given; /* which rows of the table */
 };
 

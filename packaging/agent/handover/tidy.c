@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "credentials/credentials.h"
 #include "handover/handover.h"
 #include "handover/standstill.h"
 #include "handover/state.h"
@@ -80,7 +81,7 @@ static int remove_all(const struct options *options) {
         return -1;
     }
     make_good(options);
-    if (remove_components(options->dir, keep) != 0 ||
+    if ((!keep && credentials_clear(options) != 0) || remove_components(options->dir, keep) != 0 ||
         (!keep && file_remove(options->dir, "journal") != 0)) {
         return -1;
     }

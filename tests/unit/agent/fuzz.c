@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/options.h"
 #include "base/record.h"
+#include "credentials/pem.h"
 #include "guardian/recovery.h"
 #include "handover/standstill.h"
 #include "handover/state.h"
@@ -203,6 +204,27 @@ static void fuzz_cgroup(void) {
     free(copy);
 }
 
+/* What is public stays as long as it was at most, and is a certificate's. */
+static void fuzz_pem(void) {
+    static const char pem[] =
+        "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE----------BEGIN CERTIFICATE-----"
+        "\nBA==\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n"
+        "-----END PRIVATE KEY-----\n";
+    static const char kubeconfig[] =
+        "user: {client-certificate-data: \"AQID\", client-key-data: LS0tLS1CRUdJTiBQUklWQVRFIEtF"
+        "WS0tLS0tCnMyVmpjbVYwCi0tLS0t\n";
+    const char *sample = chance(2) ? pem : kubeconfig;
+    char text[8192];
+    strcpy(text, sample);
+    size_t length = damage(text, strlen(sample), sizeof text);
+    char *copy = exact(text, length), *again = exact(text, length);
+    pem_key_has(copy, "secret", 6);
+    pem_keep_public(again);
+    assert(strlen(again) <= length);
+    free(copy);
+    free(again);
+}
+
 static int keep(void *into, const char *key, const struct value *value) {
     assert(strcmp(key, "content") == 0 && value->kind == VALUE_STRING);
     *(struct text *)into = value->strings[0];
@@ -243,6 +265,7 @@ int main(int count, char **words) {
         fuzz_words();
         fuzz_order();
         fuzz_cgroup();
+        fuzz_pem();
         fuzz_json();
     }
     printf("%d\n", rounds);

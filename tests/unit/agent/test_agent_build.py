@@ -47,7 +47,8 @@ def test_no_noise_breaks_a_parser(tmp_path: Path) -> None:
     [
         ("base", {"base"}),
         ("node", {"base", "node"}),
-        ("handover", {"base", "node", "handover", "steward"}),
+        ("credentials", {"base", "credentials"}),
+        ("handover", {"base", "node", "credentials", "handover", "steward"}),
         ("steward", {"base", "node", "handover", "steward"}),
         ("guardian", {"base", "node", "handover", "steward", "guardian"}),
     ],
