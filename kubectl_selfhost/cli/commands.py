@@ -1,16 +1,18 @@
 """The list of verbs, from which the overview, the dispatch and the completion are made.
 
-This module imports nothing, neither Typer nor the verbs: the overview must cost no more than
+This module imports neither Typer nor the verbs: the overview must cost no more than
 kubectl's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 PROGRAM = "kubectl selfhost"
 
 #: Verb: (module, function, one line for the overview). A verb is a function with Typer's
 #: annotations, in a file of its own; if it takes a ``connection``, it gets kubectl's own flags
-#: (cli/options.py).
+#: (cli/options.py). Verbs of two words are a group.
 VERBS = {
     "pivot": (
         "kubectl_selfhost.cli.verbs.pivot",
@@ -31,6 +33,16 @@ VERBS = {
         "kubectl_selfhost.cli.verbs.sync",
         "sync",
         "Update the reboot recovery files to match what runs now",
+    ),
+    "credentials status": (
+        "kubectl_selfhost.cli.verbs.credentials",
+        "credentials_status",
+        "Show which certificates are on the nodes, and until when they are valid",
+    ),
+    "credentials renew": (
+        "kubectl_selfhost.cli.verbs.credentials",
+        "credentials_renew",
+        "Renew the certificates by the nodes' own kubeadm, and have them used",
     ),
     "recover": (
         "kubectl_selfhost.cli.verbs.recover",
@@ -54,6 +66,9 @@ VERBS = {
     ),
     "version": ("kubectl_selfhost.cli.main", "print_version", "Print the version"),
 }
+
+#: The first words of the verbs that have two.
+GROUPS = tuple(dict.fromkeys(verb.split()[0] for verb in VERBS if " " in verb))
 
 _OVERVIEW = """\
 Self-host a kubeadm control plane, and change it without losing requests.
@@ -88,9 +103,29 @@ Use "{program} COMMAND --help" for a command's options.
 
 def overview() -> str:
     """Return the text of ``kubectl selfhost --help``."""
+    return _OVERVIEW.format(verbs="\n".join(_lines(VERBS)), program=PROGRAM)
+
+
+def overview_of(group: str) -> str:
+    """Return the text of ``kubectl selfhost GROUP --help``."""
+    lines = _lines([verb for verb in VERBS if verb.startswith(f"{group} ")])
+    return "\n".join(
+        [
+            *(
+                "Available Commands:",
+                *lines,
+                "",
+                "Usage:",
+                f"  {PROGRAM} {group} COMMAND [options]",
+            ),
+            *("", f'Use "{PROGRAM} {group} COMMAND --help" for a command\'s options.', ""),
+        ]
+    )
+
+
+def _lines(verbs: Iterable[str]) -> list[str]:
     width = max(map(len, VERBS)) + 3
-    lines = [f"  {verb:{width}}{line}" for verb, (_, _, line) in VERBS.items()]
-    return _OVERVIEW.format(verbs="\n".join(lines), program=PROGRAM)
+    return [f"  {verb:{width}}{VERBS[verb][2]}" for verb in verbs]
 
 
 def version() -> str:

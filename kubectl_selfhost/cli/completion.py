@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from kubectl_selfhost.cli.commands import VERBS
+from kubectl_selfhost.cli.commands import GROUPS, VERBS
 from kubectl_selfhost.cli.suggestions import among
 from kubectl_selfhost.errors import SelfhostError
 
@@ -114,13 +114,25 @@ def suggest(words: list[str]) -> int:
 def _candidates(before: list[str], incomplete: str) -> tuple[list[tuple[str, str]], int]:
     from kubectl_selfhost.cli.words import spelled_out
 
-    if spelled_out([*before, "VERB"])[0] == "VERB":
-        verbs = [(v, line) for v, (_, _, line) in VERBS.items() if v.startswith(incomplete)]
-        return verbs, NO_FILES
+    words = spelled_out([*before, "VERB"])
+    if words[0] == "VERB":
+        return _verbs("", incomplete), NO_FILES
+    if words[0] in GROUPS:
+        return _verbs(f"{words[0]} ", incomplete), NO_FILES
     ahead = spelled_out(before)
     if ahead[0] not in VERBS:
         return [], NO_FILES
     return _options(ahead[0], ahead[1:], incomplete)
+
+
+def _verbs(group: str, incomplete: str) -> list[tuple[str, str]]:
+    """Return the next words of the verbs that begin with ``group``, each once."""
+    found: dict[str, str] = {}
+    for verb, (_, _, line) in VERBS.items():
+        if verb.startswith(group + incomplete):
+            word, *more = verb[len(group) :].split()
+            found.setdefault(word, "" if more else line)
+    return list(found.items())
 
 
 def _options(verb: str, before: list[str], incomplete: str) -> tuple[list[tuple[str, str]], int]:

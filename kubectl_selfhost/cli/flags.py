@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
 
 from kubectl_selfhost.cli import suggestions
+from kubectl_selfhost.cli.options import duration
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 
 NAMES = tuple(component.name for component in COMPONENTS)
@@ -68,3 +70,14 @@ Components = Annotated[
 def components(names: Sequence[str] | None) -> tuple[Component, ...]:
     """Return the components of these names, in hand-over order; without names, all of them."""
     return tuple(one for one in COMPONENTS if one.name in (names or NAMES))
+
+
+_DAYS = re.compile(r"(\d+)d")
+
+
+def days(text: str) -> float:
+    """Return the seconds in a duration that may be in days: ``60d``, ``36h``. Raise
+    typer.BadParameter.
+    """
+    whole = _DAYS.fullmatch(text)
+    return int(whole[1]) * 86400.0 if whole else duration(text)

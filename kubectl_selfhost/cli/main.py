@@ -17,7 +17,14 @@ from types import FrameType
 from typer.exceptions import Abort, Exit, TyperException
 
 from kubectl_selfhost.cli import words as spelling
-from kubectl_selfhost.cli.commands import PROGRAM, VERBS, overview, version
+from kubectl_selfhost.cli.commands import (
+    GROUPS,
+    PROGRAM,
+    VERBS,
+    overview,
+    overview_of,
+    version,
+)
 from kubectl_selfhost.cli.options import command
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.harmless import harmless
@@ -60,8 +67,8 @@ def print_version() -> None:
 
 def _dispatch(words: list[str]) -> int:
     verb, rest = (words[0], words[1:]) if words else ("--help", [])
-    if verb == "help" and rest and rest[0] in VERBS:
-        verb, rest = rest[0], ["--help"]
+    if verb == "help" and rest and spelling.joined(rest)[0] in (*VERBS, *GROUPS):
+        verb, rest = spelling.joined(rest)[0], ["--help"]
     if verb in ("-h", "--help", "help"):
         sys.stdout.write(overview())
         return DONE
@@ -72,6 +79,9 @@ def _dispatch(words: list[str]) -> int:
         from kubectl_selfhost.cli.completion import suggest
 
         return suggest(rest)
+    if verb in GROUPS and rest[:1] in ([], ["-h"], ["--help"]):
+        sys.stdout.write(overview_of(verb))
+        return DONE
     if verb not in VERBS:
         raise _unknown(verb)
     return _invoke(verb, rest)

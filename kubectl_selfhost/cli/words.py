@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from kubectl_selfhost.cli.commands import VERBS
+
 #: kubectl's flags that may stand before the verb; each takes a value.
 BEFORE_VERB = (
     *("--kubeconfig", "--context", "--cluster", "--user"),
@@ -22,9 +24,16 @@ _GLUED = re.compile(r"-v=?(\d+)$")
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
-    """Return ``words`` with the verb first and every -v as --v=LEVEL."""
+    """Return ``words`` with the verb first, as one word, and every -v as --v=LEVEL."""
     head, tail = _flags_before_verb(_levels(words))
+    tail = joined(tail)
     return tail[:1] + head + tail[1:]
+
+
+def joined(words: list[str]) -> list[str]:
+    """Return ``words``, of which a verb of two words is one."""
+    two = " ".join(words[:2])
+    return [two, *words[2:]] if two in VERBS else words
 
 
 def verbosity(words: Sequence[str]) -> int:

@@ -89,6 +89,11 @@ class Journal:
         nodes.setdefault(node, {}).setdefault(component, {}).update(facts)
         self._write()
 
+    def credentials(self, node: str, facts: dict) -> None:
+        """Keep what was seen of a node's certificates: dates, numbers and digests."""
+        self._content.setdefault("credentials", {})[node] = {"seen": now(), "certificates": facts}
+        self._write()
+
     def remove(self) -> None:
         """Delete the journal: there is nothing left that it could explain."""
 
@@ -129,10 +134,11 @@ class Journal:
 
 
 def read(cluster: Cluster) -> dict:
-    """Return the journal's ``runs`` and ``nodes``; leave out what makes no sense.
+    """Return the journal's ``runs``, ``nodes`` and ``credentials``; leave out what makes no sense.
 
     ``runs`` is a list of mappings whose ``steps`` are mappings, ``nodes`` the facts of each
-    component by node. The content of these is as somebody wrote it.
+    component by node, ``credentials`` what was seen of each node's certificates. The content of
+    these is as somebody wrote it.
     """
 
     found = cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE)
@@ -148,6 +154,11 @@ def read(cluster: Cluster) -> dict:
                 name: facts for name, facts in _mapping(of_node).items() if isinstance(facts, dict)
             }
             for node, of_node in _mapping(said.get("nodes")).items()
+        },
+        "credentials": {
+            node: seen
+            for node, seen in _mapping(said.get("credentials")).items()
+            if isinstance(seen, dict)
         },
     }
 

@@ -19,9 +19,11 @@ PIVOT = "kubectl selfhost pivot"
 ROLLOUT = "kubectl selfhost rollout"
 SYNC = "kubectl selfhost sync"
 WATCH = "kubectl selfhost status --watch"
+RENEW = "kubectl selfhost credentials renew"
 
-#: A certificate that ends sooner than this gets a warning.
-EXPIRY_WARNING = timedelta(days=30)
+#: A certificate that ends sooner than this gets a warning; sooner than that, nothing is healthy.
+EXPIRY_WARNING = timedelta(days=60)
+EXPIRY_FAILURE = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def notices(
     unread: Mapping[str, str],
 ) -> list[Notice]:
     """Return all notices. While a run is in progress, leave out what the run itself renews."""
-    found = [_of_certificate(one, seen, taken) for one in ending(certificates, taken)]
+    found = _of_certificates(ending(certificates, taken), seen, taken)
     if seen.run_going_on is None:
         found += [one for node in seen.nodes for one in _of_recovery(node)]
         found += _of_programs(seen)
@@ -73,18 +75,42 @@ def ending(certificates: Iterable[Expiry], now: datetime) -> list[Expiry]:
     return [one for one in certificates if one.not_after - now < EXPIRY_WARNING]
 
 
+def _of_certificates(found: Sequence[Expiry], seen: ControlPlane, now: datetime) -> list[Notice]:
+    """Return a notice for each certificate that ends, and one for all files of a node."""
+    files: dict[str, list[Expiry]] = {}
+    for one in found:
+        if one.node:
+            files.setdefault(one.node, []).append(one)
+    return [
+        *[_of_certificate(one, seen, now) for one in found if not one.node],
+        *[_of_files(node, some, seen, now) for node, some in files.items()],
+    ]
+
+
 def _of_certificate(one: Expiry, seen: ControlPlane, now: datetime) -> Notice:
+    return _renewed(f"The certificate of {one.what}: {_when(one, now)}", [one], seen)
+
+
+def _of_files(node: str, found: Sequence[Expiry], seen: ControlPlane, now: datetime) -> Notice:
+    first = min(found, key=lambda one: one.not_after)
+    more = f", and {len(found) - 1} more end by then or soon after" if len(found) > 1 else ""
+    text = f"The certificate {first.what} on {node}: {_when(first, now)}{more}"
+    return _renewed(text, found, seen)
+
+
+def _when(one: Expiry, now: datetime) -> str:
     left = one.not_after - now
-    when = "it has expired" if left <= timedelta(0) else f"it expires in {_in_words(left)}"
-    text = f"The certificate of {one.what}: {when}"
-    if not one.renew:
+    return "it has expired" if left <= timedelta(0) else f"it expires in {_in_words(left)}"
+
+
+def _renewed(text: str, found: Sequence[Expiry], seen: ControlPlane) -> Notice:
+    names = [one.renew for one in found if one.renew]
+    if not names:
         return Notice(f"{text}.")
-    renew = f"kubeadm certs renew {one.renew}"
-    hosted = any(node.pivoted for node in seen.nodes)
-    then = "; then `kubectl selfhost rollout` makes the pods read the new file" if hosted else ""
-    return Notice(
-        f"{text}; on its node run `{renew}`{then}.", (renew, *([ROLLOUT] if hosted else []))
-    )
+    if any(node.pivoted for node in seen.nodes):
+        return Notice(f"{text}; `{RENEW}` renews it.", (RENEW,))
+    renew = f"kubeadm certs renew {names[0] if len(names) == 1 else 'all'}"
+    return Notice(f"{text}; on its node: `{renew}`.", (renew,))
 
 
 def _in_words(left: timedelta) -> str:

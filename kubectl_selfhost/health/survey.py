@@ -25,10 +25,12 @@ from kubectl_selfhost.cluster.kinds import (
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.instance import instances_of
 from kubectl_selfhost.controlplane.program import Carrier
+from kubectl_selfhost.controlplane.values import x509
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.health import certificates
-from kubectl_selfhost.health.certificates import Expiry
+from kubectl_selfhost.health.certificates import YOUR_CLIENT, Expiry
+from kubectl_selfhost.health.credentials import from_journal
 from kubectl_selfhost.health.observe import led, observe
+from kubectl_selfhost.health.state import ControlPlane
 from kubectl_selfhost.health.verdict import Survey
 from kubectl_selfhost.names import (
     ADDRESS_SLICE,
@@ -58,23 +60,26 @@ def survey(cluster: Cluster) -> Survey:
         raise failed["pods"]
     more, failed_more = _ask(_more_questions(cluster, got))
     failed |= failed_more
-    pods = [*_pods(got), *_pods(more)]
+    control_plane = observe(
+        nodes=got.get("nodes", []),
+        pods=_once([*_pods(got), *_pods(more)]),
+        daemonsets=got.get("daemonsets", []),
+        leases=[*got.get("leases", []), *_leases(more)],
+        configmaps=[one for one in [got.get("journal")] if one],
+        endpointslices=[one for one in [got.get(_SLICE)] if one],
+        programs=more.get(PROGRAMS, []),
+        own_programs=_own_programs(got.get("nodes", [])),
+    )
     return Survey(
         context=cluster.context,
         server=cluster.server,
-        control_plane=observe(
-            nodes=got.get("nodes", []),
-            pods=_once(pods),
-            daemonsets=got.get("daemonsets", []),
-            leases=[*got.get("leases", []), *_leases(more)],
-            configmaps=[one for one in [got.get("journal")] if one],
-            endpointslices=[one for one in [got.get(_SLICE)] if one],
-            programs=more.get(PROGRAMS, []),
-            own_programs=_own_programs(got.get("nodes", [])),
-        ),
+        control_plane=control_plane,
         version=got.get("version", ""),
         taken=datetime.now(timezone.utc),
-        certificates=_certificates(got, mine=cluster.transport.login.certificate),
+        certificates=[
+            *_certificates(got, mine=cluster.transport.login.certificate),
+            *_on_nodes(control_plane),
+        ],
         unread={name: error.message for name, error in failed.items()},
         essential=_ESSENTIAL,
     )
@@ -198,8 +203,17 @@ def _certificates(got: dict[str, Any], *, mine: bytes) -> list[Expiry]:
     authority = ((got.get("authority") or {}).get("data") or {}).get("ca.crt", "")
     seen = [
         ("API server", got.get("certificate"), "apiserver"),
-        ("cluster CA", certificates.first_in_pem(authority.encode()), ""),
-        ("your client", certificates.first_in_pem(mine), ""),
+        ("cluster CA", x509.first_in_pem(authority.encode()), ""),
+        (YOUR_CLIENT, x509.first_in_pem(mine), ""),
     ]
-    ends = [(what, certificates.not_after(der), renew) for what, der, renew in seen if der]
+    ends = [(what, x509.not_after(der), renew) for what, der, renew in seen if der]
     return [Expiry(what, end, renew) for what, end, renew in ends if end is not None]
+
+
+def _on_nodes(seen: ControlPlane) -> list[Expiry]:
+    """Return the certificates in the nodes' files, as the last run that looked has seen them."""
+    names = [node.name for node in seen.nodes]
+    return [
+        Expiry(one.name, one.not_after, one.name, one.node)
+        for one in from_journal(seen.journal, names)
+    ]

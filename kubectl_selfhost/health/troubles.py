@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.facts import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, Instance
 from kubectl_selfhost.controlplane.program import Carrier
-from kubectl_selfhost.health.notices import PIVOT, ROLLOUT, SYNC, WATCH
+from kubectl_selfhost.health.certificates import YOUR_CLIENT, Expiry
+from kubectl_selfhost.health.notices import EXPIRY_FAILURE, PIVOT, RENEW, ROLLOUT, SYNC, WATCH
 from kubectl_selfhost.health.state import ControlPlane, NodeState, RolloutState
 from kubectl_selfhost.names import NAMESPACE, NODE_LABEL
 
@@ -42,6 +45,27 @@ def troubles(seen: ControlPlane) -> list[Trouble]:
                 found += _of_rollout(seen, component, rollout)
         found += _of_leader(seen, component)
     return found
+
+
+def ending_soon(
+    certificates: Sequence[Expiry], seen: ControlPlane, taken: datetime
+) -> list[Trouble]:
+    """Return the trouble of the certificates that end within EXPIRY_FAILURE, or have ended. The
+    certificate of this machine's user does not count.
+    """
+    found = [
+        one
+        for one in certificates
+        if one.not_after - taken < EXPIRY_FAILURE and one.what != YOUR_CLIENT
+    ]
+    if not found:
+        return []
+    first = min(found, key=lambda one: one.not_after)
+    days = max(0, (first.not_after - taken).days)
+    where = f" on {first.node}" if first.node else ""
+    when = f"ends in {days}d" if first.not_after > taken else "has expired"
+    hosted = any(node.pivoted for node in seen.nodes)
+    return [Trouble(f"the certificate of {first.what}{where} {when}", RENEW if hosted else "")]
 
 
 def _of_node(seen: ControlPlane, node: NodeState) -> list[Trouble]:

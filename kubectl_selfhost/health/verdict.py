@@ -11,7 +11,7 @@ from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
 from kubectl_selfhost.health.certificates import Expiry
 from kubectl_selfhost.health.notices import PIVOT, WATCH, Notice, commands, notices
 from kubectl_selfhost.health.state import ControlPlane
-from kubectl_selfhost.health.troubles import Trouble, troubles
+from kubectl_selfhost.health.troubles import Trouble, ending_soon, troubles
 from kubectl_selfhost.health.unfinished import unfinished
 
 #: The states. These words are part of ``-o json``: never change a word.
@@ -23,7 +23,7 @@ SELF_HOSTED = "self-hosted"
 UNKNOWN = "unknown"
 
 #: The verbs that change something. Each first settles the leftovers of an earlier run.
-_VERBS = ("pivot", "revert", "rollout", "sync")
+_VERBS = ("pivot", "revert", "rollout", "sync", "credentials renew", "credentials status")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Survey:
     def verdict(self) -> Verdict:
         """Return the verdict with the next commands, including the commands of the notices."""
         missing = [what for what in self.essential if what in self.unread]
-        return _with(judge(self.control_plane, unread=missing), commands(self.notices))
+        late = ending_soon(self.certificates, self.control_plane, self.taken)
+        return _with(judge(self.control_plane, unread=missing, more=late), commands(self.notices))
 
 
 def _with(verdict: Verdict, more: Sequence[str]) -> Verdict:
@@ -87,11 +88,13 @@ def _with(verdict: Verdict, more: Sequence[str]) -> Verdict:
     return replace(verdict, next=todo[0] if todo else "", then=todo[1:])
 
 
-def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
+def judge(
+    seen: ControlPlane, *, unread: Sequence[str] = (), more: Sequence[Trouble] = ()
+) -> Verdict:
     """Return the verdict on ``seen``. ``unread`` is what could not be read: then the verdict stays
-    open.
+    open. ``more`` are troubles that the control plane's objects do not show.
     """
-    found, left = troubles(seen), unfinished(seen)
+    found, left = [*troubles(seen), *more], unfinished(seen)
 
     def verdict(state: str, message: str, next_: str = "", *, healthy: bool = False) -> Verdict:
         return Verdict(state, message, next_, healthy, found, left)
@@ -102,10 +105,10 @@ def judge(seen: ControlPlane, *, unread: Sequence[str] = ()) -> Verdict:
     if not seen.nodes or all(node.empty for node in seen.nodes):
         return _nothing_seen(seen, unread)
     if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         # The next run settles leftovers. Any other trouble needs a person.
         next_ = _again(seen) if left else found[0].look
-        return verdict(DEGRADED, f"degraded: {found[0].what}{more}", next_)
+        return verdict(DEGRADED, f"degraded: {found[0].what}{others}", next_)
     if unread:
         return verdict(UNKNOWN, f"{' and '.join(unread)} could not be read, so the rest is unknown")
     kinds = {seen.serves(component, node) for node in seen.running for component in COMPONENTS}

@@ -169,7 +169,7 @@ class Orders:
             manifests=self._manifests,
             component=placement.component,
             file=placement.file,
-            content=_as_text(placement.content),
+            content=as_text(placement.content),
             sha256=hashlib.sha256(placement.content).hexdigest(),
             port=placement.port,
             limit=placement.limit,
@@ -281,14 +281,14 @@ class Orders:
         return agent_pod.HOST + self.target.pod_logs_dir
 
 
-def _as_text(content: bytes) -> str:
+def as_text(content: bytes) -> str:
     """Return a file's content as a string. Bytes that are not UTF-8 become lone surrogates (PEP 383);
     the agent knows them by their JSON escapes, \\udc80 to \\udcff, and uses the same ones."""
     return content.decode("utf-8", "surrogateescape")
 
 
-def _as_content(text: str) -> bytes:
-    """Return the bytes that ``_as_text`` made ``text`` of."""
+def as_content(text: str) -> bytes:
+    """Return the bytes that ``as_text`` made ``text`` of."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -298,5 +298,5 @@ def _manifest_file(entry: dict) -> ManifestFile:
         name=entry["name"],
         mode=entry["mode"],
         sha256=entry["sha256"],
-        content=None if content is None else _as_content(content),
+        content=None if content is None else as_content(content),
     )

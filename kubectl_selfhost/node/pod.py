@@ -24,6 +24,11 @@ from kubectl_selfhost.node import binaries
 CONTAINER = "agent"
 HOST = "/host"
 PROGRAM_FOLDER = "/selfhost"
+#: In our directory: the set of credentials that kubeadm renews, and where kubeadm looks for them. It
+#: learns the node's name from the kubelet's certificate, to read its configuration from the API.
+NEW_CREDENTIALS = "new"
+CREDENTIALS_FOLDER = "credentials"
+_KUBEADM_FOLDER, _KUBELET_FOLDER = "/etc/kubernetes", "/var/lib/kubelet/pki"
 
 #: An agent that gets no order ends by itself after this many seconds: so a plugin that was killed
 #: leaves no privileged process behind.
@@ -34,6 +39,8 @@ IDLE_SECONDS = 300
 class NodeTarget:
     """The place where an agent works: the node, its CPU, an image it has, the kubelet's
     staticPodPath and podLogsDir.
+
+    ``renews``: the agent's pod runs the node's kubeadm, too, on a set of credentials of its own.
     """
 
     node: str
@@ -41,6 +48,7 @@ class NodeTarget:
     image: str
     static_pod_path: str
     pod_logs_dir: str = "/var/log/pods"
+    renews: bool = False
 
     @property
     def parent(self) -> str:
@@ -118,6 +126,7 @@ def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
             "volumes": [
                 host_path("kubernetes", target.parent),
                 host_path("pod-logs", target.pod_logs_dir),
+                *(_volumes_of_kubeadm(target) if target.renews else []),
                 {
                     "name": "program",
                     "secret": {
@@ -145,8 +154,23 @@ def _container(target: NodeTarget) -> dict:
             {"name": "kubernetes", "mountPath": (HOST + target.parent).rstrip("/")},
             {"name": "pod-logs", "mountPath": HOST + target.pod_logs_dir, "readOnly": True},
             {"name": "program", "mountPath": PROGRAM_FOLDER, "readOnly": True},
+            *(_MOUNTS_OF_KUBEADM if target.renews else []),
         ],
     }
+
+
+_MOUNTS_OF_KUBEADM = (
+    {"name": "new-credentials", "mountPath": _KUBEADM_FOLDER},
+    {"name": "kubelet", "mountPath": _KUBELET_FOLDER, "readOnly": True},
+)
+
+
+def _volumes_of_kubeadm(target: NodeTarget) -> list[dict]:
+    new = f"{target.directory}/{CREDENTIALS_FOLDER}/{NEW_CREDENTIALS}"
+    return [
+        {"name": name, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}
+        for name, path in (("new-credentials", new), ("kubelet", _KUBELET_FOLDER))
+    ]
 
 
 def host_path(name: str, path: str) -> dict:

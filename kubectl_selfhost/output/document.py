@@ -18,7 +18,8 @@ ignore an unknown field. Times are RFC 3339 in UTC. An unknown value is null.
 - ``leaders[]``: component, holder, current, renewedAt, acquiredAt, transitions
 - ``backups[]``: node, component, file (the manifest's old path), backup (its path now), mode,
   sha256, switchedAt, seconds (how long the switch took)
-- ``certificates[]``: of, notAfter, secondsLeft
+- ``certificates[]``: of, node (the node whose file it is; null for what this machine sees), notAfter,
+  secondsLeft
 - ``run``: holder and renewedAt of a run that is in progress, or null
 - ``lastRun``: id, verb, started, ended, outcome, message, by, plugin, probe; or null
 - ``programs[]``, objects from which DaemonSets' pods start the node agent's program: kind, name,
@@ -75,6 +76,7 @@ def document(survey: Survey) -> dict[str, Any]:
         "certificates": [
             {
                 "of": one.what,
+                "node": one.node or None,
                 "notAfter": _time(one.not_after),
                 "secondsLeft": int((one.not_after - survey.taken).total_seconds()),
             }

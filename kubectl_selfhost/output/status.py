@@ -79,7 +79,11 @@ def _certificates(survey: Survey, style: Style) -> list[str]:
     def paint(header: str, cell: str) -> str:
         return style.paint(cell, "yellow") if header == "LEFT" and cell in soon else cell
 
-    rows = [[o.what, utc(o.not_after), _left(o, survey.taken)] for o in survey.certificates]
+    rows = [
+        [o.what, utc(o.not_after), _left(o, survey.taken)]
+        for o in survey.certificates
+        if not o.node  # `credentials status` lists files
+    ]
     return table(("CERTIFICATE", "VALID UNTIL", "LEFT"), rows, paint=paint)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fakes.credentials import CredentialOrders, Refused
+
 if TYPE_CHECKING:
     from fakes.plane import Node, Process
 
@@ -28,14 +30,6 @@ PROGRAM = b"the node agent"
 DIGEST = hashlib.sha256(PROGRAM).hexdigest()
 
 Fields = dict[str, Any]
-
-
-class Refused(Exception):
-    """An order that the agent refuses: its word for the kind of reason, and the reason."""
-
-    def __init__(self, code: str, why: str) -> None:
-        super().__init__(why)
-        self.code = code
 
 
 @dataclass
@@ -83,7 +77,7 @@ class Disk:
     sharing: Sharing | None = None
 
 
-class Agent:
+class Agent(CredentialOrders):
     """The agent on ``node``."""
 
     def __init__(self, node: Node) -> None:

@@ -137,6 +137,7 @@ class Trial(Seen):
 
     def __post_init__(self) -> None:
         self.lease = Lease(self.world)
+        self.certificates = [dict(node.credentials.files) for node in self.world.nodes]
         self.run = self._new_run(self.world, self)
 
     def from_known(self, whence: str) -> None:
@@ -280,6 +281,8 @@ class Trial(Seen):
         assert world.unserved(alone=alone) == []
         if undone and self.verb == "pivot":
             leaves_nothing(world)
+        if undone:
+            assert [node.credentials.files for node in world.nodes] == self.certificates
         assert world.silent_api <= self.silence + (0.0 if undone else ONE_START)
         self._again(f"rested {likeness(world)}")
 
@@ -350,6 +353,7 @@ def nothing_is_lost(world: World, verb: str) -> None:
         for name, content in world.files[node.name].items():
             there = node.manifests.get(name) == content or content in kept
             assert there or (verb == "revert" and name in node.manifests), f"{name} on {node.name}"
+        assert node.credentials.misfits() == []
 
 
 def _says_to_wait(error: SelfhostError) -> None:

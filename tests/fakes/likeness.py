@@ -47,6 +47,7 @@ def _of_node(node: Node) -> Any:
         node.name,
         sorted(node.manifests.items()),
         disk,
+        node.credentials.likeness(),
         sorted(
             (
                 [

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fakes.agent import Agent, Disk
+from fakes.credentials import Credentials, kubeadm
+from fakes.store import Refusal
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, component_named
 from kubectl_selfhost.controlplane.daemonset.facts import WAIT_CONTAINER
 from kubectl_selfhost.controlplane.pod import staticpod
@@ -125,6 +127,7 @@ class Node:
         self.address = address
         self.manifests = dict(manifests)
         self.disk = Disk()
+        self.credentials = Credentials()
         self.agent = Agent(self)
         self.processes: list[Process] = []
         #: The way to share a port that the agent sees here, and why no better way; by port.
@@ -153,6 +156,12 @@ class Node:
             return False
         others = [o for o in self.servers() if o.port == process.port and o.listens]
         return all(one.shares and process.shares for one in others)
+
+    def kubeadm(self, words: list[str]) -> tuple[int, str]:
+        """Run the node's kubeadm, as the agent's pod does."""
+        if not self.credentials.kubeadm or words[0] != "/proc/1/root/usr/bin/kubeadm":
+            raise Refusal(500, "InternalError", f"{words[0]}: no such file or directory")
+        return kubeadm(self, words[1:])
 
     def agent_runs(self, pod: str) -> bool:
         return any(one.name == pod and one.listens for one in self.processes)
@@ -295,7 +304,7 @@ class Node:
         }
         if waiting:
             done = {"terminated": {"exitCode": 0, "reason": "Completed"}}
-            still = {"running": {"startedAt": self.world.store.now}}
+            still = {"running": {"startedAt": self.world.started_at(one)}}
             status["initContainerStatuses"] = [
                 {"name": name, "restartCount": 0, "state": done if started else still}
                 for name in waiting
@@ -303,7 +312,7 @@ class Node:
         return status
 
     def _container(self, name: str, one: Process, *, ready: bool) -> dict[str, Any]:
-        state: dict[str, Any] = {"running": {"startedAt": self.world.store.now}}
+        state: dict[str, Any] = {"running": {"startedAt": self.world.started_at(one)}}
         last: dict[str, Any] = {}
         if one.began is None:
             state = {"waiting": {"reason": "PodInitializing"}}

@@ -11,12 +11,14 @@ from typing import Any
 from fakes.edge import Edge
 from fakes.world import World
 from kubectl_selfhost.cli import run
-from kubectl_selfhost.cli.verbs import pivot, revert, rollout, sync
+from kubectl_selfhost.cli.verbs import credentials, pivot, revert, rollout, sync
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.credentials import CREDENTIALS, NAMES
 from kubectl_selfhost.controlplane.daemonset.change import Change
 from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.step import Plan, Step, nothing
+from kubectl_selfhost.plans.credentials.options import RenewalOptions
 from kubectl_selfhost.plans.leftovers import look as leftovers
 from kubectl_selfhost.plans.leftovers import settle
 from kubectl_selfhost.plans.pivot.options import PivotOptions
@@ -110,7 +112,16 @@ class Run:
             return revert._verb(cluster, RevertOptions(timeout=TIMEOUT, **self.options))
         if self.verb == "rollout":
             return rollout._verb(cluster, self._rollout_options())
+        if self.verb == "credentials renew":
+            return credentials._verb(cluster, self._renewal_options())
+        if self.verb == "credentials status":
+            return credentials._look(cluster, TIMEOUT)
         return sync._verb(cluster, TIMEOUT)
+
+    def _renewal_options(self) -> RenewalOptions:
+        names = self.options.get("only", NAMES)
+        read = tuple(one.restarts for one in CREDENTIALS if one.restarts and one.name in names)
+        return RenewalOptions(components=read, timeout=TIMEOUT, **self.options)
 
     def _rollout_options(self) -> RolloutOptions:
         change = dict(self.options)

@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ _VERSION = "v1.37.2"
 _RECONCILE = 10.0
 _LEASE, _RENEW = 15.0, 2.0
 _NEVER = math.inf
+_DAY = datetime(2026, 11, 26, tzinfo=timezone.utc)
 #: How often everybody looks at each moment, so that each sees what the others do.
 _ROUNDS = 2
 _ETCD = b"""
@@ -176,7 +178,18 @@ class World:
         node = self.node(found["spec"]["nodeName"])
         if not node.agent_runs(pod):
             raise Refusal(500, "InternalError", f'container not found ("agent") in {pod}')
+        if name == "kubeadm":
+            return node.kubeadm(fields["words"])
         return node.agent.order(name, fields)
+
+    def seconds_since_1970(self) -> float:
+        """Return the time by the nodes' clock."""
+        return _DAY.timestamp() + self.clock.now
+
+    def started_at(self, process: Process) -> str:
+        """Return when a process began, as its pod's status has it."""
+        began = _DAY + timedelta(seconds=process.began or 0.0)
+        return began.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def configz(self, node: str) -> Object:
         self.node(node)
@@ -533,6 +546,8 @@ class NoProber:
 
 
 def _run_in_container(transport: Edge, *, pod: str, command: Any, action: str, **more: Any) -> Any:
+    if command[0].endswith("/kubeadm"):
+        return transport.run(pod, "kubeadm", {"words": list(command)}, action)
     order, fields = _order(list(command), more["stdin"])
     return transport.run(pod, order, fields, action)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from kubectl_selfhost.cli.words import joined
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -24,13 +26,13 @@ def commands() -> set[str]:
 
 @cache
 def help_of(verb: str) -> str:
-    words = [sys.executable, "-m", "kubectl_selfhost", verb, "--help"]
+    words = [sys.executable, "-m", "kubectl_selfhost", *verb.split(), "--help"]
     return subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
 
 @pytest.mark.parametrize("command", sorted(commands()))
 def test_the_plugin_knows_each_command_and_its_flags(command):
-    verb, *words = shlex.split(command)[2:]
+    verb, *words = joined(shlex.split(command)[2:])
     flags = [word.partition("=")[0] for word in words if word.startswith("--")]
     assert [flag for flag in flags if flag not in help_of(verb)] == []
 

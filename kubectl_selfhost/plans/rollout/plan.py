@@ -6,7 +6,8 @@ in the order that the DaemonSet controller chooses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS
@@ -52,9 +53,14 @@ _GROUPS = (
 )
 
 
+S = TypeVar("S")
+
+
 class Rollout:
     """A roll-out, from a situation that was read before; ``kubelets`` are the nodes' kubelets
     by node."""
+
+    part: type[NodeRollout] = NodeRollout
 
     def __init__(
         self,
@@ -68,7 +74,7 @@ class Rollout:
         self.situation = situation
         self.options = options
         self.nodes = [
-            NodeRollout(cluster, situation, node, kubelet, options=options)
+            self.part(cluster, situation, node, kubelet, options=options)
             for node, kubelet in kubelets.items()
         ]
         self.stamp = now()
@@ -96,8 +102,7 @@ class Rollout:
         arch = next(one.target.arch for one in self.nodes if one.group == component.group)
         return programs.with_program(changed, binaries.secret_name(arch))
 
-    @staticmethod
-    def outcome() -> Outcome:
+    def outcome(self) -> Outcome:
         """Return what a person reads at the end."""
         return Outcome("The roll-out is done.")
 
@@ -123,7 +128,41 @@ class Rollout:
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """Return the steps that bring each component to its next revision."""
         steps = [RolloutSteps(self.cluster, one, observer, journal) for one in self.nodes]
-        by_node = {one.node: one.choices() for one in self.nodes}
+        return Plan(
+            title=f"Roll out the self-hosted control plane on {in_words(self.nodes)}",
+            steps=[
+                *[own.program() for own in self.first_of_each_kind(steps)],
+                *[own.inspect() for own in steps],
+                *self.changes(steps, observer, journal),
+                *[own.end_agent() for own in steps],
+            ],
+            facts={**as_fact(self.nodes), **ways.told(self.choices())},
+            know=[
+                *[
+                    f"{component}: {'; '.join(said) or 'nothing but new pods'}"
+                    for component, said in self.differences().items()
+                ],
+                *self.how_it_goes(),
+            ],
+        )
+
+    def choices(self) -> dict[str, dict[Component, Choice]]:
+        """Return the way in which each component will change hands, by node."""
+        return {one.node: one.choices() for one in self.nodes}
+
+    def how_it_goes(self) -> list[str]:
+        """Return what a person should know of any roll-out of these components."""
+        return [
+            *([_ONE_AFTER_THE_OTHER] if len(self.nodes) > 1 else []),
+            *([_GROUPS] if any(one.group for one in self.nodes) else []),
+            *self._falls_back(self.choices()),
+        ]
+
+    def changes(
+        self, steps: Sequence[RolloutSteps], observer: Observer, journal: Journal
+    ) -> list[Step]:
+        """Return the steps from the first new pod to the recovery copies; ``steps`` are the nodes'."""
+        by_node = self.choices()
         made = [
             [
                 own.handover(self.situation.led(component, one.node), by_node[one.node][component])
@@ -135,33 +174,17 @@ class Rollout:
         self.handovers = [handover for some in made for handover in some]
         first, others = steps[0], [one.advertise_address() for one in self.nodes[1:]]
         bridge = APISERVER in self.options.components
-        return Plan(
-            title=f"Roll out the self-hosted control plane on {in_words(self.nodes)}",
-            steps=[
-                *[own.program() for own in self._first_of_each_kind(steps)],
-                *[own.inspect() for own in steps],
-                *([first.keep_address(*others)] if bridge else []),
-                *[self._roll_out(some, observer, journal) for some in made],
-                self._former_ended(first),
-                *([first.release_address(*others)] if bridge else []),
-                *[
-                    own.recovery({c: self.after(c) for c in one.components()})
-                    for own, one in zip(steps, self.nodes, strict=True)
-                    if self.situation.has_guardian(one.node)
-                ],
-                *[own.end_agent() for own in steps],
+        return [
+            *([first.keep_address(*others)] if bridge else []),
+            *[self._roll_out(some, observer, journal) for some in made],
+            self._former_ended(first),
+            *([first.release_address(*others)] if bridge else []),
+            *[
+                own.recovery({c: self.after(c) for c in one.components()})
+                for own, one in zip(steps, self.nodes, strict=True)
+                if self.situation.has_guardian(one.node)
             ],
-            facts={**as_fact(self.nodes), **ways.told(by_node)},
-            know=[
-                *[
-                    f"{component}: {'; '.join(said) or 'nothing but new pods'}"
-                    for component, said in self.differences().items()
-                ],
-                *([_ONE_AFTER_THE_OTHER] if others else []),
-                *([_GROUPS] if any(one.group for one in self.nodes) else []),
-                *self._falls_back(by_node),
-            ],
-        )
+        ]
 
     @staticmethod
     def _falls_back(by_node: Mapping[str, Mapping[Component, Choice]]) -> list[str]:
@@ -180,7 +203,7 @@ class Rollout:
             *([_ONE_AT_A_TIME.format(components=" and ".join(alone))] if alone else []),
         ]
 
-    def _first_of_each_kind(self, steps: list[RolloutSteps]) -> list[RolloutSteps]:
+    def first_of_each_kind(self, steps: Sequence[S]) -> list[S]:
         """Return the first node's steps for each kind of CPU."""
         pairs = zip(self.nodes, steps, strict=True)
         return list({one.agent.target.arch: own for one, own in pairs}.values())

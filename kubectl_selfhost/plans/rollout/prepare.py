@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS
@@ -22,6 +22,8 @@ from kubectl_selfhost.plans.shared.situation import (
     require_rolled_out,
 )
 
+R = TypeVar("R", bound=Rollout)
+
 
 def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Prepared[Rollout]:
     """Look at the control plane and make the plan; change nothing.
@@ -39,8 +41,13 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
 
 
 def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Rollout:
-    """Return the roll-out of a settled control plane, which a recovery copy's is not: wait until
-    there is no copy. Raise SelfhostError if nobody can roll out.
+    """Look as ``look_for`` does, for a roll-out and nothing more."""
+    return look_for(Rollout, cluster, options, observer=observer)
+
+
+def look_for(kind: type[R], cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> R:
+    """Return the roll-out, of ``kind``, of a settled control plane, which a recovery copy's is not:
+    wait until there is no copy. Raise SelfhostError if nobody can roll out.
     """
     permissions.require(cluster)
     situation = at_rest(cluster, timeout=options.timeout, observer=observer)
@@ -56,7 +63,7 @@ def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Ro
             f"No node runs a self-hosted pod of {which}.",
             "`kubectl selfhost status` shows where it stands.",
         )
-    rollout = Rollout(
+    rollout = kind(
         cluster,
         situation,
         kubelets={node: require_kubelet(cluster, node) for node in hosted},

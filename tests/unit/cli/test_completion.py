@@ -23,7 +23,14 @@ def complete(capsys: pytest.CaptureFixture[str]):
 
 
 def test_nothing_typed_offers_every_verb(complete):
-    assert complete("") == (list(VERBS), ":4")
+    words = list(dict.fromkeys(verb.split()[0] for verb in VERBS))
+    assert complete("") == (words, ":4")
+
+
+def test_a_group_offers_its_verbs(complete):
+    assert complete("credentials", "") == (["status", "renew"], ":4")
+    assert complete("credentials", "r") == (["renew"], ":4")
+    assert "--if-less-than" in complete("credentials", "renew", "--if")[0]
 
 
 def test_a_verb_is_completed(complete):

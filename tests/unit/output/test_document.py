@@ -65,7 +65,12 @@ def test_a_back_up_has_its_whole_digest():
 
 def test_a_certificate_has_its_end():
     assert content(api.static_plane())["certificates"] == [
-        {"of": "API server", "notAfter": "2027-03-04T09:00:00Z", "secondsLeft": 8640000}
+        {
+            "of": "API server",
+            "node": None,
+            "notAfter": "2027-03-04T09:00:00Z",
+            "secondsLeft": 8640000,
+        }
     ]
 
 

@@ -186,12 +186,12 @@ def test_what_the_page_advises_is_in_its_last_lines(name: str):
         (
             api.static_plane(),
             [SOON],
-            ["kubeadm certs renew apiserver", "kubectl selfhost pivot"],
+            ["kubeadm certs renew apiserver"],
         ),
         (
             api.self_hosted_plane(),
             [EXPIRED],
-            ["kubeadm certs renew apiserver", "kubectl selfhost rollout"],
+            ["kubectl selfhost credentials renew"],
         ),
         (interrupted("revert"), CERTIFICATES, ["kubectl selfhost revert"]),
         (interrupted("rollout"), CERTIFICATES, ["kubectl selfhost rollout"]),

@@ -77,7 +77,7 @@ def test_on_one_node(before, verb):
     assert trial.broken >= len(trial.steps) * (len(AT_EACH_STEP) - len(KILLS) + len(IN_TURN))
 
 
-@pytest.mark.parametrize("verb", ["pivot", "revert", "rollout", "sync"])
+@pytest.mark.parametrize("verb", ["pivot", "revert", "rollout", "sync", "credentials renew"])
 def test_on_the_second_of_three_nodes(before, verb):
     """The first one has nothing done before it, as on one node; the third one is like the second."""
     trial = Trial(
@@ -93,6 +93,7 @@ OTHERS = [
     ("rollout", {"flags": {"v": ["4"]}}),
     ("rollout", {"components": (SCHEDULER,), "image": "registry.example/kube-scheduler:v1.37.3"}),
     ("revert", {"from_backup": True}),
+    ("credentials renew", {}),
 ]
 
 
@@ -138,7 +139,7 @@ def test_as_the_next_run_settles_what_a_killed_one_left(before, verb, last):
     assert "finish/cp-1" in trial.steps
 
 
-@pytest.mark.parametrize("verb", ["pivot", "revert", "rollout", "sync"])
+@pytest.mark.parametrize("verb", ["pivot", "revert", "rollout", "sync", "credentials renew"])
 def test_answers_that_are_lost_again_and_again_cost_nothing(before, verb):
     world = before(verb)
     lost = [world.fault(lambda call: call.changes, "lost", skip=skip) for skip in range(0, 60, 2)]

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from kubectl_selfhost.health.certificates import first_in_pem, not_after
+from kubectl_selfhost.controlplane.values.x509 import Certificate, first_in_pem, not_after, parse
 
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
@@ -92,3 +93,67 @@ def test_of_several_certificates_the_first_counts():
     one = b"-----BEGIN CERTIFICATE-----\nAQI=\n-----END CERTIFICATE-----\n"
     two = b"-----BEGIN CERTIFICATE-----\nAwQ=\n-----END CERTIFICATE-----\n"
     assert first_in_pem(one + two) == b"\x01\x02"
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("algorithm", "option", "signed"),
+    [("RSA", "rsa_keygen_bits:2048", True), ("EC", "ec_paramgen_curve:prime256v1", None)],
+)
+def test_a_real_certificate_has_its_parts(tmp_path: Path, algorithm: str, option: str, signed):
+    authority = made_by_openssl(tmp_path, "ca", algorithm, option)
+    another = made_by_openssl(tmp_path, "another", algorithm, option)
+    (tmp_path / "names").write_text(
+        "subjectAltName=DNS:one,IP:192.0.2.1\nextendedKeyUsage=serverAuth\n"
+    )
+    openssl(tmp_path, "req", "-new", "-key", "another.key", "-subj", "/CN=one", "-out", "csr")
+    openssl(
+        *(
+            tmp_path,
+            "x509",
+            "-req",
+            "-in",
+            "csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-days",
+            "9",
+        ),
+        *("-set_serial", "0xabcdef", "-extfile", "names", "-out", "one.pem"),
+    )
+    found = parsed(tmp_path / "one.pem")
+    assert found.serial == 0xABCDEF
+    assert found.issuer == authority.subject != found.subject
+    assert found.not_after - found.not_before == timedelta(days=9)
+    assert found.key == another.key
+    assert {b"\x55\x1d\x11", b"\x55\x1d\x25"} <= set(found.extensions)
+    assert found.is_signed_by(authority) is signed
+    assert found.is_signed_by(another) is (None if signed is None else False)
+    # The private key's file has the key's public part.
+    pem = (tmp_path / "another.key").read_text().splitlines()
+    assert found.key in base64.b64decode("".join(pem[1:-1]))
+
+
+def made_by_openssl(directory: Path, name: str, algorithm: str, option: str) -> Certificate:
+    openssl(
+        directory, "genpkey", "-algorithm", algorithm, "-pkeyopt", option, "-out", f"{name}.key"
+    )
+    openssl(
+        *(directory, "req", "-x509", "-key", f"{name}.key", "-subj", f"/CN={name}"),
+        *("-days", "30", "-out", f"{name}.pem"),
+    )
+    return parsed(directory / f"{name}.pem")
+
+
+def openssl(directory: Path, *words: str) -> None:
+    subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
+
+
+def parsed(file: Path) -> Certificate:
+    der = first_in_pem(file.read_bytes())
+    assert der is not None
+    found = parse(der)
+    assert found is not None
+    return found

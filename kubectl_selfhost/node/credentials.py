@@ -1,0 +1,150 @@
+"""The control plane's certificates on a node: the agent's orders about their files, and the node's
+own kubeadm, which makes new ones.
+
+Private keys never leave the node: the agent answers with public parts only, and says of a key just
+whether it belongs to a certificate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kubectl_selfhost.cluster import certificate
+from kubectl_selfhost.cluster.errors import ApiError, Unreachable
+from kubectl_selfhost.controlplane.credentials import in_file
+from kubectl_selfhost.controlplane.values import x509
+from kubectl_selfhost.controlplane.values.x509 import Certificate
+from kubectl_selfhost.errors import SelfhostError
+from kubectl_selfhost.node import pod as agent_pod
+from kubectl_selfhost.node.agent import AgentError, NodeAgent
+from kubectl_selfhost.node.orders import as_content, as_text
+
+#: The set of files that kubeadm works on; the agent's pod shows it to kubeadm as /etc/kubernetes.
+NEW = agent_pod.NEW_CREDENTIALS
+#: The most files in one order (LIST_MAX of the agent).
+_AT_ONCE = 8
+#: Where packages and images put kubeadm, as the agent's pod sees the node (it has the node's pids).
+_KUBEADM = tuple(
+    f"/proc/1/root{folder}/kubeadm" for folder in ("/usr/bin", "/usr/local/bin", "/opt/bin")
+)
+#: Seconds. kubeadm first asks the API for its configuration.
+_KUBEADM_LIMIT = 60.0
+#: Seconds: for how long a lost answer is asked for again at least, and how soon.
+_PATIENCE, _AGAIN = 15.0, 1.0
+#: How much of what kubeadm says is looked at.
+_WORDS = 600
+
+
+@dataclass(frozen=True)
+class CredentialFile:
+    """A file: its SHA-256, when it was changed (seconds since 1970 by the node's clock), and the
+    certificate in it.
+    """
+
+    path: str
+    sha256: str
+    changed: int
+    certificate: Certificate | None
+
+
+class CredentialFiles:
+    """The certificates' files on the agent's node. A set is named; None is the node's own."""
+
+    def __init__(self, agent: NodeAgent) -> None:
+        self._agent = agent
+
+    def look(self, paths: Sequence[str], *, of: str | None = None) -> dict[str, CredentialFile]:
+        """Return the files that there are, by path."""
+        found = {}
+        for some in _in_pieces(paths):
+            answer = self._agent.order("certificates", files=some, **_named(from_=of))
+            for one in answer["files"]:
+                found[one["file"]] = CredentialFile(
+                    path=one["file"],
+                    sha256=one["sha256"],
+                    changed=one["changed"],
+                    certificate=in_file(as_content(one["public"])),
+                )
+        return found
+
+    def copy(
+        self, paths: Sequence[str], *, of: str | None, to: str | None, link: bool = False
+    ) -> None:
+        """Copy files from one set to another, with mode, owner and times."""
+        for some in _in_pieces(paths):
+            self._agent.order("copy", files=some, link=link, **_named(from_=of, to=to))
+
+    def holds(self, path: str, key: bytes, *, of: str) -> bool:
+        """Return whether the private key in a file belongs to the public ``key``."""
+        answer = self._agent.order("holds", files=[path], content=as_text(key), **{"from": of})
+        return bool(answer["holds"])
+
+    def sets(self) -> list[str]:
+        """Return the names of our sets, sorted."""
+        return sorted(self._agent.order("sets")["sets"])
+
+    def drop(self, name: str) -> None:
+        """Remove a set of ours."""
+        self._agent.order("drop", **{"from": name})
+
+    def shown_at(self, address: str, port: int) -> Certificate | None:
+        """Return the certificate that a server on the node shows; None if nobody shows one."""
+        try:
+            answer = self._agent.order(
+                "hello", address=[address], port=port, content=as_text(certificate.hello())
+            )
+        except AgentError:
+            return None
+        der = certificate.shown_in(as_content(answer["answer"]))
+        return x509.parse(der) if der is not None else None
+
+    def kubeadm(self) -> str:
+        """Return the path of the node's kubeadm, empty if it isn't in one of its usual places."""
+        for path in _KUBEADM:
+            try:
+                if self._run([path, "version", "-o", "short"])[0] == 0:
+                    return path
+            except ApiError as error:
+                if error.status != 500:  # a program that isn't there is an InternalError
+                    raise
+        return ""
+
+    def renew(self, kubeadm: str, name: str) -> bool:
+        """Have kubeadm renew a certificate of the set NEW; return whether it did so by its
+        configuration in the cluster. Raise SelfhostError with kubeadm's words.
+        """
+        code, said = self._run([kubeadm, "certs", "renew", name])
+        if code != 0:
+            raise SelfhostError(
+                f"kubeadm on node {self._agent.target.node} did not renew {name}: {said}",
+                f"Run `kubeadm certs check-expiration` on the node {self._agent.target.node}.",
+            )
+        return "default configuration" not in said
+
+    def _run(self, words: list[str]) -> tuple[int, str]:
+        """Return kubeadm's exit code and words. Run kubeadm again if its answer was lost, for as long
+        as the cluster is patient: what two of them make of the set NEW is verified, as of one.
+        """
+        cluster, began = self._agent.cluster, time.monotonic()
+        while True:
+            try:
+                result = cluster.exec(
+                    self._agent.pod, agent_pod.CONTAINER, words, timeout=_KUBEADM_LIMIT
+                )
+            except Unreachable:
+                if time.monotonic() - began >= max(cluster.patience, _PATIENCE):
+                    raise
+                time.sleep(_AGAIN)
+            else:
+                return result.exit_code, (result.stderr + result.stdout).strip()[-_WORDS:]
+
+
+def _named(*, from_: str | None = None, to: str | None = None) -> dict[str, str]:
+    return {name: one for name, one in (("from", from_), ("to", to)) if one is not None}
+
+
+def _in_pieces(paths: Sequence[str]) -> Iterator[list[str]]:
+    for at in range(0, len(paths), _AT_ONCE):
+        yield list(paths[at : at + _AT_ONCE])
