@@ -1,4 +1,4 @@
-"""What the user may do, as the API server itself answers (SelfSubjectAccessReview)."""
+"""What the user may do, by the API server's own answer (SelfSubjectAccessReview)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Access:
-    """An action that a run needs. Empty ``namespace`` or ``name`` mean all."""
+    """An action that a run needs. An empty ``namespace`` or ``name`` means all."""
 
     verb: str
     group: str
@@ -45,7 +45,7 @@ class Denied:
 
 
 def denied(cluster: Cluster, wanted: Sequence[Access]) -> list[Denied]:
-    """Return which of ``wanted`` the API server would refuse, in their order; empty if none.
+    """Return which of the ``wanted`` actions the user may not do, in their order.
 
     Any authenticated user may ask (the system:basic-user role). Raise ApiError.
     """

@@ -1,4 +1,4 @@
-"""The certificate that a server shows to everybody who connects."""
+"""The certificate that a server sends to every client."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _HANDSHAKE, _CERTIFICATE = 22, 11
 
 
 def served_certificate(cluster: Cluster) -> bytes | None:
-    """Return the API server's certificate in DER; None if it can't be seen: plain http, or a proxy
-    in between.
+    """Return the API server's certificate in DER; None if there is none to see (plain http, or a
+    proxy).
 
     Raise Unreachable or Untrusted as any request would.
     """

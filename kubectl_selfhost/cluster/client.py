@@ -1,8 +1,8 @@
-"""The API server as plans use it: objects in and out as plain dicts, errors in words, and patience.
+"""The API server as plans use it: plain dicts as objects, errors in words, and patient calls.
 
-Plain paths on known kinds: no discovery, no models. While a control plane changes hands, its API
-refuses, resets, times out, answers 503, and for a second after its start even 403. Within
-``Cluster.waiting`` each call outlasts this.
+The client uses the paths of known kinds, without discovery and without models. While a control plane
+changes hands, its API refuses or resets connections, times out, answers 503, and for a second after
+its start even 403. Inside ``Cluster.waiting`` each call outlasts such an outage.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _PAGE = 500
 
 
 class Cluster(Calls):
-    """One cluster, as one user sees it. Safe to use from several threads.
+    """A cluster, as a user sees it. Safe to use from several threads.
 
-    ``server`` is the API server's URL, ``context`` and ``user`` the kubeconfig's names.
-    ``patience`` is for how many seconds a call tries again while the API can't be reached (0: not
-    at all). ``timeout`` is the limit for each single try, in seconds.
+    ``server`` is the API server's URL, ``context`` and ``user`` are the kubeconfig's names.
+    ``patience`` is for how many seconds a call tries again while it can't reach the API (0: the call
+    fails at once). ``timeout`` is the limit of each try, in seconds.
     """
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Manifest:
@@ -64,10 +64,10 @@ class Cluster(Calls):
                 return items
 
     def create(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Create the object; return what the API made of it. Raise AlreadyExists.
+        """Create the object; return the object that the API stored. Raise AlreadyExists.
 
-        If an earlier try may have gone through unanswered, AlreadyExists means that it did: then
-        return the object that is there.
+        If the answer to an earlier try was lost, AlreadyExists means that this try succeeded: then
+        return the existing object.
         """
         name, namespace = _identity(manifest)
         path = kind.path(None, namespace if kind.namespaced else None)
@@ -118,9 +118,9 @@ class Cluster(Calls):
         )
 
     def replace(self, kind: Kind, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Replace the object, if nobody changed it since it was read.
+        """Replace the object, if nobody has changed the object since it was read.
 
-        Raise Conflict if its metadata.resourceVersion is not the current one any more.
+        Raise Conflict if its metadata.resourceVersion is no longer the current one.
         """
         name, namespace = _identity(manifest)
         asked = _asked("update", kind, name, namespace)
@@ -132,7 +132,7 @@ class Cluster(Calls):
         except Conflict as error:
             if not error.retried:
                 raise
-            # An earlier try may have gone through unanswered: then that try made the object.
+            # The answer to an earlier try may be lost: then that try made the object.
             current = self.get(kind, name, namespace)
             if _content(current) != _content(manifest):
                 raise
@@ -148,11 +148,11 @@ class Cluster(Calls):
         propagation: str | None = None,
         uid: str | None = None,
     ) -> bool:
-        """Delete the object; return False if it was absent already (with ``uid``: or if another
-        object has its name).
+        """Delete the object; return False if it was absent (with ``uid``: also if another object
+        has its name).
 
-        ``propagation`` is Foreground, Background or Orphan; ``grace_seconds`` None leaves both to
-        the API's defaults.
+        ``propagation`` is Foreground, Background or Orphan. If ``propagation`` or ``grace_seconds``
+        is None, the API's default applies.
         """
         options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace_seconds is not None:
@@ -180,10 +180,10 @@ class Cluster(Calls):
         body: Any = None,
         query: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """Send a request to any path; return status and body of the answer. Raise for an error
-        status.
+        """Send a request to any path; return status and body of the answer. Raise ApiError for an
+        error status.
 
-        ``body`` may be bytes, or anything that becomes JSON.
+        ``body`` is bytes, or a value that becomes JSON.
         """
         answer = self._call(method, path, f"{method} {path}", query=query, body=body, accept="*/*")
         return answer.status, answer.body
@@ -197,7 +197,7 @@ class Cluster(Calls):
         previous: bool = False,
         tail: int = 20,
     ) -> str:
-        """Return the last ``tail`` lines that the container wrote, fit to be shown."""
+        """Return the last ``tail`` lines that the container wrote, safe for a terminal."""
         query = {"container": container, "tailLines": str(tail)}
         if previous:
             query["previous"] = "true"
@@ -216,13 +216,13 @@ class Cluster(Calls):
         namespace: str = NAMESPACE,
         timeout: float = 10.0,
     ) -> ExecResult:
-        """Run ``command`` in a container, to its end. Raise Unreachable if the end is not seen.
+        """Run ``command`` in a container until it ends. Raise Unreachable if its end was not seen.
 
         The command's words are in the request's URL, and so in audit logs; ``stdin`` is not. The
-        command must know by itself where ``stdin`` ends: not every server can close it.
+        command itself must know where ``stdin`` ends, because not every server can close ``stdin``.
 
-        A command that may have started is never run again: only the caller knows whether it may run
-        twice.
+        This method never runs a command a second time if the first may have started: only the caller
+        knows whether that is safe.
         """
         from kubectl_selfhost.cluster.connection.exec import run_in_container
 

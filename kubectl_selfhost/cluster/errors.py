@@ -8,11 +8,11 @@
         Conflict          409, somebody else changed the object
         AlreadyExists     409, an object of this name is there
         Rejected          400, 422, and 403 from admission: the object itself is not accepted
-        Unreachable       no answer, or one that says "not now"
-          Untrusted       somebody answers whom we have no reason to trust
+        Unreachable       no answer, or an answer that means "not now"
+          Untrusted       the server that answers can't prove its identity
       BadConfig           the kubeconfig (or what it names) can't be used
 
-Text that comes from a server is never shown as it is: see ``harmless``.
+The exceptions make text from a server ``harmless`` before they show it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class ApiError(SelfhostError):
 
     ``status`` is the HTTP status (0: no answer), ``reason`` the API's own word for it (NotFound,
     Forbidden, ...) and ``detail`` what the server said, made harmless. ``retry_after`` is for how
-    many seconds the server asks to be left alone, if it asks. ``retried``: an earlier try of the
-    same call may have gone through without an answer. ``may_have_run``: the call was no plain
-    request, and must not be sent again (exec).
+    many seconds the server asks clients to wait, if it asks. ``retried``: an earlier try of the
+    same call may have succeeded without an answer. ``may_have_run``: the call was an exec, and must
+    not be sent again.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Unauthorized(ApiError):
 
 
 class Forbidden(ApiError):
-    """The user is known, and may not do this."""
+    """The user has not the permission."""
 
 
 class Conflict(ApiError):
@@ -95,13 +95,13 @@ class Unreachable(ApiError):
 
 
 class Untrusted(Unreachable):
-    """TLS failed in a way that waiting does not fix: unknown authority, wrong name, expired."""
+    """TLS failed, and waiting does not help: unknown authority, wrong name, expired certificate."""
 
 
 def from_response(
     *, action: str, server: str, status: int, body: bytes, retry_after: float | None = None
 ) -> ApiError:
-    """Return the exception for an error answer; ``action`` says what was asked ("get pods x in y")."""
+    """Return the exception for an error answer; ``action`` is the request ("get pods x in y")."""
     said = _status_object(body)
     reason = str(said.get("reason") or _REASONS.get(status, f"HTTP {status}"))
     detail = harmless(str(said.get("message") or body.decode("utf-8", "replace")).strip())
@@ -112,9 +112,7 @@ def from_response(
 
 
 def _failing_checks(detail: str) -> str:
-    """Return the lines of a health check's answer that fail: the answer lists some 40 checks, a
-    line each.
-    """
+    """Return the failing checks in a health check's answer, which lists some 40 checks."""
     failing = _FAILING_CHECK.findall(detail)
     return f"failing checks: {', '.join(failing)}" if failing else detail
 
@@ -148,15 +146,15 @@ _CLASSES: dict[int, type[ApiError]] = {
     504: Unreachable,
 }
 
-#: An apiserver's words in a 500 if the store behind it doesn't answer.
+#: An API server's words in a 500 if its store doesn't answer.
 _STORE_DOWN = re.compile(
     r"etcd|rpc error|context deadline exceeded|leader changed|connection refused|timed out"
     r"|transport is closing",
     re.IGNORECASE,
 )
-#: An authorizer's refusal names the user and what it may not do; admission's does not.
+#: An authorizer's refusal names the user and the action; a refusal by admission does not.
 _AUTHORIZER = re.compile(r'[Uu]ser "[^"]*" (cannot |.*attempting to grant RBAC)', re.DOTALL)
-#: Server-side apply answers a field that isn't in the schema with a 500 (Kubernetes 1.37 still).
+#: For a field that isn't in the schema, server-side apply answers 500 (up to Kubernetes 1.37).
 _NO_SCHEMA = "failed to create typed patch object"
 NOT_YET_READY = "not yet ready to handle request"
 
@@ -201,7 +199,7 @@ def _words(
 
 
 def _status_object(body: bytes) -> dict[str, Any]:
-    """Return the Status that the API sends with an error, or nothing if a proxy answered."""
+    """Return the Status that the API sends with an error; empty if a proxy answered."""
     try:
         said = json.loads(body)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The kinds of object that the program uses, and where the API serves them.
+"""The kinds of object that the program uses, and their paths in the API.
 
-A fixed list replaces discovery. Discovery costs round trips at each start, is cached by others in
-files that anybody can write, and fails just when a control plane changes hands.
+A fixed list replaces discovery. Discovery costs round trips at each start, its cache is in files that
+others can write, and it fails while a control plane changes hands.
 """
 
 from __future__ import annotations

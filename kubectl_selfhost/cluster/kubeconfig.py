@@ -1,9 +1,9 @@
 """From kubectl's flags, environment and files to a Cluster, by kubectl's own rules.
 
-The kubernetes package reads and merges the files. Where kubectl differs from the package, this
-module follows kubectl: it reads the environment at each call, not at import; the first
-current-context counts, not the last; --cluster and --user overrule a context; a user's ``as`` and
---as impersonate; proxy-url.
+The kubernetes package reads and merges the files. Where the package differs from kubectl, this
+module follows kubectl: it reads the environment at each call, not at import. The first
+current-context counts, not the last. --cluster and --user override a context. It obeys proxy-url,
+--as, and a user's ``as``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _REQUESTS_FROM = 6
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """kubectl's own flags, as far as this program has them. Empty or None: not given.
+    """The flags of kubectl that this program has. Empty or None: not given.
 
     ``request_timeout`` is in seconds, for each single request; 0 and None mean the default of 10.
     """
@@ -48,10 +48,10 @@ def connect(
 ) -> Cluster:
     """Return the cluster that the options, KUBECONFIG or ~/.kube/config name.
 
-    Nothing is sent yet, but an exec credential plugin may run. ``log`` gets a line per request if
+    This sends nothing, but an exec credential plugin may run. ``log`` gets a line per request if
     options.verbosity is 6 or more (default: to stderr). Raise BadConfig.
     """
-    # Here, not at the top: --help needs the options alone, and this import costs a fifth of its time.
+    # Not at the top: --help needs only the options, and this import takes a fifth of its time.
     from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.cluster.connection.transport import Transport
 
@@ -92,7 +92,7 @@ def _chosen_by_hand(options: ConnectionOptions) -> bool:
 class _Files:
     """The kubeconfig files that --kubeconfig (``explicit``) or KUBECONFIG names, or the default.
 
-    A file of KUBECONFIG that isn't there is ignored; an explicit file must be there.
+    A missing file of KUBECONFIG is ignored; an explicit file must exist.
     """
 
     def __init__(self, explicit: str | None) -> None:
@@ -129,14 +129,14 @@ class _Files:
             # Not the error's own text: it quotes the file, which holds secrets.
             mark = getattr(error, "problem_mark", None)
             where = f" at line {mark.line + 1}" if mark else ""
-            raise BadConfig(f"The kubeconfig {path} is no YAML{where}.") from None
+            raise BadConfig(f"The kubeconfig {path} is not YAML{where}.") from None
         except (AttributeError, KeyError, TypeError) as error:
-            raise BadConfig(f"The file {path} is no kubeconfig.") from error
+            raise BadConfig(f"The file {path} is not a kubeconfig.") from error
         self.read.append(path)
 
     def _by_name(self, items: Any) -> dict[str, Any]:
         if any(not item.value.get("name") for item in items or []):
-            raise BadConfig(f"One of {self} is no kubeconfig: something in it has no name.")
+            raise BadConfig(f"One of {self} is not a kubeconfig: an entry has no name.")
         return {str(item["name"]): item for item in items or []}
 
     def __str__(self) -> str:
@@ -144,7 +144,7 @@ class _Files:
 
 
 def choose(files: _Files, options: ConnectionOptions) -> Chosen:
-    """Return the context's cluster and user, each overruled by its flag. Raise BadConfig."""
+    """Return the context's cluster and user; the flags override them. Raise BadConfig."""
     from kubernetes.config.kube_config import ConfigNode
 
     name = options.context or files.current_context
@@ -171,26 +171,27 @@ def choose(files: _Files, options: ConnectionOptions) -> Chosen:
 def _nothing_chosen(files: _Files) -> BadConfig:
     if not files.read:
         return BadConfig(
-            f"There is no kubeconfig: looked at {files}.",
+            f"There is no kubeconfig at {files}.",
             "Name one with --kubeconfig or KUBECONFIG; on a kubeadm node: "
             "/etc/kubernetes/admin.conf.",
         )
     names = ", ".join(sorted(files.contexts)) or "none"
     return BadConfig(
         f"No context is chosen in {files}.",
-        f"Choose one with --context or kubectl config use-context; there are: {names}.",
+        "Choose a context with --context or `kubectl config use-context`. The kubeconfig has: "
+        f"{names}.",
     )
 
 
 def _absent(what: str, name: str, there: Mapping[str, Any], files: _Files) -> BadConfig:
     names = ", ".join(sorted(there)) or "none"
     return BadConfig(
-        f"There is no {what} {name} in {files}.", f"The {what}s that there are: {names}."
+        f"There is no {what} {name} in {files}.", f"The kubeconfig has these {what}s: {names}."
     )
 
 
 def impersonation(user: Any, options: ConnectionOptions) -> list[tuple[str, str]]:
-    """Return the Impersonate headers: those of the flags, or else those of the kubeconfig's user."""
+    """Return the Impersonate headers: from the flags, or else from the kubeconfig's user."""
     extra: Mapping[str, Any] = {}
     if options.as_user or options.as_groups or options.as_uid:
         name, groups, uid = options.as_user, list(options.as_groups), options.as_uid
@@ -199,7 +200,7 @@ def impersonation(user: Any, options: ConnectionOptions) -> list[tuple[str, str]
         name, groups = data.get("as"), data.get("as-groups") or []
         uid, extra = data.get("as-uid"), data.get("as-user-extra") or {}
     if (groups or uid or extra) and not name:
-        raise BadConfig("A group to act as needs a user too.", "Give --as beside --as-group.")
+        raise BadConfig("--as-group needs a user, too.", "Add --as=NAME.")
     headers = [("Impersonate-User", str(name))] if name else []
     headers += [("Impersonate-Group", str(group)) for group in groups]
     headers += [("Impersonate-Uid", str(uid))] if uid else []

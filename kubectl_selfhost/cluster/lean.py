@@ -1,9 +1,10 @@
 """Import of the needed parts of the kubernetes package, without its 700 models.
 
-``import kubernetes`` (35.0) loads every model and API class: this takes 0.25 to 0.6 s, of the 0.5 s
-that a status page may take. The parts that the program needs take half. Version 37 loads models at
-first use, but needs compiled code. So this module enters the package's folders without running
-their ``__init__``; their modules are the package's own, unchanged. This module serves speed alone.
+``import kubernetes`` (35.0) loads every model and API class. That takes 0.25 to 0.6 s, and a status
+page should take 0.5 s in all. The parts that the program needs take half of that time. Version 37
+loads models at first use, but needs compiled code. So this module enters the package's folders
+without running their ``__init__``. The modules are the package's own, unchanged. This module only
+makes the start fast.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ _PACKAGES = ("client", "client.models", "config")
 
 
 def prepare() -> None:
-    """Prepare the import of ``kubernetes``; do nothing the second time. Call this before anything
-    of it is imported.
+    """Prepare the import of ``kubernetes``; do nothing the second time. Call this function before
+    the first import from the package.
     """
     if "kubernetes" in sys.modules:
         return

@@ -12,15 +12,11 @@ T = TypeVar("T")
 
 
 class Waiting(Exception):
-    """The sign of a check that its condition does not hold yet, and why. Its text is shown while
-    waiting.
-    """
+    """The condition of a check does not hold yet. The text is the reason, shown during the wait."""
 
 
 class TimedOut(SelfhostError):
-    """The time limit passed. ``what`` was waited for, ``why`` is the last reason that it was
-    missing.
-    """
+    """The time limit of a wait for ``what`` passed. ``why`` is the last reason."""
 
     def __init__(self, what: str, why: str, seconds: float, hint: str = "") -> None:
         because = f": {why}" if why else ""
@@ -38,12 +34,11 @@ def wait_until(
     every: float = 0.25,
     tell: Callable[[str], None] | None = None,
 ) -> T:
-    """Return what ``check()`` returns once it isn't None; ask every ``every`` seconds for
-    ``timeout``.
+    """Call ``check()`` every ``every`` seconds until it returns a value; return the value.
 
-    ``check`` says "not yet" by None, or by raising Waiting with the reason, which goes to ``tell``
-    each time: ``tell`` sees whether it changed. ``check`` is called once at least, and once more
-    when the time is up. Any other exception passes through. Raise TimedOut.
+    If ``check`` returns None or raises Waiting, the condition does not hold yet. The reason in
+    Waiting goes to ``tell`` each time. ``check`` is called at least once, and once more when
+    ``timeout`` seconds are over. Any other exception ends the wait. Raise TimedOut.
     """
     began = time.monotonic()
     deadline = began + timeout

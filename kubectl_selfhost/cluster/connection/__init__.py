@@ -1,1 +1,1 @@
-"""How a call reaches the API server, outlasts an outage, and fails."""
+"""The way of a call to the API server: connection, login, patience, and errors."""

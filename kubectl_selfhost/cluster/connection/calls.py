@@ -1,4 +1,4 @@
-"""How a call of any kind is made: sent, tried again during an outage, and its answer judged."""
+"""The way of every call: send it, try again during an outage, and turn errors into exceptions."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Calls:
     def waiting(
         self: _Self, seconds: float, on_outage: OutageListener | None = None
     ) -> Iterator[_Self]:
-        """Have calls inside the block try again for ``seconds`` while the API can't be reached.
+        """Let calls inside the block try again for ``seconds`` while they can't reach the API.
 
-        ``on_outage`` is called with a sentence when an outage begins, and with another when it is
-        over; once each, however many calls and threads meet the outage.
+        ``on_outage`` is called with a sentence once when an outage begins, and once when the outage
+        is over, however many calls and threads meet the outage.
         """
         before, listener = self.patience, self._outages.listener
         self.patience = seconds
@@ -67,7 +67,7 @@ class Calls:
         """Call ``may_act`` before each request inside the block; ``may_act`` raises to prevent the
         request.
 
-        Requests that only read are included, so that a wait ends when its run may not act any more.
+        This includes requests that only read, so that a wait ends when its run may no longer act.
         """
         before, self._may_act = self._may_act, may_act
         try:
@@ -76,14 +76,14 @@ class Calls:
             self._may_act = before
 
     def may_act(self) -> None:
-        """Raise what the ``may_act`` of ``acting_while`` raises, if a request must not be made now."""
+        """Call the ``may_act`` of ``acting_while``, which raises if a request must not be sent now."""
         self._may_act()
 
     def with_patience(self: _Self, seconds: float, *, timeout: float | None = None) -> _Self:
-        """Return the same cluster over the same connections, with a patience of its own.
+        """Return a copy with the same connections and a patience of its own.
 
-        The copy is patient for ``seconds`` with every call, including calls that only read. The
-        guard of ``acting_while`` does not guard the copy.
+        Every call of the copy tries again for ``seconds``, including calls that only read. The
+        ``may_act`` of ``acting_while`` is not called for the copy.
         """
         return type(self)(
             self.transport,
@@ -112,9 +112,9 @@ class Calls:
             return dict(json.loads(answer.body))
         except (ValueError, TypeError) as error:
             raise ApiError(
-                f"What answers at {self.server} is no Kubernetes API server: "
-                f"asked to {asked}, it sent no JSON.",
-                "Is there a proxy or a log-in page in between?",
+                f"The server at {self.server} is no Kubernetes API server: "
+                f"its answer to '{asked}' is not JSON.",
+                "Check whether a proxy or a login page answers instead, and check --context.",
                 status=answer.status,
             ) from error
 
@@ -130,7 +130,7 @@ class Calls:
         accept: str = "application/json",
         reads: bool = False,
     ) -> Answer:
-        """Return the answer; ``reads``: the request changes nothing, although its method could."""
+        """Return the answer; ``reads``: the request changes nothing, whatever its method."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         url = path + ("?" + urlencode(query) if query else "")
 

@@ -1,7 +1,7 @@
-"""A connection to the API server that is no request: through the proxy, and with TLS if needed.
+"""A bare connection to the API server: through the proxy, and with TLS if needed.
 
-The proxy and the server are reached, verified and told apart in errors just as for requests: both
-use urllib3's connections.
+This module uses urllib3's connections, as requests do. So it verifies the proxy and the server in the
+same way, and reports the same errors.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def dial(server: str, login: Login, *, timeout: float) -> socket.socket:
-    """Return a socket that leads to ``server``; each step to it may take ``timeout`` seconds.
+    """Return a socket that is connected to ``server``; each step may take ``timeout`` seconds.
 
-    Raise what urllib3, OpenSSL and the sockets raise: ``failures.as_unreachable`` puts it in words.
+    Raise the exceptions of urllib3, OpenSSL and the sockets: ``failures.as_unreachable`` turns them
+    into words.
     """
     from urllib3.exceptions import HTTPError, ProxyError
 

@@ -1,13 +1,14 @@
-"""Run a command in a container, over a websocket, and learn its exit code.
+"""Run a command in a container over a websocket, and get its exit code.
 
-The protocol is Kubernetes' own: messages whose first byte is a channel (0 stdin, 1 stdout, 2
-stderr, 3 a Status with the exit code), sub-protocol v5.channel.k8s.io or v4 (all servers since 1.20
-speak v4). v4 can't close stdin, so a command must know by itself where its input ends.
+The protocol is Kubernetes' own: the first byte of a message is a channel (0 stdin, 1 stdout, 2
+stderr, 3 a Status with the exit code). The sub-protocol is v5.channel.k8s.io or v4, which all servers
+since 1.20 speak. v4 can't close stdin, so a command itself must know where its input ends.
 
-A command reads its orders from stdin: its words are in the URL, which audit logs keep and proxies
-cut. The websocket is the websocket-client package's. The kubernetes package's own client on top of
-it has three faults: it sends no Impersonate headers, waits on the socket for what TLS has already
-read from it, and fails with a TypeError if there was no exit code (kubernetes-client/python#2156).
+A command reads its orders from stdin: the command's words are in the URL, which audit logs keep and
+proxies cut off. The websocket comes from the package websocket-client. The kubernetes package's own
+exec client has three faults: it sends no Impersonate headers, it waits on the socket for bytes that
+TLS has already read, and without an exit code it fails with a TypeError
+(kubernetes-client/python#2156).
 """
 
 from __future__ import annotations
@@ -31,15 +32,13 @@ _PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 _STDIN, _STDOUT, _STDERR, _STATUS = 0, 1, 2, 3
 #: Bytes of stdin in one message, as client-go sends them.
 _PIECE = 32 * 1024
-#: No answer of the agent is near this size; a command that writes without end must not fill the memory.
+#: No answer of the agent is near this size. A command that never stops writing must not fill the memory.
 _LARGEST_OUTPUT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class ExecResult:
-    """The end of a command. Its output is as the command wrote it: make it harmless before you show
-    it.
-    """
+    """The end of a command. The output is unchanged: make it ``harmless`` before you show it."""
 
     exit_code: int
     stdout: str
@@ -58,15 +57,15 @@ def run_in_container(
     timeout: float,
     may_send: Callable[[], None],
 ) -> ExecResult:
-    """Run ``command`` with ``stdin``, and wait for its end until ``timeout`` seconds are over.
+    """Run ``command`` with ``stdin``, and wait for its end for at most ``timeout`` seconds.
 
-    ``may_send`` is called when the connection is open and a piece of ``stdin`` is next; it may
-    raise to prevent the sending. Opening the connection takes several round trips, and this process
-    may have been frozen in any of them.
+    ``may_send`` is called when the connection is open, before each piece of ``stdin``. It may raise
+    to prevent the sending: to open the connection takes several round trips, and this process may
+    have been frozen during any of them.
 
-    Raise NotFound, Forbidden and so on if the command isn't started; Unreachable with
-    ``may_have_run`` set if the command was (or may have been) started and its end was not seen;
-    ApiError if the container has no such program.
+    Raise NotFound, Forbidden and so on if the command did not start. Raise Unreachable with
+    ``may_have_run`` if the command may have started and its end was not seen. Raise ApiError if the
+    container has no such program.
     """
     deadline = time.monotonic() + timeout
     query = [("container", container), ("stdout", "1"), ("stderr", "1")]
@@ -83,7 +82,7 @@ def run_in_container(
         lost = _lost(error, transport, f"{harmless(command[0])} in {namespace}/{pod}")
         raise lost from error
     finally:
-        if socket.sock is not None:  # not its shutdown(): that leaves TLS inside TLS open
+        if socket.sock is not None:  # not its shutdown(), which leaves TLS inside TLS open
             socket.sock.close()
     stdout, stderr = (output[channel].decode("utf-8", "replace") for channel in (_STDOUT, _STDERR))
     return ExecResult(_exit_code(json.loads(output[_STATUS]), command), stdout, stderr)
@@ -135,7 +134,7 @@ def _connect(transport: Transport, path: str, timeout: float) -> Any:
 
 
 def _feed(socket: Any, stdin: bytes, deadline: float, may_send: Callable[[], None]) -> None:
-    """Send ``stdin``. If the server takes no more, stop: the server's answer may say why."""
+    """Send ``stdin``. If the server accepts no more, stop: its answer may give the reason."""
     from websocket import ABNF, WebSocketConnectionClosedException
 
     for start in range(0, len(stdin), _PIECE):
@@ -149,7 +148,7 @@ def _feed(socket: Any, stdin: bytes, deadline: float, may_send: Callable[[], Non
 
 
 def _collect(socket: Any, deadline: float) -> dict[int, bytes]:
-    """Return all that came on each channel, to the stream's end: the Status may overtake output."""
+    """Return the data of each channel, read to the stream's end: the Status may come before output."""
     from websocket import ABNF, WebSocketConnectionClosedException
 
     output = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
@@ -169,7 +168,7 @@ def _collect(socket: Any, deadline: float) -> dict[int, bytes]:
 def _lost(error: Exception, transport: Transport, what: str) -> Unreachable:
     failure = as_unreachable(error, server=transport.server)
     lost = Unreachable(
-        f"The command {what} was started; how it ended was not seen ({failure.detail}).",
+        f"The command {what} started, but its end was not seen ({failure.detail}).",
         reason=failure.reason,
         detail=failure.detail,
     )

@@ -1,4 +1,4 @@
-"""Why there was no answer, in words made from the exceptions of urllib3, OpenSSL and the sockets."""
+"""From the exceptions of urllib3, OpenSSL and the sockets to words that say why no answer came."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from kubectl_selfhost.cluster.errors import Unreachable, Untrusted
 from kubectl_selfhost.harmless import harmless
 
 _HINTS = {
-    "dns": "Is the name in the kubeconfig right, and is the network (or VPN) up?",
-    "refused": "Nothing listens there: is it the right cluster (--context), and is it up?",
-    "timeout": "Is the network (or VPN) up, and the address reachable from here?",
-    "proxy": "Look at proxy-url in the kubeconfig, or at HTTPS_PROXY and NO_PROXY.",
+    "dns": "Check the server's name in the kubeconfig, and the network (or VPN).",
+    "refused": "Nothing listens at this address. Check --context, and whether the cluster runs.",
+    "timeout": "Check the network (or VPN), and whether this machine can reach the address.",
+    "proxy": "Check proxy-url in the kubeconfig, or HTTPS_PROXY and NO_PROXY.",
 }
 
 
 def as_unreachable(error: BaseException, *, server: str, proxy: str | None = None) -> Unreachable:
-    """Return what went wrong on the way to ``server``."""
+    """Return the error for a failure on the way to ``server``."""
     if isinstance(error, Unreachable):
         return error
     causes = _causes(error)
@@ -34,7 +34,7 @@ def as_unreachable(error: BaseException, *, server: str, proxy: str | None = Non
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return the exception and all its causes: urllib3 keeps the first cause in the arguments."""
+    """Return the exception and all its causes; urllib3 keeps the first cause in the arguments."""
     found: list[BaseException] = []
     left: list[BaseException | None] = [error]
     while left:
@@ -55,7 +55,7 @@ def _is_of_proxy(causes: list[BaseException]) -> bool:
 
 def _kind_of(causes: list[BaseException]) -> tuple[str, str]:
     if _is_of_proxy(causes):
-        return "proxy", harmless(f"the proxy does not let us through ({causes[-1]})")
+        return "proxy", harmless(f"the proxy refuses the connection ({causes[-1]})")
     for cause in causes:
         known = _known(cause)
         if known is not None:
@@ -90,11 +90,11 @@ def _known(error: BaseException) -> tuple[str, str] | None:
 
 
 def _untrusted_proxy(error: ssl.SSLCertVerificationError, proxy: str | None) -> Untrusted:
-    said = f"its certificate does not hold ({error.verify_message.rstrip('.')})"
+    said = f"its certificate is not valid ({error.verify_message.rstrip('.')})"
     return Untrusted(
         f"The proxy {proxy} can't be trusted: {said}.",
-        "Its certificate must be for that name, and from an authority of this machine or the "
-        "kubeconfig's certificate-authority.",
+        "The proxy's certificate must be for this name, and from an authority of this machine or "
+        "from the kubeconfig's certificate-authority.",
         reason="tls",
         detail=said,
     )
@@ -103,15 +103,20 @@ def _untrusted_proxy(error: ssl.SSLCertVerificationError, proxy: str | None) -> 
 def _untrusted(error: ssl.SSLCertVerificationError, server: str) -> Untrusted:
     # X509_V_ERR_*, openssl/x509_vfy.h.
     if error.verify_code == 10:
-        said, hint = "its certificate has expired", "Renew it: kubeadm certs renew apiserver."
+        said, hint = (
+            "its certificate has expired",
+            "Renew it on the node: kubeadm certs renew apiserver.",
+        )
     elif error.verify_code == 9:
-        said, hint = "its certificate is not valid yet", "Is this machine's clock right?"
+        said, hint = "its certificate is not valid yet", "Check the clock of this machine."
     elif error.verify_code in (62, 63, 64):
         said = f"its certificate is for another name ({error.verify_message.rstrip('.')})"
-        hint = "Use a server address that it is for, or tls-server-name in the kubeconfig."
+        hint = (
+            "Use a server address from the certificate, or set tls-server-name in the kubeconfig."
+        )
     else:
         said = f"its certificate is from an unknown authority ({error.verify_message})"
-        hint = "Is the kubeconfig from another (or an older) cluster at this address?"
+        hint = "Check whether the kubeconfig is from another (or an older) cluster at this address."
     return Untrusted(
         f"The API server {server} can't be trusted: {said}.", hint, reason="tls", detail=said
     )

@@ -1,8 +1,8 @@
 """How a call outlasts an API server that is away for a while.
 
-While calls fail, ``outlast`` asks a cheap question (GET /version) every quarter of a second with a
-short time limit. Only when the API answers this question, ``outlast`` tries the call itself again.
-So it notices the end of an outage at once, and a slow call still gets all of its time.
+While the API is away, ``outlast`` sends a cheap request (GET /version) every quarter of a second with
+a short time limit. When the API answers this request, ``outlast`` tries the call itself again. So
+``outlast`` notices the end of an outage at once, and a slow call still gets all of its time.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from kubectl_selfhost.cluster.errors import (
 T = TypeVar("T")
 OutageListener = Callable[[str], None]
 
-#: Seconds for which a call that only reads is tried again, even if nothing changes hands: an API
+#: Seconds for which a call that only reads is tried again, even outside of a run's hand-overs: an API
 #: server that has just read a new client certificate closes its connections to the kubelets, and
-#: answers 503 to a caller in the middle of one (``kubeadm certs renew``, Kubernetes 1.37).
+#: answers 503 to a call that uses such a connection (``kubeadm certs renew``, Kubernetes 1.37).
 READING_PATIENCE = 10.0
-#: Reasons of failures after which the next try may succeed. A refused connection, an unknown name or
-#: a time limit that has passed is reported at once: the address may simply be wrong.
+#: Reasons of failures after which the next try may succeed. A refused connection, an unknown name and
+#: an expired time limit are reported at once: the address may be wrong.
 _PASSING = {"reset", "closed"}
 _PASSING_STATUS = {429, 500, 502, 503, 504}
 
 _KNOCK_EVERY = 0.25
 _KNOCK_LIMIT = 2.0
-#: A fresh apiserver answers 403 (or 401, to a service account) until its caches are filled: for 0.6
-#: to 1 s on 1.37, and for 2.5 s on a busy machine. A patient caller had the permission before,
-#: so such a refusal counts only after this many seconds.
+#: A new API server answers 403 (or 401, to a service account) until its caches are filled: for 0.6 to
+#: 1 s with Kubernetes 1.37, and for 2.5 s on a busy machine. A patient caller had the permission
+#: before, so such a refusal counts only after this many seconds.
 _BELIEVE_REFUSAL_AFTER = 20.0
 _LONGEST_RETRY_AFTER = 5.0
 
 
 class Outages:
-    """Tells a listener of each outage once, whichever call or thread meets the outage."""
+    """Reports each outage once to a listener, whichever call or thread meets the outage."""
 
     def __init__(self, listener: OutageListener | None = None) -> None:
         self.listener = listener
@@ -52,7 +52,7 @@ class Outages:
         self._since: float | None = None
 
     def met(self, why: str) -> None:
-        """Note that a call found the API away."""
+        """Note that a call did not reach the API."""
         with self._lock:
             if self._since is not None:
                 return
@@ -84,9 +84,9 @@ def outlast(
     """Return what ``once(timeout)`` returns; try again for ``patience`` seconds while the API is
     away.
 
-    ``reading_patience`` is for how many seconds a call that only reads is also tried again after a
-    failure that may pass by itself, though the API is there. The error that ends the call carries
-    ``retried = True`` if an earlier try may have gone through.
+    ``reading_patience`` is for how many seconds a call that only reads is tried again after a failure
+    that may pass, although the API answers. The error that ends the call has ``retried = True`` if an
+    earlier try may have succeeded.
     """
     began = time.monotonic()
     refused_since: float | None = None
@@ -136,13 +136,13 @@ def _say_how_long(error: Unreachable, patience: float) -> None:
 
 
 def _pause(error: ApiError, transport: Transport, left: float) -> None:
-    """Wait until the API answers to /version, or the time that it asked for or ``left`` is over."""
+    """Wait until the API answers /version, at most for ``left`` or for the time that it asked for."""
     end = time.monotonic() + left
     if error.retry_after is not None:
         time.sleep(max(0.0, min(error.retry_after, _LONGEST_RETRY_AFTER, left)))
         return
     if error.status == 0:
-        # Nobody answered: the kept connections are of no use any more.
+        # Nothing answered, so the kept connections are useless.
         transport.forget()
     while time.monotonic() < end:
         time.sleep(min(_KNOCK_EVERY, max(0.0, end - time.monotonic())))

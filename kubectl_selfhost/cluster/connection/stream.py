@@ -1,4 +1,4 @@
-"""An answer without an end: a watch's lines, until the server ends it or the connection breaks."""
+"""An answer without an end: the lines of a watch, until the server or a fault ends the connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """An answer as it comes: ``status``, ``headers`` (names in small letters), and lines."""
+    """An answer while it arrives: ``status``, ``headers`` (names in lower case), and lines."""
 
     def __init__(self, response: BaseHTTPResponse, server: str) -> None:
         self._response = response
@@ -23,8 +23,8 @@ class Stream:
         self.headers = {key.lower(): value for key, value in response.headers.items()}
 
     def lines(self) -> Iterator[bytes]:
-        """Yield each line until the server ends the stream in good order. Raise Unreachable if the
-        connection breaks.
+        """Yield each line until the server ends the stream. Raise Unreachable if the connection
+        breaks.
         """
         from urllib3.exceptions import HTTPError
 
@@ -37,7 +37,7 @@ class Stream:
             raise as_unreachable(error, server=self._server) from error
 
     def close(self) -> None:
-        """End the stream, also while another thread waits for the next line."""
+        """End the stream, even while another thread waits for the next line."""
         sock = getattr(getattr(self._response, "connection", None), "sock", None)
         if sock is None:
             self._response.close()

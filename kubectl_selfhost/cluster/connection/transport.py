@@ -1,8 +1,8 @@
 """One request, one answer, through a pool of urllib3's connections.
 
-This module uses plain paths, not the package's API classes or its dynamic client. The API classes
-mean 0.3 s of imports. The dynamic client means discovery, which costs round trips at each start, is
-cached in files that others may write, and fails just when a control plane changes hands. The
+This module uses plain paths, not the kubernetes package's API classes or its dynamic client. To
+import the API classes takes 0.3 s. The dynamic client needs discovery, which costs round trips at
+each start, caches in files that others may write, and fails while a control plane changes hands. The
 package's rest client has no TLS settings for a proxy, no repeated Impersonate headers, and no time
 limit for a whole answer.
 
@@ -42,15 +42,15 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Return the seconds of a Retry-After header, None without one (or with a date: nobody
-        sends one).
+        """Return the seconds of a Retry-After header; None without the header. (No server sends a
+        date there.)
         """
         value = self.headers.get("retry-after", "")
         return float(value) if value.isdigit() else None
 
 
 class Transport:
-    """The connections to one API server, and the headers that introduce the user on them.
+    """The connections to an API server, and the headers that identify the user.
 
     ``impersonate`` are headers (a name may occur twice); ``log`` gets a line per request.
     """
@@ -75,8 +75,8 @@ class Transport:
         return str(self.login.configuration.host).rstrip("/")
 
     def headers(self) -> list[tuple[str, str]]:
-        """Return the headers that say who asks: user agent, credentials, impersonation. A name may
-        occur twice.
+        """Return the headers that identify the user: user agent, credentials, impersonation. A name
+        may occur twice.
         """
         authorization = self.login.authorization()
         known = [("Authorization", authorization)] if authorization else []
@@ -92,11 +92,11 @@ class Transport:
         accept: str = "application/json",
         timeout: float = 10.0,
     ) -> Answer:
-        """Return the answer to one request, whatever its status; ``path`` has the query in it.
+        """Return the answer to a request, whatever its status; ``path`` includes the query.
 
-        ``timeout`` is the limit in seconds for all of it. A broken connection is replaced by a new
-        one, once: it may have been a kept one that the server had closed. A 401 is tried again once
-        with new credentials, if there are any. Raise Unreachable.
+        ``timeout`` is the limit in seconds for the whole answer. If the connection breaks, send the
+        request once more on a new connection: the server may have closed a kept one. After a 401,
+        send the request once more with new credentials, if there are any. Raise Unreachable.
         """
         headers = [("Accept", accept), ("Content-Type", content_type)]
         generation = self.login.generation
@@ -133,7 +133,7 @@ class Transport:
         timeout: float = 10.0,
         fresh: bool = False,
     ) -> Answer:
-        """Send as ``request`` does, without any second try; ``fresh``: on a connection of its own."""
+        """Send as ``request`` does, but only once; ``fresh``: on a connection of its own."""
         from urllib3 import HTTPHeaderDict, Timeout
 
         every = HTTPHeaderDict()
@@ -186,22 +186,22 @@ class Transport:
         return Transport(self.login, impersonate=self.impersonate, log=self._log)
 
     def note(self, method: str, path: str, outcome: str, seconds: float) -> None:
-        """Write the line that ``-v=6`` shows: never a header or a body."""
+        """Write the line that ``-v=6`` shows, without headers and without a body."""
         if self._log is not None:
             milliseconds = f"{seconds * 1000:.0f} milliseconds"
             self._log(f"{method} {self.server}{path} {outcome} in {milliseconds}")
 
     def _kept_pool(self) -> PoolManager:
-        """Return the pool of kept connections, made anew when the login has renewed itself."""
+        """Return the pool of kept connections; make a new pool after the login was renewed."""
         with self._lock:
             if self._pool is None or self._pool_for != self.login.generation:
                 self._pool, self._pool_for = _make_pool(self.login), self.login.generation
             return self._pool
 
     def forget(self) -> None:
-        """Forget the kept connections; the next request makes a new one.
+        """Forget the kept connections: the next request makes a new connection.
 
-        The connections are not closed by force: another thread may be about to use one of them.
+        This does not close the connections: another thread may be about to use one of them.
         """
         with self._lock:
             self._pool = None
@@ -220,7 +220,7 @@ def _make_pool(login: Login) -> PoolManager:
     }
     if not configuration.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    # urllib3 warns on stderr of each connection more than it can keep.
+    # urllib3 prints a warning for each connection that it can't keep.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     if not configuration.proxy:
         return urllib3.PoolManager(**options)
@@ -259,9 +259,7 @@ def _http_error() -> type[Exception]:
 
 
 def _read(response: BaseHTTPResponse, deadline: float) -> bytes:
-    """Return the body. The time limit is for all of it, not for each piece of a server that sends
-    slowly.
-    """
+    """Return the body. The time limit applies to the whole body, also if the server sends slowly."""
     parts = []
     try:
         while part := response.read1(65536):

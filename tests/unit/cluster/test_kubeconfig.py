@@ -107,7 +107,9 @@ def two_files(tmp_path: Path) -> list[str]:
 
 
 def test_no_kubeconfig_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match=f"looked at {tmp_path}/home/.kube/config") as caught:
+    with pytest.raises(
+        BadConfig, match=f"There is no kubeconfig at {tmp_path}/home/.kube/config"
+    ) as caught:
         connect()
     assert "--kubeconfig" in caught.value.hint
 
@@ -189,7 +191,7 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
 
 def test_broken_yaml_is_said_without_quoting_it(tmp_path: Path) -> None:
     path = write(tmp_path / "f", "users:\n- name: u\n  user: {token: s3cret\n")
-    with pytest.raises(BadConfig, match="is no YAML at line") as caught:
+    with pytest.raises(BadConfig, match="is not YAML at line") as caught:
         connect(ConnectionOptions(kubeconfig=path))
     assert "s3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -198,7 +200,7 @@ def test_broken_yaml_is_said_without_quoting_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["- a list\n", "just text\n", "clusters: [{}]\n", "users: 3\n"])
 def test_what_is_no_kubeconfig_is_said_so(tmp_path: Path, content: str) -> None:
     path = write(tmp_path / "f", content)
-    with pytest.raises(BadConfig, match="is no kubeconfig"):
+    with pytest.raises(BadConfig, match="is not a kubeconfig"):
         connect(ConnectionOptions(kubeconfig=path))
 
 

@@ -319,6 +319,6 @@ def test_a_command_is_refused_by_a_proxy_as_a_request_is(bench: Bench, tls_proxy
 
 def test_a_plain_server_behind_an_https_proxy_is_refused(bench: Bench, tls_proxy: Proxy) -> None:
     bench.cluster["server"] = "http://api.test:8080"
-    with pytest.raises(BadConfig, match="not at https:// itself"):
+    with pytest.raises(BadConfig, match="not https:// itself"):
         through(bench, **{"proxy-url": f"https://127.0.0.1:{tls_proxy.port}"})
     assert tls_proxy.first == []
