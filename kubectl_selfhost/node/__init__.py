@@ -1,1 +1,1 @@
-"""The only room that puts something on a node."""
+"""The node agent, its pod and its orders. Only this room writes to nodes."""

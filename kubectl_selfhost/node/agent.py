@@ -1,10 +1,10 @@
-"""The agent on a node: starts its pod, carries orders to the agent and answers back, ends the pod.
+"""The node agent: this module starts its pod, carries orders and answers, and ends the pod.
 
-An order is given by running the agent's program a second time in its container (``pods/exec``), with
-the same words each time; the order itself is one JSON object on one line of its stdin, so that no part
-of it is in a URL. The answer is one JSON object. An order's effect is in a state file on the node
-before the answer is sent, and every order may be given twice: an answer that is lost because the API
-server is just being replaced costs nothing.
+For an order the run starts the agent's program once more in the agent's container (``pods/exec``), with
+the same words each time. The order itself is a JSON object on one line of stdin, so no part of the
+order is in a URL. The answer is a JSON object, too. The agent writes an order's effect into a state
+file on the node before it answers, and a run may give every order twice. So an answer that is lost
+while the API server changes hands costs nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.orders import Orders
 from kubectl_selfhost.node.pod import NodeTarget
 
-#: Seconds in which the kubelet starts a container again: at once the first time, after 10 s the next
-#: time (its back-off).
+#: Seconds until the kubelet restarts a container: at once the first time, after 10 s the next time (its
+#: back-off).
 _RESTARTED = 15.0
 _AGAIN = 0.25
 #: "container not found" is an InternalError.
@@ -36,7 +36,7 @@ _NOT_NOW = 500
 
 
 class AgentError(SelfhostError):
-    """The agent refused an order. ``code`` is its own word for the kind of reason."""
+    """The agent refused an order. ``code`` is the agent's word for the kind of reason."""
 
     def __init__(self, message: str, hint: str = "", *, code: str = "") -> None:
         super().__init__(message, hint)
@@ -44,18 +44,18 @@ class AgentError(SelfhostError):
 
 
 class AgentGone(AgentError):
-    """The agent's pod is gone, or about to go."""
+    """The agent's pod is gone, or is being deleted."""
 
     def __init__(self, pod: str) -> None:
         super().__init__(
-            f"The agent pod {pod} was deleted by somebody; before it ends it puts back a manifest "
-            "whose component was not confirmed.",
+            f"Somebody deleted the agent pod {pod}. Before the agent ends, it puts back the manifest of "
+            "a component that was not confirmed.",
             _RUN_AGAIN,
         )
 
 
 class NodeAgent(Orders):
-    """The agent of one node: its pod, and the way to give it orders."""
+    """The agent of a node: its pod, and the way to give orders."""
 
     def __init__(self, cluster: Cluster, target: NodeTarget) -> None:
         self.cluster = cluster
@@ -64,15 +64,13 @@ class NodeAgent(Orders):
         self._former_pod = agent_pod.former_pod_name(target.node)
 
     def find(self) -> dict | None:
-        """Return the agent's pod, or the pod that an earlier build has left; None if neither is
-        there.
-        """
+        """Return the agent's pod, or the pod that an earlier build has left; None without a pod."""
 
         own = self._own_pod()
         return own if own is not None else self.cluster.find(PODS, self._former_pod, NAMESPACE)
 
     def runs(self) -> bool:
-        """Return whether the pod of this very agent runs this very program and isn't being deleted."""
+        """Return whether the agent's pod runs this build's program and isn't being deleted."""
         pod = self._own_pod()
         return (
             pod is not None
@@ -83,10 +81,10 @@ class NodeAgent(Orders):
         )
 
     def _runs_own_program(self) -> bool:
-        """Return whether the agent says that it is this build's program.
+        """Return whether the agent answers that it is this build's program.
 
-        A foreign program can say so too: this check finds an object that the kubelet has kept, and
-        a file that was damaged.
+        A foreign program can give the same answer. So this check finds only an old object that the
+        kubelet has kept, and a damaged file.
         """
         return self.status().get("program") == binaries.digest(self.target.arch)
 
@@ -96,9 +94,9 @@ class NodeAgent(Orders):
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
         """Create the pod and wait until it takes orders; replace a pod that an earlier run left.
 
-        Compare the program before the pod is created and again before the first order. Raise
-        ForeignProgram or SwappedProgram if it is not the plugin's, SelfhostError if the pod can't
-        be created or doesn't run within ``timeout`` seconds.
+        Compare the program before the pod is created, and again before the first order. Raise
+        ForeignProgram or SwappedProgram if the program is not this build's. Raise SelfhostError if
+        the pod can't be created or doesn't run within ``timeout`` seconds.
         """
 
         if self.find() is not None:
@@ -108,7 +106,7 @@ class NodeAgent(Orders):
         wait_until(self._ready, what=f"the agent pod {self.pod} to run", timeout=timeout, tell=tell)
 
     def stop(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        """Delete the pod and wait until it is gone; an armed agent puts its manifest back first."""
+        """Delete the pod and wait until it is gone; an armed agent first puts its manifest back."""
 
         for name in (self.pod, self._former_pod):
             self.cluster.delete(PODS, name, NAMESPACE)
@@ -134,9 +132,10 @@ class NodeAgent(Orders):
         return answer
 
     def _answer(self, name: str, line: bytes) -> dict:
-        """Return the answer to an order. Give the order again if its answer was lost, for as long
-        as the cluster is patient; and if the container is away, until the kubelet has started it
-        again.
+        """Return the answer to an order.
+
+        If the answer was lost, give the order again, for as long as the cluster is patient. If the
+        container is away, wait until the kubelet has restarted it.
         """
 
         began = time.monotonic()
@@ -160,7 +159,7 @@ class NodeAgent(Orders):
                     raise AgentGone(self.pod) from error
                 if error.status < _NOT_NOW or waited(_RESTARTED):
                     raise
-            except ValueError:  # the deletion kills what runs in its container
+            except ValueError:  # the deletion of the pod kills the processes in its container
                 if self._is_leaving():
                     raise AgentGone(self.pod) from None
                 if waited(_RESTARTED):
@@ -171,7 +170,7 @@ class NodeAgent(Orders):
         said = (result.stderr or result.stdout).strip()[:200] or "nothing"
         return AgentError(
             f"The agent on node {self.target.node} gave no answer to '{name}' "
-            f"(exit code {result.exit_code}, it said: {said})."
+            f"(exit code {result.exit_code}, output: {said})."
         )
 
     def _is_leaving(self) -> bool:
@@ -181,7 +180,7 @@ class NodeAgent(Orders):
     def _ready(self) -> bool:
         pod = self._own_pod()
         if pod is None:
-            raise SelfhostError(f"The agent pod {self.pod} was deleted by somebody.", _RUN_AGAIN)
+            raise SelfhostError(f"Somebody deleted the agent pod {self.pod}.", _RUN_AGAIN)
         if _has_started(pod):
             self._require_same_program(pod)
         if pod["status"].get("phase") in ("Failed", "Succeeded"):
@@ -200,18 +199,18 @@ class NodeAgent(Orders):
     def _require_same_program(self, pod: dict) -> None:
         """Delete the pod and raise SwappedProgram unless the Secret is the one that was compared before.
 
-        The kubelet read the Secret after the pod was created and before the program started. A uid is
-        never used twice, and an immutable Secret keeps its content: if the uid is the same before and
-        after, the kubelet had no other object to read. One gap is left: a kubelet keeps an immutable
-        Secret for as long as a pod on its node mounts it (watch_based_manager.go, Get), so it can hand
-        out an object of the same name that is long deleted; see ``_runs_own_program``.
+        The kubelet reads the Secret after the pod was created and before the program starts. A uid is
+        never used twice, and an immutable Secret keeps its content. So if the uid is the same before
+        and after, the kubelet had no other object to read. One gap remains: a kubelet caches an
+        immutable Secret as long as a pod on its node mounts it (watch_based_manager.go, Get), so the
+        pod may get a deleted object of the same name; see ``_runs_own_program``.
         """
         wrong = self._since(pod)
         if wrong:
             self._refuse_program(wrong)
 
     def _since(self, pod: dict) -> str:
-        """Return what became of the Secret since the pod was created; empty if it is the same."""
+        """Return how the Secret changed since the pod was created; empty if it is the same."""
         try:
             now = program.uid(self.cluster, self.target.arch)
         except program.ForeignProgram as error:
@@ -221,9 +220,9 @@ class NodeAgent(Orders):
         return "" if now == _program_uid(pod) else "it is another object now"
 
     def require_same_program(self, started: str) -> None:
-        """Raise SwappedProgram unless the Secret is the one that this agent was started from.
+        """Raise SwappedProgram unless the Secret is still the object that this agent started from.
 
-        ``started`` are other pods that have mounted it since.
+        ``started`` names other pods that have mounted the Secret since then.
         """
         pod = self._own_pod()
         wrong = self._since(pod) if pod is not None else ""
@@ -241,7 +240,7 @@ class NodeAgent(Orders):
             started=f"the pod {self.pod}",
             node=self.target.node,
             wrong=wrong,
-            then="The pod was deleted before it was given an order.",
+            then="The run deleted the pod before it gave an order.",
         )
 
     @property
@@ -249,12 +248,12 @@ class NodeAgent(Orders):
         return Reference(SECRET, binaries.secret_name(self.target.arch))
 
 
-_RUN_AGAIN = "Run the same command again: it goes on where this one stopped."
+_RUN_AGAIN = "Run the same command again: it continues this run."
 _HINTS = {
-    "disk-full": "Make room on that file system of the node, then run the same command again.",
-    "changed": "Somebody changed the manifest meanwhile. Look at it, then run the command again.",
-    "not-found": "Look at the kubelet's staticPodPath on the node, then run the command again.",
-    "busy": "Another agent is at work on the node. Wait until it has ended, then run again.",
+    "disk-full": "Free disk space on that file system of the node, then run the same command again.",
+    "changed": "Somebody changed the manifest meanwhile. Check the file, then run the command again.",
+    "not-found": "Check the kubelet's staticPodPath on the node, then run the command again.",
+    "busy": "Another agent works on the node. Wait until it has ended, then run the command again.",
 }
 
 
@@ -266,7 +265,7 @@ def _is_running(pod: dict) -> bool:
 
 
 def _has_started(pod: dict) -> bool:
-    """Return whether the pod's program runs, or has run."""
+    """Return whether the pod's program runs or ran."""
     statuses = pod["status"].get("containerStatuses", [])
     return any({"running", "terminated"} & set(one.get("state") or {}) for one in statuses) or any(
         one.get("lastState") for one in statuses
@@ -278,7 +277,7 @@ def _program_uid(pod: dict) -> str:
 
 
 def _why(pod: dict) -> str:
-    """Return one phrase that says what the pod is doing or why it isn't."""
+    """Return the pod's state, or why it doesn't run, in a phrase."""
     for status in pod["status"].get("containerStatuses", []):
         for state in status.get("state", {}).values():
             words = [state.get("reason", ""), (state.get("message") or "").strip()[-300:]]

@@ -1,6 +1,6 @@
-"""The programs that come with this build, one of each for each CPU: the node agent, and the probe's.
+"""The programs in this build, for each CPU: the node agent, and ``reach`` of the probe.
 
-A program travels in a Secret (``controlplane.program``) and runs in the component's own image, so a
+A Secret carries a program (``controlplane.program``), which runs in the component's own image. So a
 site without an image registry has nothing to mirror. The node agent runs as root on the nodes
 (``node.pod``); ``reach`` only measures, without privilege (``probe.from_a_pod``).
 """
@@ -24,7 +24,7 @@ def content(file: str) -> bytes:
     found = resources.files("kubectl_selfhost.node") / "binaries" / file
     if not found.is_file():
         raise SelfhostError(
-            f"This build of kubectl-selfhost carries no program {file}.",
+            f"This build of kubectl-selfhost does not contain the program {file}.",
             "Build it with `make package`, or install a release with krew.",
         )
     return found.read_bytes()

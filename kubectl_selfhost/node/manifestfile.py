@@ -1,7 +1,7 @@
 """The search for a component's manifest among the files of the kubelet's directory, by content.
 
-File names are nobody's contract. kubeadm's names are well known, but the kubelet runs every file
-whose name doesn't begin with a dot, and a copy kept beside the real file is a second pod.
+A file's name proves nothing. kubeadm's names are well known, but the kubelet runs every file whose
+name doesn't begin with a dot, and a copy beside the real file is a second pod.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE
 
-#: The agent gives a kept manifest a number when another manifest of the same name comes.
+#: The agent adds a number to a kept manifest's name when it keeps another manifest of that name.
 _OLDER = re.compile(r"\.\d+$")
-#: No path, no hidden file (the kubelet ignores hidden files), no character that ends a line.
+#: A name without a path and without line ends; not hidden, because the kubelet ignores hidden files.
 _FILE_NAME = re.compile(
     r"[^\x00-\x1f\x7f-\x9f\u2028\u2029/.][^\x00-\x1f\x7f-\x9f\u2028\u2029/]{0,254}"
 )
@@ -33,7 +33,7 @@ def find(
 
     ``files`` maps file names to contents (None for a file too large to be a manifest), ``links``
     symbolic links to their targets; ``where`` names the directory in messages. Raise SelfhostError
-    if none holds it, or more than one does.
+    unless exactly one file holds the static pod.
     """
     found = files_of(files, component)
     if len(found) == 1:
@@ -43,26 +43,26 @@ def find(
     if not found:
         names = ", ".join(sorted(files)) or "nothing"
         raise SelfhostError(
-            f"No file in {where} is the manifest of {component} (there is: {names}).",
-            "The pod that runs came from somewhere else: put its manifest there, wait until it is "
-            "Ready, then run the command again.",
+            f"No file in {where} is the manifest of {component} (files: {names}).",
+            "The running pod's manifest is in another place. Put it into that directory, wait until the "
+            "pod is Ready, then run the command again.",
         )
     raise SelfhostError(
         f"{len(found)} files in {where} are manifests of {component}: {', '.join(found)}.",
-        "Move all but the true one out of that directory, then run the command again.",
+        "Move all but the right file out of that directory, then run the command again.",
     )
 
 
 def _linked(component: Component, links: Mapping[str, str], where: str) -> SelfhostError:
     """Return the error for a symbolic link. The kubelet follows a link, but a run moves only files:
-    a link's target may change, or lie where the agent can't see it.
+    a link's target may change, or be in a place that the agent can't see.
     """
     said = ", ".join(f"{name} to {target}" for name, target in sorted(links.items()))
     return SelfhostError(
         f"No file in {where} is the manifest of {component}, but there are symbolic links: {said}.",
-        "Replace the link by the file itself, in that directory on the node: `cp LINK .LINK.part && "
-        "mv .LINK.part LINK`. The kubelet passes over names that begin with a dot, and does not "
-        "restart the pod. Then run the command again.",
+        "Replace the link with the file itself, in that directory on the node: `cp LINK .LINK.part && "
+        "mv .LINK.part LINK`. The kubelet ignores names that begin with a dot, and does not restart the "
+        "pod. Then run the command again.",
     )
 
 
@@ -72,14 +72,12 @@ def files_of(files: Mapping[str, bytes | None], component: Component) -> list[st
 
 
 def is_older(name: str) -> bool:
-    """Return whether a kept manifest has this name because a later manifest has its own name."""
+    """Return whether this is the numbered name of an older kept manifest."""
     return _OLDER.search(name) is not None
 
 
 def is_file_name(name: str) -> bool:
-    """Return whether ``name`` can be a manifest's in the kubelet's directory, on one line of a
-    list.
-    """
+    """Return whether ``name`` is valid for a manifest in the kubelet's directory, and fits on a line."""
     return _FILE_NAME.fullmatch(name) is not None
 
 
@@ -97,7 +95,7 @@ def _is_of(content: bytes | None, component: Component) -> bool:
 
 def _parse(content: bytes) -> object:
     """Read a file as the kubelet does: JSON if it begins with a brace (IsJSONBuffer of apimachinery;
-    tabs are no YAML), else the first document of YAML. None if it is neither."""
+    YAML has no tabs), else the first document of YAML. Return None if the file is neither."""
     import yaml
 
     try:

@@ -1,4 +1,4 @@
-"""The orders to the agent on a node; each method is one order."""
+"""The orders to a node agent; each method is an order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kubectl_selfhost.node.pod import NodeTarget
 class ManifestFile:
     """A file in the kubelet's directory; ``content`` is None if it is too large for a manifest.
 
-    ``link`` is the target of a symbolic link, of which nothing but the name is known.
+    ``link`` is the target if the file is a symbolic link; then only the name is known.
     """
 
     name: str
@@ -27,18 +27,17 @@ class ManifestFile:
 
 @dataclass(frozen=True)
 class KeptFile(ManifestFile):
-    """A manifest that is kept in our directory on the node, and its component."""
+    """A manifest that the node keeps in the directory of kubectl selfhost, and its component."""
 
     component: str
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the agent needs to know to take one component's manifest away, and to put it back by
-    itself.
+    """The facts with which the agent takes a component's manifest away, and puts it back alone.
 
-    ``limit`` and ``listen_limit`` are in seconds: how long the new instance has until it must be
-    confirmed, and how long nothing may listen on ``port``.
+    ``limit`` and ``listen_limit`` are in seconds: within ``limit`` a run must confirm the new
+    instance, and for at most ``listen_limit`` nothing may listen on ``port``.
     """
 
     component: str
@@ -55,7 +54,7 @@ class Order:
 class Placement:
     """A manifest to put into the kubelet's directory, as the file ``file``.
 
-    ``limit`` is in seconds: if it isn't confirmed in time, the agent removes it again.
+    ``limit`` is in seconds: if no run confirms the manifest in time, the agent removes it again.
     """
 
     component: str
@@ -67,11 +66,11 @@ class Placement:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A kept manifest that replaces the one that runs; unless confirmed in time (``limit``
-    seconds), the agent puts the former manifest back.
+    """A kept manifest that replaces the running manifest. If no run confirms it within ``limit``
+    seconds, the agent puts the former manifest back.
 
-    ``file`` is the name of both, ``sha256`` the kept manifest's digest, ``former`` the other one's
-    digest; ``static_uid`` is the static pod that runs.
+    ``file`` is the name of both manifests, ``sha256`` is the kept manifest's digest, and ``former``
+    is the digest of the running manifest. ``static_uid`` is the static pod that runs.
     """
 
     component: str
@@ -85,7 +84,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class ShareOrder:
-    """What the agent needs to know to share the port of a server that runs.
+    """The facts with which the agent shares the port of a running server.
 
     ``way`` is "seamless", "steered" or "shared". ``pod_uid`` is the pod whose server has ``port``
     now, ``instance_uids`` are the pods that share the port from then on. ``probe_address`` is the
@@ -102,7 +101,7 @@ class ShareOrder:
 
 @dataclass(frozen=True)
 class Possible:
-    """The best way to share a port that the agent sees on its node, and why not a better one."""
+    """The best way to share a port on the agent's node, and why a better way is not possible."""
 
     way: str
     why: str
@@ -118,7 +117,7 @@ class Orders:
         raise NotImplementedError
 
     def check(self) -> dict:
-        """Check that our directory can be written; raise AgentError (code ``disk-full``, ``io``)."""
+        """Check that the agent can write its directory; raise AgentError (``disk-full``, ``io``)."""
         return self.order("check", manifests=self._manifests)
 
     def manifests(self) -> list[ManifestFile]:
@@ -131,10 +130,11 @@ class Orders:
         return [*map(_manifest_file, answer["files"]), *links]
 
     def hold(self, component: str) -> None:
-        """Have the component's new instance wait until ``arm``, also while the port is free.
+        """Make the component's new instance wait until ``arm``, even while the port is free.
 
-        A static controller-manager that loses its lease exits and is started again. A new instance
-        that took the port meanwhile would keep it from coming back, with nobody watching.
+        A static controller-manager that loses its lease exits, and the kubelet restarts it. If a new
+        instance took the port in between, the static pod could not come back, and nobody would
+        notice.
         """
         self.order("hold", component=component)
 
@@ -156,7 +156,7 @@ class Orders:
         )
 
     def kept(self) -> list[KeptFile]:
-        """Return the manifests that are kept on the node, including older ones of the same name."""
+        """Return the manifests that the node keeps, including older manifests of the same name."""
         return [
             KeptFile(**vars(_manifest_file(entry)), component=entry["component"])
             for entry in self.order("list")["files"]
@@ -176,34 +176,30 @@ class Orders:
         )
 
     def exchange(self, exchange: Exchange) -> None:
-        """Replace the manifest that runs by a kept manifest, byte for byte."""
+        """Replace the running manifest with a kept manifest, byte for byte."""
         self.order("exchange", manifests=self._manifests, **vars(exchange))
 
     def confirm(self, component: str) -> None:
-        """Tell the agent that the new instance serves: the switch is off."""
+        """Confirm to the agent that the new instance serves: the dead man's switch is off."""
         self.order("confirm", component=component)
 
     def put_back(self, component: str, reason: str) -> None:
-        """Put the manifest back and stop the new instance, at once; or remove the manifest again,
-        if it was placed.
-        """
+        """Put the manifest back and stop the new instance; remove the manifest if it was placed."""
         self.order("put-back", manifests=self._manifests, component=component, reason=reason)
 
     def status(self) -> dict:
-        """Return the agent's state, as its order ``status`` gives it."""
+        """Return the agent's state, as the order ``status`` reports it."""
         return self.order("status")
 
     def can_share(self, port: int, pod_uid: str, instance_uids: Sequence[str]) -> Possible:
-        """Return in which way the pod's server, which has ``port``, could share it with another;
-        change nothing.
-        """
+        """Return how the pod's server can share its ``port`` with another; change nothing."""
         answer = self.order(
             "can-share", port=port, pod_uid=pod_uid, instance_uids=list(instance_uids)
         )
         return Possible(answer["way"], answer["reason"])
 
     def share(self, order: ShareOrder) -> None:
-        """Share the port of the server that runs; seamless and steered: steer it from then on."""
+        """Share the running server's port; seamless and steered: steer its connections from then on."""
         self.order(
             "share",
             component=order.component,
@@ -215,11 +211,11 @@ class Orders:
         )
 
     def release(self, component: str) -> None:
-        """Let the new instance start, which ``hold`` had made wait."""
+        """Let the new instance start that waits because of ``hold``."""
         self.order("release", component=component)
 
     def steer(self, component: str) -> None:
-        """Give all new connections to the new instance, and end the steering."""
+        """Give all new connections to the new instance, and stop steering."""
         self.order("steer", component=component)
 
     def unshare(self, component: str, instance_uids: Sequence[str]) -> None:
@@ -233,11 +229,11 @@ class Orders:
         self.order("pause", component=component, instance_uids=list(instance_uids))
 
     def resume(self, component: str) -> None:
-        """Let the processes go on that ``pause`` has stopped."""
+        """Continue the processes that ``pause`` has stopped."""
         self.order("resume", component=component)
 
     def kill(self, pod_uid: str) -> None:
-        """Kill the pod's processes, and return when they are gone. The kubelet starts them again."""
+        """Kill the pod's processes, and return when they are gone. The kubelet restarts them."""
         self.order("kill", pod_uid=pod_uid)
 
     def store_recovery(self, name: str, content: str) -> None:
@@ -265,9 +261,7 @@ class Orders:
         self.order("clear", manifests=self._manifests)
 
     def tidy(self, *, keep_backups: bool) -> bool:
-        """Remove our directory from the node; return False if something is left of it, which is no
-        error.
-        """
+        """Remove our directory from the node; return False if other files keep the directory."""
         return not self.order("tidy", keep_backups=keep_backups)["left"]
 
     @property
@@ -282,13 +276,13 @@ class Orders:
 
 
 def as_text(content: bytes) -> str:
-    """Return a file's content as a string. Bytes that are not UTF-8 become lone surrogates (PEP 383);
-    the agent knows them by their JSON escapes, \\udc80 to \\udcff, and uses the same ones."""
+    """Return a file's content as a string. Bytes that are not UTF-8 become lone surrogates (PEP 383).
+    In JSON these are the escapes \\udc80 to \\udcff, which the agent reads and writes, too."""
     return content.decode("utf-8", "surrogateescape")
 
 
 def as_content(text: str) -> bytes:
-    """Return the bytes that ``as_text`` made ``text`` of."""
+    """Return the bytes from which ``as_text`` made ``text``."""
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -30,14 +30,13 @@ NEW_CREDENTIALS = "new"
 CREDENTIALS_FOLDER = "credentials"
 _KUBEADM_FOLDER, _KUBELET_FOLDER = "/etc/kubernetes", "/var/lib/kubelet/pki"
 
-#: An agent that gets no order ends by itself after this many seconds: so a plugin that was killed
-#: leaves no privileged process behind.
+#: An agent without orders ends after this many seconds: so a killed plugin leaves no privileged process.
 IDLE_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class NodeTarget:
-    """The place where an agent works: the node, its CPU, an image it has, the kubelet's
+    """The place where an agent works: a node, its CPU, an image on the node, the kubelet's
     staticPodPath and podLogsDir.
 
     ``renews``: the agent's pod runs the node's kubeadm, too, on a set of credentials of its own.
@@ -52,7 +51,7 @@ class NodeTarget:
 
     @property
     def parent(self) -> str:
-        """Return the directory that has both the kubelet's directory and ours."""
+        """Return the directory that contains the kubelet's directory and ours."""
         return str(PurePosixPath(self.static_pod_path).parent)
 
     @property
@@ -67,9 +66,7 @@ class NodeTarget:
 
     @property
     def arguments(self) -> list[str]:
-        """Return the arguments that give the agent its directory and the manifests', as its pod
-        sees them.
-        """
+        """Return the arguments with the paths of our directory and of the manifests in the pod."""
         return ["--dir", HOST + self.directory, "--manifests", HOST + self.static_pod_path]
 
 
@@ -79,10 +76,9 @@ def pod_name(node: str) -> str:
 
 
 def former_pod_name(node: str) -> str:
-    """Return the name that earlier builds gave the agent's pod: a killed run may have left such a
-    pod.
+    """Return the name of the agent's pod in earlier builds: a killed run may have left such a pod.
 
-    ``kubectl debug node/NAME`` names its pods in the same way, so this build uses another name.
+    ``kubectl debug node/NAME`` uses names of the same form, so this build has another name.
     """
     name = f"node-debugger-selfhost-{node}"
     if len(name) <= 63:
@@ -93,7 +89,7 @@ def former_pod_name(node: str) -> str:
 def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
     """Return the manifest of the agent's pod for ``target``.
 
-    ``program_uid`` is the uid of the Secret with the program, as it was read before.
+    ``program_uid`` is the uid of the Secret with the program, from when the program was compared.
     """
     return {
         "apiVersion": "v1",
@@ -105,8 +101,8 @@ def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
             "annotations": {
                 "kubectl-selfhost/purpose": (
                     f"Moves static pod manifests of node {target.node} for kubectl selfhost. "
-                    "Deleting it is safe: it first puts back a manifest whose component is not "
-                    "seen to run yet."
+                    "You may delete this pod: before it ends, it puts back the manifest of a component "
+                    "that is not confirmed yet."
                 ),
                 PROGRAM_UID_ANNOTATION: program_uid,
             },
@@ -115,7 +111,7 @@ def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
             "nodeName": target.node,
             "hostPID": True,
             "hostNetwork": True,
-            # A container that is killed starts again and goes on from its state on the node.
+            # The kubelet restarts a killed container, which continues from its state on the node.
             "restartPolicy": "OnFailure",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -149,8 +145,8 @@ def _container(target: NodeTarget) -> dict:
         "securityContext": {"privileged": True, "runAsUser": 0, "runAsGroup": 0},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
-            # One mount has both of the directories: a rename across two mounts fails. Each path is
-            # followed on the node, where /etc/kubernetes may be a symbolic link.
+            # Both directories are in one mount: a rename across two mounts fails. The kubelet follows
+            # each path on the node, where /etc/kubernetes may be a symbolic link.
             {"name": "kubernetes", "mountPath": (HOST + target.parent).rstrip("/")},
             {"name": "pod-logs", "mountPath": HOST + target.pod_logs_dir, "readOnly": True},
             {"name": "program", "mountPath": PROGRAM_FOLDER, "readOnly": True},
@@ -174,5 +170,5 @@ def _volumes_of_kubeadm(target: NodeTarget) -> list[dict]:
 
 
 def host_path(name: str, path: str) -> dict:
-    """Return a volume of the node's directory; a symbolic link is followed on the node."""
+    """Return a volume with the node's directory; the kubelet follows a symbolic link on the node."""
     return {"name": name, "hostPath": {"path": path, "type": "Directory"}}

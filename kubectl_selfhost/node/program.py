@@ -1,7 +1,8 @@
-"""The Secrets with the node agent's program in a cluster: stores, verifies and removes them.
+"""The Secrets with the node agent's program in a cluster: this module stores, checks and removes them.
 
-A Secret of our name that holds something else is somebody's attempt to run a program as root. It is
-evidence, so it is never used, replaced or deleted here: the run ends with a sentence about it.
+A Secret with the program's name and another content is an attempt to run a program as root. The
+Secret is evidence. So this module never uses, replaces or deletes it: the run ends with an error
+that names the Secret.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from kubectl_selfhost.node import binaries
 #: Seen with Kubernetes 1.37: a pod gets the first object of this name, long after the object was
 #: deleted and another created, until no pod on the node mounts it or the kubelet is restarted.
 _KEPT = (
-    "A kubelet keeps an immutable object for as long as a pod mounts it: restart the kubelet of each "
-    "node on which a pod of ours has started since."
+    "A kubelet caches an immutable object as long as a pod mounts it: restart the kubelet of each node "
+    "on which a pod of kubectl selfhost has started since."
 )
 
 
 class ForeignProgram(SelfhostError):
-    """An object that should hold the agent's program holds something else."""
+    """An object with the name of the agent's program holds something else."""
 
     def __init__(self, found: Reference, wrong: str) -> None:
         self.wrong = wrong
         super().__init__(
             f"The {found} in {NAMESPACE} does not hold the node agent's program: {wrong}. "
-            "kubectl selfhost did not make it and does not run it.",
-            f"Somebody who may create {found.kind}s in {NAMESPACE} made it. Find out who "
-            f"(`{programs.look(found)}`, and the API server's audit log), keep a copy, then "
+            "kubectl selfhost did not make this object, and does not run the program in it.",
+            f"Somebody who may create {found.kind}s in {NAMESPACE} made the object. Find out who "
+            f"(`{programs.look(found)}`, and the API server's audit log), and save a copy. Then run "
             f"`{delete(found)}`. {_KEPT} Then run the command again.",
         )
 
@@ -42,7 +43,8 @@ class ForeignProgram(SelfhostError):
 class SwappedProgram(SelfhostError):
     """The object with the program changed between the check and the pod's mount.
 
-    ``started`` is what mounted it, on ``node``; ``then`` says what became of the pod.
+    ``started`` names the pods that mounted the object on ``node``; ``then`` is a sentence on what the
+    run did with the pod.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class SwappedProgram(SelfhostError):
         super().__init__(
             f"The {found} in {NAMESPACE} was replaced while {started} started: {wrong}. "
             + " ".join(filter(None, (then, f"A foreign program may have run on node {node}."))),
-            f"Somebody who may delete and create {found.kind}s in {NAMESPACE} did it. Find out who "
+            f"Somebody who may delete and create {found.kind}s in {NAMESPACE} did this. Find out who "
             f"(`{programs.look(found)}`, and the API server's audit log) and what ran on the node. "
             f"{_KEPT} Then run the command again.",
         )
@@ -85,10 +87,9 @@ def refuse_foreign(cluster: Cluster, arches: Iterable[str]) -> None:
 
 
 def store(cluster: Cluster, arch: str) -> None:
-    """Create the Secret with this build's program unless it is there.
+    """Create the Secret with this build's program, unless it exists.
 
-    Raise ForeignProgram if the Secret that is there, or that somebody else has just created, holds
-    something else.
+    Raise ForeignProgram if an existing Secret of that name holds something else.
     """
 
     if uid(cluster, arch):
@@ -98,9 +99,9 @@ def store(cluster: Cluster, arch: str) -> None:
     except AlreadyExists as error:
         if not uid(cluster, arch):
             raise SelfhostError(
-                f"The {_own(arch)} in {NAMESPACE} was created and deleted by somebody else just now.",
-                "Is another run going on? `kubectl selfhost status` tells; then run the command "
-                "again.",
+                f"Somebody else has just created and deleted the {_own(arch)} in {NAMESPACE}.",
+                "If `kubectl selfhost status` shows a run in progress, wait for its end. Then run the "
+                "command again.",
             ) from error
 
 
@@ -113,13 +114,13 @@ def require(cluster: Cluster, arch: str) -> str:
     if not found:
         raise SelfhostError(
             f"The {_own(arch)} in {NAMESPACE}, which holds the node agent's program, is gone.",
-            "Run the command again: it stores the program first.",
+            "Run the command again: the run then stores the program.",
         )
     return found
 
 
 def remove(cluster: Cluster, arch: str) -> None:
-    """Delete the Secret with this build's program; leave an object that only has its name."""
+    """Delete the Secret with this build's program, but not an object with another content."""
 
     try:
         found = uid(cluster, arch)
@@ -132,7 +133,7 @@ def remove(cluster: Cluster, arch: str) -> None:
 def unused(cluster: Cluster) -> list[dict]:
     """Return the programs of any build, Secrets and former ConfigMaps, that no DaemonSet names.
 
-    An object that only looks like one of them is not among them: see ``foreign``.
+    Objects with a foreign program are left out: see ``foreign``.
     """
     return [one for one in _unnamed(cluster) if not programs.what_is_wrong(one)]
 
@@ -146,8 +147,8 @@ def foreign(cluster: Cluster) -> list[ForeignProgram]:
 def carriers(
     cluster: Cluster, daemonsets: Iterable[dict], secrets: Iterable[str] = ()
 ) -> list[Carrier]:
-    """Return the objects from which the DaemonSets' pods mount the program, as they are now, and
-    those of ``secrets`` (the names of this build's) that hold a foreign program.
+    """Return the objects from which the DaemonSets' pods mount the program, and the objects named
+    in ``secrets`` (this build's names) that hold a foreign program.
     """
 
     kinds = {SECRET: SECRETS, CONFIG_MAP: CONFIGMAPS}
@@ -177,8 +178,8 @@ def _unnamed(cluster: Cluster) -> list[dict]:
 
 
 def _labelled(cluster: Cluster) -> list[dict]:
-    """Return the objects that have our label and a name that begins as a program's: the journal has
-    the label too.
+    """Return the objects with our label whose names begin like a program's name. (The journal has
+    the label, too.)
     """
 
     labels = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())

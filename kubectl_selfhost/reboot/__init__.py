@@ -1,1 +1,1 @@
-"""What brings a node's components back after a reboot."""
+"""The guardian and the recovery copies, which bring a node's components back after a reboot."""

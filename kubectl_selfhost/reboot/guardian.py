@@ -1,8 +1,8 @@
-"""The guardian: a static pod that brings a rebooted node's control plane back, without any API.
+"""The guardian: a static pod that brings a rebooted node's control plane back without an API.
 
-The guardian is the node agent's program again, without privilege: it has no capability, sees no
-process but its own, and of the node's files only the kubelet's directory and ours. It runs as root
-since root owns both, and on the node's network to see whether somebody listens on a port.
+The guardian runs the node agent's program without privilege: it has no capability, sees no other
+process, and of the node's files only the kubelet's directory and ours. It runs as root because root
+owns both directories. It runs on the node's network to see whether a process listens on a port.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from kubectl_selfhost.names import (
 from kubectl_selfhost.node import binaries, manifestfile
 from kubectl_selfhost.node.pod import HOST, NodeTarget, host_path
 
-#: The program's name in our directory on the node (packaging/agent/node/program.h): a static pod may not
-#: have it from a Secret.
+#: The program's name in our directory on the node (packaging/agent/node/program.h): a static pod can't
+#: mount a Secret.
 PROGRAM = "agent"
 #: The list of the guarded components, beside the copies (packaging/agent/guardian/recovery.h).
 LIST = "guarded"
@@ -29,9 +29,8 @@ LIST = "guarded"
 
 @dataclass(frozen=True)
 class Guarded:
-    """A component that the guardian looks after: its port, the file name of the static pod that it
-    once was, and the address at which it listens (empty: unknown, and any listener on the port
-    counts).
+    """A component that the guardian watches: its port, the file name of its former static pod, and
+    the address at which it listens (empty: unknown; then any listener on the port counts).
     """
 
     component: str
@@ -41,17 +40,16 @@ class Guarded:
 
 
 def guarded_list(guarded: Iterable[Guarded]) -> str:
-    """Return the content of the file that names what the guardian looks after.
+    """Return the content of the file that lists the components for the guardian.
 
-    Raise SelfhostError for a name that is not valid: in this list a line break would begin a new
-    fact.
+    Raise SelfhostError for a name that is not valid: in this list a line break begins a new fact.
     """
     guarded = list(guarded)
     for one in guarded:
         if not manifestfile.is_file_name(one.file):
             raise SelfhostError(
                 f"{one.file!r} can't be the name of {one.component}'s manifest.",
-                "Give the file in the kubelet's directory another name, then run the command again.",
+                "Rename the file in the kubelet's directory, then run the command again.",
             )
     lines: list[str] = []
     for one in guarded:
@@ -76,10 +74,10 @@ def manifest(target: NodeTarget) -> dict:
             },
             "annotations": {
                 "kubectl-selfhost/purpose": (
-                    "After a reboot it starts copies of the control plane's pods, until the "
-                    "DaemonSets' own are up again."
+                    "After a reboot this pod starts copies of the control plane's pods, until the "
+                    "DaemonSets' own pods serve again."
                 ),
-                # Another program makes another pod, so the kubelet restarts the guardian.
+                # If the program changes, so does the manifest: then the kubelet restarts the guardian.
                 GUARDIAN_PROGRAM_ANNOTATION: binaries.secret_name(target.arch),
             },
         },
@@ -117,7 +115,7 @@ def _container(target: NodeTarget) -> dict:
             "seLinuxOptions": {"type": "spc_t"},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        # At the same paths as in the agent's pod: the paths in its state file hold here as well.
+        # The paths are those of the agent's pod, so the paths in the agent's state file are valid here.
         "volumeMounts": [
             {"name": "manifests", "mountPath": HOST + target.static_pod_path},
             {"name": "kubectl-selfhost", "mountPath": HOST + target.directory},

@@ -1,7 +1,7 @@
-"""What a run puts on a node for the time after a reboot: recovery copies, and the guardian.
+"""The files that a run puts on a node for the time after a reboot: recovery copies and the guardian.
 
-The copies are last known good. A run writes them from what serves (the static pods, before a pivot
-removes them) and again when a roll-out has proved itself, never from what is only meant to run.
+A copy is the last manifest that was seen to serve. A run writes copies before a pivot removes the
+static pods, and again after a successful rollout. It never writes a copy of an untested manifest.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def store_copies(
 ) -> None:
     """Write the recovery copies of ``daemonsets``' pods to the agent's node.
 
-    If no static pod can run a component, warn and keep the copy that the component has. A component
-    that must not run twice gets no copy (``uncopied``).
+    If no static pod can run a component, warn and keep the component's old copy. A component of
+    which two must not run gets no copy (``uncopied``).
     """
     alone = uncopied(daemonsets)
     for component, daemonset in daemonsets.items():
@@ -53,9 +53,8 @@ def store_copies(
 def uncopied(daemonsets: Mapping[Component, dict]) -> dict[Component, str]:
     """Return the components that have no recovery copy, and why.
 
-    A copy runs beside the DaemonSet's pod for a while. The kubelet starts the DaemonSet's pod again
-    by itself, once it reaches the API; it needs neither a controller-manager nor a scheduler for
-    this.
+    A copy runs beside the DaemonSet's pod for a while. Once the kubelet reaches the API, it restarts
+    the DaemonSet's pod without a controller-manager and without a scheduler.
     """
     found = {c: beside.one_at_a_time(c, d["spec"]["template"]) for c, d in daemonsets.items()}
     return {component: why for component, why in found.items() if why}
@@ -64,9 +63,9 @@ def uncopied(daemonsets: Mapping[Component, dict]) -> dict[Component, str]:
 def tell_uncopied(daemonsets: Mapping[Component, dict]) -> list[str]:
     """Return a sentence on each component that has no recovery copy."""
     return [
-        f"{component} gets no recovery copy: {why}. After a reboot of the node the kubelet starts its "
-        "pod again, once the API is back; not after a graceful shutdown of the node (the kubelet's "
-        "shutdownGracePeriod), which ends pods for good."
+        f"{component} gets no recovery copy: {why}. After a reboot of the node the kubelet restarts its "
+        "pod when the API is back. But a graceful shutdown of the node (the kubelet's "
+        "shutdownGracePeriod) ends pods for good."
         for component, why in uncopied(daemonsets).items()
     ]
 
@@ -85,12 +84,12 @@ def install_guardian(
 def _guarded(
     component: Component, daemonset: dict, facts: NodeFacts, files: Sequence[ManifestFile]
 ) -> Guarded:
-    """Return the component for the guardian, with the manifest's file name on the node; if none is
-    found there, kubeadm's name.
+    """Return the component for the guardian, with the file name of its manifest on the node. If
+    there is no such file, the name is kubeadm's.
     """
     contents = {file.name: file.content for file in files}
     names = [n for n in manifestfile.files_of(contents, component) if not manifestfile.is_older(n)]
-    # The pod as it is on this node: a variable may stand for the node's address.
+    # The pod of this node, because a variable may have the node's address as its value.
     pod = {
         **daemonset["spec"]["template"],
         "status": {"hostIP": facts.host_ip, "podIP": facts.host_ip},

@@ -1,10 +1,9 @@
 """The recovery copy of a component: the DaemonSet's pod as a static one, for after a reboot.
 
-A kubelet learns of DaemonSet pods from the API alone; it finds static pods on its disk. So the
-guardian on the node starts this copy when nobody serves, and removes it when the DaemonSet's own
-instance serves beside it. The two share the port. A static pod may refer to nothing that is in the
-API. The copy has the node's facts written out: the kubelet may not know them yet when it starts the
-copy.
+A kubelet learns of DaemonSet pods only from the API, but finds static pods on its disk. So the
+guardian starts this copy when nothing serves the component, and removes the copy when the DaemonSet's
+own pod serves beside it. Both share the port. A static pod can't refer to objects of the API. The
+copy contains the node's facts as values: the kubelet may not know them when it starts the copy.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ from kubectl_selfhost.names import (
     RECOVERY,
 )
 
-#: The address at which the copy of an apiserver is probed: the DaemonSet's pod beside it has another.
+#: The address at which the copy of an API server is probed. The DaemonSet's pod has another address.
 PROBE_ADDRESS = "127.0.0.4"
 
-#: Fields that only the scheduler and admission use, or that name what is in the API.
+#: Fields that only the scheduler and admission use, or that name objects of the API.
 _NOT_OF_A_STATIC_POD = (
     "affinity",
     "automountServiceAccountToken",
@@ -57,15 +56,15 @@ _SUFFIX = "-recovery"
 
 
 def pod_name(component: Component) -> str:
-    """Return the copy's own name: never the name of kubeadm's static pod, nor of its mirror."""
+    """Return the copy's name, which differs from the names of kubeadm's static pod and its mirror."""
     return f"{component}{_SUFFIX}"
 
 
 def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
-    """Return the static pod (v1 Pod) that stands in for ``daemonset``'s pod on ``node``.
+    """Return the static pod (v1 Pod) that replaces ``daemonset``'s pod on ``node`` after a reboot.
 
-    ``daemonset`` may be as ``daemonset.build.build`` made it, or as the API shows it. Raise
-    SelfhostError if its pods need what no static pod may have (a Secret, say).
+    ``daemonset`` may be the result of ``daemonset.build.build``, or an object of the API. Raise
+    SelfhostError if its pods need what a static pod can't have (for example a Secret).
     """
     template = daemonset["spec"]["template"]
     spec = staticpod.from_mirror_pod({"metadata": {}, "spec": deepcopy(template["spec"])})["spec"]
@@ -82,14 +81,14 @@ def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
         _probe_itself(container)
     spec["hostNetwork"] = True
     spec["priorityClassName"] = "system-node-critical"
-    spec["priority"] = 2000001000  # no admission works it out for a static pod
+    spec["priority"] = 2000001000  # for a static pod no admission computes the number
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": pod_name(component),
             "namespace": NAMESPACE,
-            # Not kubeadm's "component": nobody must take the copy for the component's own static pod.
+            # Without kubeadm's label "component": the copy must not look like the component's static pod.
             "labels": {
                 "app.kubernetes.io/name": RECOVERY,
                 "app.kubernetes.io/managed-by": FIELD_MANAGER,
@@ -98,8 +97,8 @@ def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
             },
             "annotations": {
                 "kubectl-selfhost/purpose": (
-                    f"Serves after a reboot until the pod of DaemonSet {component.daemonset} does; "
-                    "then it goes by itself."
+                    "Serves after a reboot until the pod of the DaemonSet "
+                    f"{component.daemonset} serves; then the guardian removes this copy."
                 ),
                 DAEMONSET_ANNOTATION: daemonset["metadata"]["name"],
             },
@@ -109,14 +108,14 @@ def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
 
 
 def digest(manifest: dict) -> str:
-    """Return the SHA-256 of what a manifest says, in whatever order."""
+    """Return the SHA-256 of a manifest's meaning, which ignores the order of keys."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def recovers(pod: dict) -> str:
     """Return the name of the component whose recovery copy ``pod`` is, empty for none.
 
-    The copy's mirror pod is known by its name too: somebody may copy a label.
+    The mirror pod's name counts, too: somebody may copy a label.
     """
     metadata = pod["metadata"]
     name = (metadata.get("labels") or {}).get(RECOVERS_LABEL, "")
@@ -134,7 +133,7 @@ def standing_in(pods: Iterable[dict]) -> tuple[str, ...]:
 
 
 def groups_of(pods: Iterable[dict], component: Component, daemonsets: Iterable[str]) -> set[str]:
-    """Return the groups of nodes for whose DaemonSet a copy of ``component`` among ``pods`` stands in.
+    """Return the groups whose DaemonSet a copy of ``component`` among ``pods`` replaces for a while.
 
     Only groups that have one of ``daemonsets`` (names) count.
     """
@@ -154,13 +153,13 @@ def nodes_with_copies(pods: Iterable[dict]) -> set[str]:
 def outdated(
     daemonsets: Iterable[dict], node: NodeFacts, journal: Mapping[str, Any], *, group: str = ""
 ) -> tuple[str, ...]:
-    """Return the names of the components whose copy on ``node``, of a ``group`` of nodes, is not
-    what their DaemonSet says now.
+    """Return the names of the components whose copy on ``node``, in ``group``, differs from their
+    DaemonSet.
 
-    The ``journal`` has the digests of the copies; entries that are not understood are ignored.
+    The ``journal`` has the digests of the copies; unknown entries are ignored.
     """
     if not node.host_ip:
-        return ()  # the node could not be seen: what its copies should say is unknown
+        return ()  # the node could not be read, so the right content of its copies is unknown
     by_name = {one["metadata"]["name"]: one for one in daemonsets}
     kept = _mapping(_mapping(journal.get("nodes")).get(node.name))
     found = []
@@ -176,7 +175,7 @@ def _digest_now(daemonset: dict, component: Component, node: NodeFacts) -> str:
     try:
         return digest(copy_of(daemonset, component, node))
     except SelfhostError:
-        return ""  # no static pod can run it as it is now
+        return ""  # no static pod can run this DaemonSet
 
 
 def _mapping(thing: object) -> dict[str, Any]:
@@ -184,7 +183,7 @@ def _mapping(thing: object) -> dict[str, Any]:
 
 
 def _without_ours(spec: dict) -> None:
-    """Remove the container that waits for the port, and what it mounts."""
+    """Remove the container that waits for the port, and its volumes."""
     waiting = [one for one in spec.get("initContainers", []) if one["name"] != WAIT_CONTAINER]
     spec.pop("initContainers", None)
     if waiting:
@@ -212,9 +211,9 @@ def _refuse_references(component: Component, spec: dict) -> None:
         ]
     if found:
         raise SelfhostError(
-            f"There can be no recovery copy of {component}: a static pod may not have "
+            f"There can be no recovery copy of {component}: a static pod can't have "
             f"{', '.join(found)}.",
-            "Put it into a file on the node, or be ready to bring the API back by hand.",
+            "Put this content into a file on the node. Else bring the API back by hand after a reboot.",
         )
 
 

@@ -33,7 +33,7 @@ def test_the_backups_are_put_back_where_there_are_no_copies(node):
     files, said = run(node)
     assert files == {"kube-apiserver.yaml": "backup", "kube-scheduler.yaml": "backup"}
     assert said.strip() == (
-        f"nothing is kept of kube-controller-manager in {node}/kubectl-selfhost"
+        f"there is no manifest of kube-controller-manager in {node}/kubectl-selfhost"
     )
 
 

@@ -72,7 +72,7 @@ def test_two_are_refused_by_their_names():
 
 
 def test_what_is_there_is_named():
-    with pytest.raises(SelfhostError, match="there is: etcd.yaml"):
+    with pytest.raises(SelfhostError, match="files: etcd.yaml"):
         find({"etcd.yaml": b"kind: Pod\n"})
 
 
