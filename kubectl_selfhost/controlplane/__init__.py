@@ -1,1 +1,1 @@
-"""The rules of a control plane: pure functions and data, no I/O."""
+"""The rules of a control plane: pure functions and data, without I/O."""

@@ -1,4 +1,4 @@
-"""The three components that change hands, and how they differ."""
+"""The three components of a control plane, and their differences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from kubectl_selfhost.names import NAMESPACE, NODE_LABEL, SHARED_BY_ALL, cut
 
-#: A label's value has at most 63 characters; a DaemonSet's name has up to 35 before the group's name.
+#: A label's value has at most 63 characters; the group's name follows up to 35 in a DaemonSet's name.
 _LONGEST_GROUP = 27
 _DIGEST = 5
 
@@ -18,10 +18,10 @@ class Component:
     """One component of a kubeadm control plane.
 
     ``default_port`` and ``default_bind_address`` are the defaults of the component's own flags
-    (Kubernetes 1.20 and later); a manifest may set others. ``lease`` is the component's leader
-    election lock in ``lease_namespace``, or None if the component has no leader; a manifest may set
-    another (see ``staticpod.led_as``). ``group`` is the group of nodes (see ``group_of``): nodes
-    that differ have a DaemonSet of their own. The component is the same in every group.
+    (Kubernetes 1.20 and later); a manifest may set other values. ``lease`` is the component's leader
+    election lock in ``lease_namespace``, None for a component without a leader; a manifest may name
+    another lease (see ``staticpod.led_as``). ``group`` is the group of nodes (see ``group_of``): nodes
+    that differ have separate DaemonSets. The component is the same in every group.
     """
 
     name: str
@@ -33,8 +33,8 @@ class Component:
 
     @property
     def daemonset(self) -> str:
-        """Return the DaemonSet's name, as kubeadm named it until 1.20 (also its k8s-app label). For
-        nodes that differ, the group's name is appended.
+        """Return the DaemonSet's name, which is also its label k8s-app. The name is kubeadm's name
+        until 1.20; for nodes that differ, the group's name follows.
         """
         return f"self-hosted-{self.name}{'-' if self.group else ''}{self.group}"
 
@@ -43,7 +43,7 @@ class Component:
         return replace(self, group=group)
 
     def runs_as(self, daemonset: str) -> bool:
-        """Return whether a DaemonSet of this name runs the component, in any group."""
+        """Return whether a DaemonSet of this name runs the component in any group."""
         everywhere = self.of("").daemonset
         return daemonset == everywhere or daemonset.startswith(f"{everywhere}-")
 
@@ -57,7 +57,7 @@ class Component:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return the labels by which kubeadm and others find the component's pods."""
+        """Return the labels with which kubeadm and others find the component's pods."""
         return {"component": self.name, "tier": "control-plane"}
 
     def mirror_pod(self, node: str) -> str:
@@ -74,13 +74,13 @@ APISERVER = Component("kube-apiserver", 6443, lease=None)
 CONTROLLER_MANAGER = Component("kube-controller-manager", 10257, lease="kube-controller-manager")
 SCHEDULER = Component("kube-scheduler", 10259, lease="kube-scheduler")
 
-#: In the order in which they change hands: to recover from a failure, each needs those before it.
+#: The components in hand-over order: to recover from a failure, each needs the components before it.
 COMPONENTS = (APISERVER, CONTROLLER_MANAGER, SCHEDULER)
 
 
 def group_of(node: dict) -> str:
-    """Return the group of a Node object, which our label names. The group is empty if the node
-    shares its DaemonSets with all nodes that are like the first, or has none.
+    """Return the group of a Node object, as our label names it. The group is empty if the node
+    shares the common DaemonSets, or has no label.
     """
     value = (node["metadata"].get("labels") or {}).get(NODE_LABEL, "")
     return "" if value == SHARED_BY_ALL else value

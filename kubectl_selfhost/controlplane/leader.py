@@ -1,4 +1,4 @@
-"""Who leads: the holder of a Lease, as the Lease's object shows it."""
+"""The leader: the holder of a Lease, as the Lease's object shows it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from kubectl_selfhost.names import NAMESPACE
 
 @dataclass(frozen=True)
 class Leader:
-    """The holder of a Lease. ``current`` is False if the Lease was not renewed for its duration;
-    ``namespace`` and ``name`` are the Lease's own.
+    """The holder of a Lease. ``current`` is False if the Lease has expired. ``namespace`` and
+    ``name`` are those of the Lease.
     """
 
     holder: str
@@ -27,27 +27,23 @@ class Leader:
     name: str = ""
 
     def is_on(self, host: Hosts) -> bool:
-        """Return whether the holder, which calls itself <host name>_<uuid>, is a process on
-        ``host``.
-        """
+        """Return whether the holder, whose identity is <host name>_<uuid>, is a process on ``host``."""
         return host.runs(self.holder)
 
 
 def leader_of(component: Component, leases: list[dict]) -> Leader | None:
-    """Return the holder of the component's lease, which is among ``leases``; None if nobody holds
-    it.
-    """
+    """Return the holder of the component's lease, which is among ``leases``; None without a holder."""
     wanted = (component.lease_namespace, component.lease)
     own = [one for one in leases if (_namespace(one), one["metadata"]["name"]) == wanted]
     return holder(next(iter(own), None), newest_renewal(leases))
 
 
 def holder(lease: dict | None, newest: datetime | None) -> Leader | None:
-    """Return the holder of the lease, None if nobody holds it.
+    """Return the holder of the lease; None without a holder.
 
-    The newest renewal of any lease decides whether the holder is current, not our own clock. Our
-    clock may differ from the cluster's by more than a lease's duration, while the apiserver, the
-    controller-manager and the scheduler renew their leases every 2 to 10 s.
+    The newest renewal of any lease decides whether the holder is current, not this machine's clock.
+    This clock may differ from the cluster's clock by more than a lease's duration, while the API
+    server, the controller-manager and the scheduler renew their leases every 2 to 10 s.
     """
     spec = (lease or {}).get("spec") or {}
     if lease is None or not spec.get("holderIdentity"):

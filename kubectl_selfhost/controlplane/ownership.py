@@ -1,8 +1,9 @@
-"""Other programs that look after this control plane.
+"""Other programs that manage a control plane.
 
-Cluster API, OpenShift, Deckhouse, Talos, RKE2, kops and the like write the control plane's static
-pods themselves; k3s, k0s and MicroK8s have none. Each would fight a pivot, or call the node broken
-and replace it (Cluster API's KubeadmControlPlane looks static pods up by name).
+Cluster API, OpenShift, Deckhouse, Talos, RKE2, kops and similar programs write the control plane's
+static pods themselves; k3s, k0s and MicroK8s have no static pods. Such a program would undo a pivot,
+or treat the node as broken and replace it (Cluster API's KubeadmControlPlane looks for static pods by
+name).
 
 kubespray, KubeOne, kind and minikube use plain kubeadm.
 """
@@ -11,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: A part of the server's version, and the distribution that it means.
+#: A part of the server's version, and its distribution.
 _VERSIONS = {"+rke2": "RKE2", "+k3s": "k3s", "+k0s": "k0s"}
-#: An API group that the server serves, and the owner that it means.
+#: An API group, and its owner.
 _GROUPS = {"config.openshift.io": "OpenShift", "deckhouse.io": "Deckhouse"}
-#: The beginning of a node's label or annotation, and the owner that it means.
+#: The beginning of a node's label or annotation, and its owner.
 _KEYS = {
     "kops.k8s.io/instancegroup": "kops",
     "node.deckhouse.io/": "Deckhouse",
@@ -28,21 +29,21 @@ _KEYS = {
     "rke.cattle.io/": "Rancher (RKE)",
     "worker.gardener.cloud/": "Gardener",
 }
-#: The beginning of a node's osImage, and the owner that it means.
+#: The beginning of a node's osImage, and its owner.
 _SYSTEMS = {"Talos": "Talos"}
 _OWNER_KIND = "cluster.x-k8s.io/owner-kind"
 
-#: Programs that make a control plane with kubeadm and write its manifests again later, and when.
+#: Programs that create a control plane with kubeadm, and when they write its manifests again.
 _REWRITES = {
     "minikube.k8s.io/": ("minikube", "each `minikube start` after a stop"),
 }
 
 
 def owner(nodes: Iterable[dict], *, git_version: str, api_groups: Iterable[str]) -> str | None:
-    """Return the name of the program that owns the control plane, None for a plain kubeadm cluster.
+    """Return the name of the program that manages the control plane; None for a kubeadm cluster.
 
     ``nodes`` are the control-plane Node objects, ``git_version`` the server's version string,
-    ``api_groups`` the names of the API groups that it serves.
+    ``api_groups`` the names of the server's API groups.
     """
     served = set(api_groups)
     found = [name for sign, name in _VERSIONS.items() if sign in git_version]
@@ -52,7 +53,7 @@ def owner(nodes: Iterable[dict], *, git_version: str, api_groups: Iterable[str])
 
 
 def rewriter(nodes: Iterable[dict]) -> tuple[str, str] | None:
-    """Return what will write the static pods' manifests again, and when; None if nothing does."""
+    """Return the program that will write the manifests again, and when; None without such a program."""
     for node in nodes:
         for key in _keys(node):
             for sign, found in _REWRITES.items():

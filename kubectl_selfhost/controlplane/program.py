@@ -1,20 +1,20 @@
-"""The node agent's program as an object in kube-system, and whether this object is as it should be.
+"""The object in kube-system that carries the node agent's program, and its checks.
 
 The program runs as root on every control-plane node, so whoever may write the object is root there.
-It is kept in a Secret, not in a ConfigMap as earlier builds did. Roles that let people write ConfigMaps
-in kube-system are common; whoever may create Secrets there can have a node's identity anyway (a
-bootstrap token is such a Secret, and kubeadm lets its holder ask for a kubelet's certificate).
+A Secret carries the program; in earlier builds it was a ConfigMap. Roles that let people write
+ConfigMaps in kube-system are common. Whoever may create Secrets there can get a node's identity anyway
+(a bootstrap token is such a Secret, and kubeadm lets its holder ask for a kubelet's certificate).
 
 What protects what:
 
-- The Secret's name holds the whole SHA-256 of the program, so a pod or DaemonSet that names the
-  Secret says which program it means, and anyone can compare: ``what_is_wrong``. The comparison needs
-  no copy of the program, and holds for programs of other builds too.
-- ``immutable`` keeps the content as it is for as long as the object lives (the API server refuses
-  any change of data or of the field itself). The object's uid tells whether it is still that object.
-- Nothing keeps someone who may write Secrets from deleting the object and making another one of that
-  name. Before a pod mounts it the content is compared; afterwards content and uid, and nothing is
-  ordered from a pod whose program may be another one.
+- The Secret's name has the whole SHA-256 of the program. So a pod or DaemonSet that names the Secret
+  names its program, and everybody can compare: ``what_is_wrong``. The comparison needs no copy of the
+  program, and works for programs of other builds, too.
+- ``immutable`` keeps the content for the life of the object (the API server refuses any change of the
+  data or of the field itself). The object's uid shows whether it is still the same object.
+- Whoever may write Secrets can delete the object and create another object of that name. So a run
+  compares the content before a pod mounts the object, and content and uid afterwards. A run gives no
+  orders to a pod whose program may be foreign.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AGENT_VOLUME = "kubectl-selfhost-agent"
 
 _TYPE = "Opaque"
 _SECRET_NAME = re.compile(rf"{AGENT}-(?P<arch>[a-z0-9]+)-(?P<digest>[0-9a-f]{{64}})")
-#: In earlier builds a ConfigMap carried the program; its name held ten digits of the digest.
+#: In earlier builds a ConfigMap carried the program; its name had ten digits of the digest.
 _FORMER_NAME = re.compile(rf"{AGENT}-(?P<arch>[a-z0-9]+)-(?P<digest>[0-9a-f]{{10}})")
 
 
@@ -54,9 +54,9 @@ class Reference:
 
 @dataclass(frozen=True)
 class Carrier:
-    """The object from which DaemonSets' pods mount the program, as it was seen.
+    """The object from which DaemonSets' pods mount the program, and the result of its check.
 
-    ``wrong``: why its program is not ours (empty if it is); ``missing``: there is no such object;
+    ``wrong``: why its program is foreign (empty: it is not); ``missing``: there is no such object;
     ``current``: its program is this build's.
     """
 
@@ -68,15 +68,13 @@ class Carrier:
 
     @property
     def former(self) -> bool:
-        """Return whether an earlier build made the object: a ConfigMap, which more people may
-        write.
-        """
+        """Return whether the object is a ConfigMap of an earlier build, which more people may write."""
         return self.reference.kind == CONFIG_MAP
 
 
 def look(found: Reference) -> str:
-    """Return the command that shows an object, and who wrote it."""
-    kind = found.kind.lower()  # not with the content, a program of 100 KB
+    """Return the command that shows an object's metadata, and so who wrote the object."""
+    kind = found.kind.lower()  # without the content, a program of 100 KB
     return f"kubectl -n {NAMESPACE} get {kind} {found.name} -o jsonpath='{{.metadata}}'"
 
 
@@ -102,9 +100,9 @@ def secret(arch: str, content: bytes) -> dict:
         name=secret_name(arch, hashlib.sha256(content).hexdigest()),
         labels=AGENT_LABELS,
         purpose=(
-            "The node agent of kubectl selfhost: a program, nothing confidential. It is a "
+            "The program of kubectl selfhost's node agent; it is not confidential. It is in a "
             "Secret because whoever may replace it is root on the control-plane nodes. The "
-            "pods of the self-hosted control plane start with it: keep it while there are "
+            "pods of the self-hosted control plane need this Secret: keep it while there are "
             "DaemonSets named self-hosted-*."
         ),
     )
@@ -113,7 +111,7 @@ def secret(arch: str, content: bytes) -> dict:
 def carrying(
     file: str, content: bytes, *, name: str, labels: Mapping[str, str], purpose: str
 ) -> dict:
-    """Return the manifest of an immutable Secret that holds a program as its one ``file``."""
+    """Return the manifest of an immutable Secret with a program as its only ``file``."""
     return {
         "apiVersion": "v1",
         "kind": SECRET,
@@ -139,13 +137,13 @@ def what_is_wrong(stored: dict) -> str:
     """Return why ``stored``, a Secret or a former ConfigMap, doesn't hold the plugin's program;
     empty if it does.
 
-    An object holds the plugin's program if it holds nothing else, can't be changed, and has the
-    digest that is in the object's name.
+    The object holds the plugin's program if it is immutable, holds nothing else, and the program
+    has the digest in the object's name.
     """
     is_former = stored.get("kind") == CONFIG_MAP
     name = (_FORMER_NAME if is_former else _SECRET_NAME).fullmatch(stored["metadata"]["name"])
     if name is None:
-        return "its name does not hold the digest of a program"
+        return "its name has no digest of a program"
     if not is_former and stored.get("type") != _TYPE:
         return f"its type is not {_TYPE}"
     if stored.get("immutable") is not True:
@@ -153,10 +151,10 @@ def what_is_wrong(stored: dict) -> str:
     entries = {**(stored.get("data") or {}), **(stored.get("binaryData") or {})}
     file = file_name(name["arch"])
     if set(entries) != {file}:
-        return f"it does not hold the one file {file}"
+        return f"it does not hold just the file {file}"
     digest = _digest(entries[file])
     if not digest.startswith(name["digest"]):
-        return f"the SHA-256 of its program is {digest or 'not to be told'}"
+        return f"the SHA-256 of its program is {digest or 'unknown'}"
     return ""
 
 
@@ -168,8 +166,8 @@ def _digest(encoded: str) -> str:
 
 
 def reference(daemonset: dict) -> Reference | None:
-    """Return the object from which the pods of a DaemonSet mount the program; None if they mount
-    none.
+    """Return the object from which a DaemonSet's pods mount the program; None without such an
+    object.
     """
     for volume in daemonset["spec"]["template"]["spec"].get("volumes") or []:
         if volume["name"] != AGENT_VOLUME:
@@ -193,8 +191,8 @@ def carriers(
     *,
     own: Collection[Reference] = (),
 ) -> list[Carrier]:
-    """Return the objects in ``stored`` (None: there is none) from which a DaemonSet's pods mount
-    the program, and the objects that hold a foreign program though no DaemonSet names them yet.
+    """Return the objects in ``stored`` (None: missing) from which a DaemonSet's pods mount the
+    program, and the objects with a foreign program that no DaemonSet names yet.
 
     ``own`` are the objects with this build's programs.
     """
@@ -214,13 +212,13 @@ def carriers(
 
 
 def volume(secret: str) -> dict:
-    """Return the volume of a DaemonSet's pods that holds the program of the Secret."""
+    """Return the volume with the program of the Secret, for a DaemonSet's pods."""
     source = {"secretName": secret, "defaultMode": 0o755, "optional": False}
     return {"name": AGENT_VOLUME, "secret": source}
 
 
 def with_program(daemonset: dict, secret: str) -> dict:
-    """Return the DaemonSet with the program of another Secret, whatever carried the program so far."""
+    """Return the DaemonSet with the program of another Secret, whatever object carried it so far."""
     new = deepcopy(daemonset)
     spec = new["spec"]["template"]["spec"]
     spec["volumes"] = [

@@ -9,14 +9,10 @@ from typing import Any
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
 from kubectl_selfhost.controlplane.daemonset.facts import NodeFacts
-from kubectl_selfhost.controlplane.instance import (
-    Instance,
-    instances_of,
-    kind_of,
-    phase_and_restarts,
-)
+from kubectl_selfhost.controlplane.instance import Instance, instances_of, kind_of
 from kubectl_selfhost.controlplane.leader import Leader, holder, leader_of, newest_renewal
 from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.pod.status import phase_and_restarts
 from kubectl_selfhost.controlplane.program import Carrier
 from kubectl_selfhost.controlplane.values import hosts
 from kubectl_selfhost.controlplane.values.addresses import host_ip

@@ -1,8 +1,8 @@
-"""A probe from a pod on the pod network: what clients in the cluster meet at the Service's address.
+"""A probe from a pod on the pod network: what clients in the cluster see at the Service's address.
 
-The pod is an ordinary pod: no privilege, no token, nothing of the node. The pod needs nothing from
-a registry either: it runs a small program of ours (packaging/reach) in the kube-apiserver's own
-image, which is on the node. The program only measures; it is no part of the node agent.
+The pod is an ordinary pod, without privilege, without a token, and without files of the node. It
+needs no registry: it runs a small program (packaging/reach) in the kube-apiserver's own image, which
+is on the node. The program only measures, and is no part of the node agent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kubectl_selfhost import names
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS, PODS, SECRETS
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
-from kubectl_selfhost.controlplane.instance import phase_and_restarts
+from kubectl_selfhost.controlplane.pod.status import phase_and_restarts
 from kubectl_selfhost.controlplane.program import SECRET, Reference, carrying
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, PROBE_LABELS
@@ -28,7 +28,7 @@ from kubectl_selfhost.node.program import SwappedProgram
 from kubectl_selfhost.probe.sightings import FAILED, FINE, SLOT
 
 CONTAINER = "reach"
-#: If the probe is killed, its pod ends by itself this many seconds after the probe would have ended.
+#: If the probe is killed, its pod ends this many seconds after the planned end of the probe.
 _SPARE_SECONDS = 60
 _FOR_EVER = 86400
 #: The program answers SIGTERM at once, and then stays for 15 s (packaging/reach/reach.c).
@@ -39,8 +39,8 @@ _USER = 65532
 
 @dataclass(frozen=True)
 class ReachTarget:
-    """The start and the target of a probe: a node, its CPU, an image it has, the Service's address
-    and port.
+    """The place and the target of a probe: a node, its CPU, an image on the node, the Service's
+    address and port.
     """
 
     node: str
@@ -54,8 +54,8 @@ class ReachTarget:
 class ReachReport:
     """What the pod saw. Gap and duration in seconds, latencies (p50, p90, p99, max) in milliseconds.
 
-    ``runs`` has the first 200 rows of failures of one kind with no good answer between them: when
-    the first and the last of a row began (seconds since the start), the kind, and how many.
+    ``runs`` has the first 200 series of failures of one kind without a good answer in between: when
+    the first and the last failure began (seconds since the start), the kind, and the number.
     """
 
     seconds: float
@@ -72,7 +72,7 @@ class ReachReport:
 
     @property
     def slots(self) -> list[str]:
-        """Return the time-line: the worst of every half second, as in a ProbeReport."""
+        """Return the timeline: the worst of every half second, as in a ProbeReport."""
         slots = [FINE] * math.ceil(self.seconds / SLOT)
         for first, last, _, _ in self.runs:
             for number in range(int(first / SLOT), min(int(last / SLOT) + 1, len(slots))):
@@ -97,7 +97,7 @@ class Reach:
         """Create the pod and wait until it runs; replace what a killed probe left.
 
         Raise SelfhostError if the pod can't be created, doesn't run within ``timeout`` seconds, or
-        may have been given another program meanwhile.
+        may have got another program.
         """
 
         self._remove(timeout=timeout, tell=tell)
@@ -107,23 +107,23 @@ class Reach:
         wait_until(self._runs, what=f"the pod {self.pod} to run", timeout=timeout, tell=tell)
 
     def finish(self, *, timeout: float) -> ReachReport:
-        """Have the pod report what it saw. Raise SelfhostError if it doesn't."""
+        """Return what the pod saw. Raise SelfhostError if the pod does not report."""
 
         self._cluster.delete(PODS, self.pod, NAMESPACE)  # SIGTERM; the log stays readable
-        return wait_until(self._said, what=f"what the pod {self.pod} saw", timeout=timeout)
+        return wait_until(self._said, what=f"the report of the pod {self.pod}", timeout=timeout)
 
     def remove(self) -> None:
-        """Remove everything that ``start`` made; what is gone already is no error."""
+        """Remove everything that ``start`` made; objects that are gone cause no error."""
         self._remove(timeout=0.0, tell=lambda _: None)
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
         for secret in self._cluster.list(SECRETS, NAMESPACE, labels=_selector()):
-            # An earlier build named its object after the pod alone.
+            # In an earlier build the object had the pod's name.
             if re.fullmatch(rf"{self.pod}(-[0-9a-f]{{64}})?", secret["metadata"]["name"]):
                 self._cluster.delete(SECRETS, secret["metadata"]["name"], NAMESPACE)
         # A killed probe of an earlier build left a ConfigMap.
         self._cluster.delete(CONFIGMAPS, self.pod, NAMESPACE)
-        # The kubelet kills what is left of the pod; nobody waits for more of its output.
+        # The kubelet kills the rest of the pod; nobody needs more of its output.
         self._cluster.delete(PODS, self.pod, NAMESPACE, grace_seconds=0)
         if timeout:
             wait_until(
@@ -136,11 +136,11 @@ class Reach:
     def _runs(self) -> bool:
         pod = self._cluster.find(PODS, self.pod, NAMESPACE)
         if pod is None:
-            raise SelfhostError(f"The pod {self.pod} was deleted by somebody.")
+            raise SelfhostError(f"Somebody deleted the pod {self.pod}.")
         status = pod.get("status") or {}
         phase = phase_and_restarts(pod)[0]
         if status.get("phase") in ("Failed", "Succeeded"):
-            raise SelfhostError(f"The pod {self.pod} has ended before its time ({phase}).")
+            raise SelfhostError(f"The pod {self.pod} ended too early ({phase}).")
         if status.get("phase") != "Running":
             raise Waiting(f"pod {self.pod}: {phase}")
         self._require_same_program()
@@ -164,7 +164,7 @@ class Reach:
             started=f"the pod {self.pod}",
             node=self._target.node,
             wrong="it is another object now",
-            then="The pod was deleted.",
+            then="The probe deleted the pod.",
         )
 
     def _said(self) -> ReachReport | None:
@@ -180,12 +180,11 @@ def pod_name(node: str) -> str:
 
 
 def program(target: ReachTarget) -> dict:
-    """Return the manifest of the Secret that carries the program, and goes with the pod.
+    """Return the manifest of the Secret that carries the program, and is deleted with the pod.
 
-    A Secret carries the program as it carries the node agent's (``controlplane.program``), and for
-    the same reason, though this pod has no privilege: a person who may only write ConfigMaps must
-    not choose what runs on a control-plane node. The name holds the pod's name and the program's
-    whole SHA-256.
+    The reason for a Secret is that of the node agent's program (``controlplane.program``), although
+    this pod has no privilege: a person who may only write ConfigMaps must not choose what runs on a
+    control-plane node. The Secret's name has the pod's name and the program's whole SHA-256.
     """
     file = _file_name(target.arch)
     content = binaries.content(file)
@@ -195,8 +194,8 @@ def program(target: ReachTarget) -> dict:
         name=f"{pod_name(target.node)}-{hashlib.sha256(content).hexdigest()}",
         labels=PROBE_LABELS,
         purpose=(
-            "The program of kubectl selfhost probe --in-cluster, nothing confidential. It goes with "
-            "the probe. Deleting it is safe."
+            "The program of kubectl selfhost probe --in-cluster; it is not confidential. The probe "
+            "deletes this Secret. You may delete it, too."
         ),
     )
 
@@ -226,7 +225,7 @@ def parse(line: str) -> ReachReport:
             ),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise SelfhostError("What the pod of the probe wrote makes no sense.") from None
+        raise SelfhostError("The report of the probe's pod could not be read.") from None
 
 
 def manifest(target: ReachTarget, *, rate: int, limit: int) -> dict:
@@ -241,8 +240,8 @@ def manifest(target: ReachTarget, *, rate: int, limit: int) -> dict:
             "labels": dict(PROBE_LABELS),
             "annotations": {
                 "kubectl-selfhost/purpose": (
-                    "Looks at the kubernetes Service as clients in the cluster do, for "
-                    "kubectl selfhost probe. Deleting it is safe."
+                    "Connects to the kubernetes Service as clients in the cluster do, for "
+                    "kubectl selfhost probe. You may delete this pod."
                 )
             },
         },

@@ -1,7 +1,6 @@
-"""Open loops: a question is asked at its fixed time, whether the question before is answered or
-not.
+"""Open loops: each request is sent at its fixed time, whether or not the last one was answered.
 
-So an API that hangs can't make itself look better by slowing its questioner down.
+So an API that hangs gets the same number of requests, and can't look better than it is.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from kubectl_selfhost.probe.sightings import CONNECT, NOT_SENT, OK, READ, RETRY_
 
 #: 404 proves as much as 200: the server answered, from the store.
 _GOOD = {200, 201, 404}
-#: The most requests that may be unanswered (250: 50 a second for 5 s); no more are sent.
+#: The maximum of unanswered requests (250: 50 per second for 5 s); above it, no request is sent.
 MOST_IN_FLIGHT = 256
 
 _FAILED_CHECK = re.compile(rb"^\[-\]([a-z0-9/-]{1,40}) ", re.MULTILINE)
 _MOST_READ = 16 * 1024
 
-#: A function that asks one question within so many seconds. Raises ApiError.
+#: A function that sends a request with this time limit in seconds. It raises ApiError.
 Ask = Callable[[float], "Answer"]
 
 
 class Recorder:
-    """The store of samples from many threads, which sums them up at any time."""
+    """The samples of many threads, and their sums at any time."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -59,7 +58,7 @@ class Recorder:
             return sorted(self._samples, key=lambda sample: sample.at)
 
     def glance(self) -> tuple[int, int, float]:
-        """Return requests, failures, and the longest gap so far; a gap that is still open counts."""
+        """Return requests, failures, and the longest gap so far, including a gap that lasts."""
         now = time.monotonic() - self.began
         with self.lock:
             oldest = min(self._last_good.values(), default=0.0)
@@ -83,7 +82,7 @@ def failure(error: SelfhostError) -> str:
 
 
 class Loop:
-    """A loop that asks ``rate`` times a second until it is stopped; an answer may take ``timeout``
+    """A loop that sends ``rate`` requests per second until ``stop``; an answer may take ``timeout``
     seconds.
     """
 
@@ -96,15 +95,15 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name=f"probe-{kind}", daemon=True)
 
     def start(self) -> None:
-        """Begin; the first question is due at once."""
+        """Start the loop; the first request is due at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask nothing more."""
+        """Send no more requests."""
         self._stop.set()
 
     def join(self) -> None:
-        """Wait for the questions under way: they were asked before the end, so they count."""
+        """Wait for the open requests: they were sent before the end, so they count."""
         self._thread.join(self._timeout + 1.0)
 
     def _run(self) -> None:
@@ -121,9 +120,7 @@ class Loop:
 
 
 class Side(Loop):
-    """A loop that asks each question in a thread of its own, beside those that are not answered
-    yet.
-    """
+    """A loop that sends each request in a thread of its own, beside the unanswered requests."""
 
     def __init__(self, kind: str, ask: Ask, recorder: Recorder, *, rate: float, timeout: float):
         super().__init__(kind, recorder, rate=rate, timeout=timeout)
@@ -158,13 +155,12 @@ class Side(Loop):
 
 
 class Kept(Loop):
-    """A loop that asks one question after the other, over a connection that is kept, at most
-    ``rate`` a second.
+    """A loop that sends one request after the other over a kept connection, at most ``rate`` per
+    second.
 
-    A client that waits for an answer asks nothing meanwhile: the gap shows how long the wait was.
-    (To ask later what fell due meanwhile, on a machine that is too slow for ``rate``, would only
-    pile up questions whose time is over.) ``answered`` is called with kind, number and answer of
-    each question that was answered well.
+    A client that waits for an answer sends nothing meanwhile: the gap shows how long the wait was.
+    (On a machine that is too slow for ``rate``, overdue requests are left out: else they would pile
+    up.) ``answered`` is called with kind, number and answer of each request that succeeded.
     """
 
     def __init__(

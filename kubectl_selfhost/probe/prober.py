@@ -1,13 +1,13 @@
-"""Probes that use the API as its clients would, all the time, while a run changes something.
+"""Probes that use the API as clients do, without a pause, while a run changes something.
 
-Several kinds of probe run side by side, each at times of its own (loops.py), with the user's own
+Several kinds of probe run side by side, each with its own times (loops.py), with the user's own
 credentials:
 
-- connect: a new connection each (TCP, TLS, one GET, closed): it meets whatever listens just then
-- read, write: over a connection that is kept, as programs have it; a write writes the probe's ConfigMap
+- connect: a new connection each time (TCP, TLS, one GET, close), which reaches whatever listens then
+- read, write: over a kept connection, as most programs do; a write writes the probe's ConfigMap
 - watch: on that ConfigMap; each write must arrive as an event
-- ready: /readyz, on a new connection each, as load balancers ask it
-- endpoints: whether the ``kubernetes`` Service has an address that is ready
+- ready: /readyz, on a new connection each time, as load balancers ask it
+- endpoints: whether the ``kubernetes`` Service has a ready address
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from kubectl_selfhost.probe.watching import Watching
 WHILE_RUNNING = (CONNECT, READ, WRITE, WATCH, ENDPOINTS)
 EVERY_KIND = (*WHILE_RUNNING, READY)
 
-#: Times a second.
+#: Requests per second.
 _RATES = {READ: 10.0, WRITE: 5.0, ENDPOINTS: 5.0}
 _READY_RATE = 1.0
 _TIDY_UP_LIMIT = 20.0
@@ -51,7 +51,7 @@ _WRITES = [
     Access("create", "", "configmaps", namespace=NAMESPACE),
     Access("delete", "", "configmaps", namespace=NAMESPACE),
 ]
-#: The permissions that a kind needs; without them the kind is left out.
+#: The permissions that a kind needs; without them the kind is skipped.
 _NEEDS = {
     WRITE: _WRITES,
     WATCH: [*_WRITES, Access("watch", "", "configmaps", namespace=NAMESPACE)],
@@ -63,10 +63,10 @@ _READ_ACCESS = Access("get", "", "configmaps", namespace=NAMESPACE)
 class Prober:
     """Probes that run from ``__enter__`` to ``__exit__``.
 
-    ``kinds`` are the kinds wanted (a watch needs writes); a kind for which the user has no
-    permission is left out, and the report says so. ``rate``: new connections a second; ``timeout``:
-    seconds for each answer; ``name``: the name of the ConfigMap, if it must be one that nobody else
-    has. ``leftover`` is the name of the ConfigMap if it could not be deleted at the end.
+    ``kinds`` are the kinds to probe (a watch needs writes). A kind for which the user lacks a
+    permission is skipped, and the report says so. ``rate``: new connections per second; ``timeout``:
+    seconds for each answer; ``name``: the ConfigMap's name, if nobody else may use the same.
+    ``leftover`` is the name of the ConfigMap if it could not be deleted at the end.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Prober:
         self.leftover = ""
 
     def __enter__(self) -> Prober:
-        self._cluster.transport.headers()  # an exec plugin that asks a person does so now
+        self._cluster.transport.headers()  # an exec plugin that asks a person asks now
         if self._kinds - {CONNECT}:
             self._look_at_permissions()
         self._recorder = Recorder()
@@ -126,7 +126,7 @@ class Prober:
         return self._recorder.glance()
 
     def report(self) -> ProbeReport:
-        """Return what was seen so far, or in all once the block has ended."""
+        """Return the report so far; after the block, the whole report."""
         now = self._over or time.monotonic()
         return summarise(
             self._recorder.samples(),
@@ -139,8 +139,8 @@ class Prober:
         )
 
     def _look_at_permissions(self) -> None:
-        """Leave out what the user may not do; an API that doesn't answer is what the probe is here
-        to see.
+        """Skip the kinds that the user may not probe. If the API doesn't answer, skip nothing: the
+        probe must see that.
         """
         needed = {kind: _NEEDS[kind] for kind in self._kinds if kind in _NEEDS}
         every = list(dict.fromkeys([_READ_ACCESS, *(one for n in needed.values() for one in n)]))
@@ -163,7 +163,7 @@ class Prober:
                 Side(CONNECT, self._connect, recorder, rate=self._rate, timeout=limit)
             )
         if READY in self._kinds:
-            # Before a server that ends closes its kept connections, it says on them that it isn't ready.
+            # A server that ends answers "not ready" on kept connections before it closes them.
             self._loops.append(Side(READY, self._ready, recorder, rate=_READY_RATE, timeout=limit))
         if WATCH in self._kinds:
             self._watching = Watching(transport.apart(), self._name, recorder)

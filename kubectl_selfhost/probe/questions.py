@@ -1,4 +1,4 @@
-"""The questions of each kind of probe, and what their answers show."""
+"""The requests of each kind of probe, and what their answers show."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kubectl_selfhost.names import FIELD_MANAGER, NAMESPACE, PROBE_LABELS
 from kubectl_selfhost.probe.sightings import ENDPOINTS, READ
 from kubectl_selfhost.probe.watching import BEAT
 
-#: A ConfigMap that is in each namespace since Kubernetes 1.20: a read of the store, not of a cache,
-#: behind authentication and authorization. If it's absent, the 404 says just as much.
+#: A ConfigMap that each namespace has since Kubernetes 1.20. The request passes authentication and
+#: authorization, and reads from the store, not from a cache. A 404 shows the same.
 STORED = CONFIGMAPS.path("kube-root-ca.crt", NAMESPACE)
-#: The path to read if the ConfigMap is forbidden: behind authentication, and everybody may read it.
+#: The path to read if the ConfigMap is forbidden: it needs authentication, and everybody may read it.
 FOR_ALL = "/version"
 _SLICES = (
     ENDPOINTSLICES.path(None, "default")
@@ -27,7 +27,7 @@ _SLICES = (
 
 
 class Question:
-    """The questions that probes of a kind ask, over ``transport``'s kept connection.
+    """The requests of a kind of probe, over ``transport``'s kept connection.
 
     A read reads ``path``; a write writes the ConfigMap ``name``. ``may_write`` is called before
     each write, and raises SelfhostError to prevent it.
@@ -53,7 +53,7 @@ class Question:
         return self._write(number, timeout)
 
     def _write(self, number: int, timeout: float) -> Answer:
-        """Write by a server-side apply: it also makes the ConfigMap, even if somebody deleted it."""
+        """Write with a server-side apply, which also creates a missing ConfigMap."""
         self._may_write()
         manifest = {
             "apiVersion": "v1",
@@ -72,10 +72,10 @@ class Question:
 
 
 class Endpoints:
-    """How long no slice of the Service had an address that is ready.
+    """How long no EndpointSlice of the Service had a ready address.
 
-    The time goes from the first answer without a ready address to the next answer with one; no
-    answer changes nothing.
+    The time begins with the first answer without a ready address, and ends with the next answer that
+    has a ready address. A request without an answer changes nothing.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,4 @@
-"""A probe that a person asks for: for a while, or until it is stopped, and if wanted also from a
-pod.
-"""
+"""The probe of ``kubectl selfhost probe``: for some time or until Ctrl-C, on request also from a pod."""
 
 from __future__ import annotations
 
@@ -12,8 +10,9 @@ from dataclasses import dataclass
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import NODES, PODS, SERVICES
 from kubectl_selfhost.controlplane.component import APISERVER
-from kubectl_selfhost.controlplane.instance import is_ready, kind_of
+from kubectl_selfhost.controlplane.instance import kind_of
 from kubectl_selfhost.controlplane.pod import staticpod
+from kubectl_selfhost.controlplane.pod.status import is_ready
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, NAMESPACE
 from kubectl_selfhost.probe.from_a_pod import Reach, ReachReport, ReachTarget
@@ -22,19 +21,19 @@ from kubectl_selfhost.probe.sightings import ProbeReport
 
 _GLANCE_EVERY = 0.25
 _POD_LIMIT = 60.0
-#: The program has 3 s for what is under way; and the API may be away when the probe ends.
+#: The program has 3 s for its open connections, and the API may be away when the probe ends.
 _LOG_LIMIT = 12.0
 _PATIENCE = 30.0
 
-#: Called with the state so far: seconds since the start, requests, failures, longest gap.
+#: A listener to the state: seconds since the start, requests, failures, longest gap.
 Glance = Callable[[float, int, int, float], None]
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What was seen from here, and from a pod if this was asked for.
+    """The result of the probe of this machine, and of the pod if there was one.
 
-    ``remarks`` are sentences on what could not be seen, or is left behind.
+    ``remarks`` are sentences on what the probe could not see, or could not remove.
     """
 
     api: ProbeReport
@@ -43,7 +42,7 @@ class Probed:
 
     @property
     def spotless(self) -> bool:
-        """Return whether no client could have noticed anything."""
+        """Return whether no client could notice anything."""
         return self.api.spotless and not (self.in_cluster and self.in_cluster.failed)
 
 
@@ -56,9 +55,9 @@ def probe(
     glance: Glance,
     tell: Callable[[str], None],
 ) -> Probed:
-    """Probe for ``seconds`` (0: for ever), or until Ctrl-C, which ends the probe well.
+    """Probe for ``seconds`` (0: without limit), or until Ctrl-C, which ends the probe early.
 
-    ``rate``: new connections a second. ``tell`` is called with what the probe waits for. Raise
+    ``rate``: new connections per second. ``tell`` is called with what the probe waits for. Raise
     SelfhostError.
     """
 
@@ -69,10 +68,10 @@ def probe(
             with prober:
                 _watch(prober.glance, seconds, glance)
         except KeyboardInterrupt:
-            # A person has seen enough. (A second Ctrl-C, while the probe ends, ends it at once.)
-            remarks.append("It was ended early.")
+            # The person has seen enough. (A second Ctrl-C ends the probe without a report.)
+            remarks.append("Stopped early by Ctrl-C.")
         api = prober.report()
-        remarks += [f"Left out: {kind}: {why}." for kind, why in api.left_out.items()]
+        remarks += [f"Skipped {kind}: {why}." for kind, why in api.left_out.items()]
         if prober.leftover:
             remarks.append(f"The ConfigMap {NAMESPACE}/{prober.leftover} could not be deleted.")
         seen = None
@@ -80,7 +79,7 @@ def probe(
             try:
                 seen = pod.finish(timeout=_LOG_LIMIT)
             except SelfhostError as error:
-                remarks.append(f"What the pod saw is not known: {error.message}")
+                remarks.append(f"The pod gave no report: {error.message}")
     return Probed(api, seen, tuple(remarks))
 
 
@@ -110,10 +109,9 @@ def _from_a_pod(
 
 
 def _target(cluster: Cluster) -> ReachTarget:
-    """Return a control-plane node that is Ready, an image that it has (its kube-apiserver's), and
-    the Service.
+    """Return a control-plane node that is Ready, its kube-apiserver's image, and the Service.
 
-    Raise SelfhostError if there is none.
+    Raise SelfhostError if there is no such node.
     """
 
     nodes = {n["metadata"]["name"]: n for n in cluster.list(NODES, labels=CONTROL_PLANE_LABEL)}
@@ -125,9 +123,8 @@ def _target(cluster: Cluster) -> ReachTarget:
     ]
     if not running:
         raise SelfhostError(
-            "No control-plane node has a kube-apiserver that is ready, in whose image the probe "
-            "could run.",
-            "Run it without --in-cluster.",
+            "No control-plane node has a Ready kube-apiserver, whose image the probe's pod needs.",
+            "Run the probe without --in-cluster.",
         )
     pod = running[0]
     node = pod["spec"]["nodeName"]

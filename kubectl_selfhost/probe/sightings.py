@@ -1,4 +1,4 @@
-"""The samples of probes, summed up. Pure: from samples to a report, no clock, no network."""
+"""From the samples of probes to a report. This module is pure: no clock, no network."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import Any
 #: The kinds of probe.
 CONNECT, READ, WRITE = "connect", "read", "write"
 WATCH, READY, ENDPOINTS = "watch", "ready", "endpoints"
-#: The kinds that programs use all the time: a report's longest gap is the gap of these kinds. The
-#: other kinds are asked too rarely for a comparison.
+#: The kinds that programs use all the time: a report's longest gap is the gap of these kinds. The probe
+#: sends the other kinds too rarely for a comparison.
 _OF_CLIENTS = (CONNECT, READ, WRITE)
 
 OK = "ok"
 RETRY_AFTER = "retry-after"
-#: This request was not sent: too many were unanswered already.
+#: This request was not sent, because too many requests were unanswered.
 NOT_SENT = "not-sent"
 
 #: The section up to the first mark.
 BEFORE = "before"
 
-#: Seconds of a slot of the time-line, and seconds after which a good answer counts as slow.
+#: Seconds of a slot of the timeline, and seconds after which a good answer counts as slow.
 SLOT = 0.5
 SLOW = 0.5
-#: The values of a slot, the worst last; "none" if nothing was asked.
+#: The values of a slot, the worst last; "none" if no request was due.
 NONE, FINE, SLOWLY, LATER, FAILED = SLOTS = ("none", "fine", "slow", RETRY_AFTER, "failed")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One probe: when it began (seconds since the prober's start), how long it took, how it ended.
+    """A request: when it began (seconds since the prober's start), how long it took, how it ended.
 
     ``outcome`` is "ok" or a kind of failure: refused, reset, closed, timeout, tls, dns, network,
-    proxy, credentials, not-sent, http-<status>, or retry-after (a 429 or 503 that says when to come
-    again: client-go's users never see it).
+    proxy, credentials, not-sent, http-<status>, or retry-after (a 429 or 503 with Retry-After, which
+    client-go's users never see).
     """
 
     at: float
@@ -48,7 +48,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Latency:
-    """The time that good answers took, in milliseconds: percentiles (nearest rank) and the longest."""
+    """The times of good answers in milliseconds: percentiles (nearest rank) and the longest."""
 
     p50: float
     p90: float
@@ -61,9 +61,9 @@ class Tally:
     """The sums of samples. ``longest_gap`` in seconds, None for a watch; ``latency`` of good
     answers.
 
-    ``longest_gap`` is the longest time between two good answers that follow each other, by when
-    they arrived; the beginning and the end (or now) count as good answers. If nothing is amiss, it
-    is little more than 1/rate.
+    ``longest_gap`` is the longest time between the arrivals of two good answers in a row; the
+    beginning and the end (or now) count as good answers. Without faults it is little more than
+    1/rate.
     """
 
     requests: int = 0
@@ -90,11 +90,11 @@ class Section:
 
 @dataclass(frozen=True)
 class WatchReport:
-    """What one watch saw of an object that the probe writes all the time.
+    """What a watch saw of an object that the probe writes without a pause.
 
-    ``lost``: writes that were answered well and whose event never came, though a later event did;
-    ``unseen``: those whose event had not come at the end. ``ended`` counts how the watch ended:
-    cleanly or expired (a client begins these anew without a word), or how it was torn.
+    ``lost``: successful writes whose event never came, although a later event came. ``unseen``:
+    successful writes whose event had not come at the end. ``ended`` counts how the watch ended:
+    cleanly or expired (a client then restarts the watch silently), or by a fault.
     ``longest_silence`` is the longest time without an event, in seconds.
     """
 
@@ -107,12 +107,12 @@ class WatchReport:
 
 @dataclass(frozen=True)
 class ProbeReport:
-    """What a client would have seen. Times in seconds; ``started`` and ``ended`` since the epoch.
+    """What a client would have seen. Times are in seconds; ``started`` and ``ended`` since the epoch.
 
-    ``requests``, ``failures``, ``longest_gap`` and ``latency`` are of all kinds together: the gap
-    of the kind that had the longest, the latency of new connections. ``slots`` is the time-line:
-    the worst of every half second. ``endpoints_empty`` is for how long the ``kubernetes`` Service
-    had no ready address (None: not looked at). ``left_out`` are kinds that were not tried, and why.
+    ``requests`` and ``failures`` are of all kinds together; ``longest_gap`` is the longest of any
+    kind, ``latency`` that of new connections. ``slots`` is the timeline: the worst of every half
+    second. ``endpoints_empty`` is for how long the ``kubernetes`` Service had no ready address (None:
+    not probed). ``left_out`` are the skipped kinds, and why.
     """
 
     requests: int
@@ -136,12 +136,12 @@ class ProbeReport:
 
     @property
     def spotless(self) -> bool:
-        """Return whether no client could have noticed anything."""
+        """Return whether no client could notice anything."""
         missing = self.watch.lost + self.watch.unseen if self.watch else 0
         return not (self.failed or missing or self.endpoints_empty)
 
     def facts(self) -> dict[str, Any]:
-        """Return what a journal keeps of the report: small, and plain data."""
+        """Return the part of the report that the journal keeps, as plain data."""
         watch = self.watch
         return {
             **_facts(self),
@@ -226,7 +226,7 @@ def _looks(sample: Sample) -> str:
 def _sections(
     samples: Sequence[Sample], seconds: float, marks: Sequence[tuple[float, str]]
 ) -> list[Section]:
-    """Return a section for each mark; empty without marks, as there is no before and after."""
+    """Return a section for each mark; empty without marks."""
     if not marks:
         return []
     edges = [(0.0, BEFORE), *marks, (max(seconds, marks[-1][0]), "")]
@@ -257,11 +257,10 @@ def _by_kind(
 
 
 def _longest_gap(samples: Sequence[Sample], began: float, ended: float, last: bool) -> float:
-    """Return the longest gap; of a gap that reaches over a section's edge only the part inside
-    counts.
+    """Return the longest gap inside a section. Of a gap across the section's edge, only the part
+    inside counts.
 
-    An answer ends a gap also if the question was asked before the very end and answered well after
-    it.
+    A good answer after the end also ends a gap, if its request was sent before the end.
     """
     arrivals = sorted(s.at + s.seconds for s in samples if s.outcome == OK)
     if last and arrivals:

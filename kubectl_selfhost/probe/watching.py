@@ -1,4 +1,4 @@
-"""A watch on an object that is written all the time: what a controller's informer would meet."""
+"""A watch on an object that the probe writes without a pause: what a controller's informer sees."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ from kubectl_selfhost.probe.sightings import OK, RETRY_AFTER, WATCH, WatchReport
 #: The key of the ConfigMap that counts the writes.
 BEAT = "beat"
 CLEANLY = "cleanly"
-#: The server no longer has the events since then (it was just started, say): a client lists anew and
-#: watches from there, without a word to anybody.
+#: The server no longer has the old events (for example because it has just started): a client lists
+#: again and watches from there, silently.
 EXPIRED = "expired"
-#: The failures with which a watch ends when its server ends. Every client begins anew where it was; the
-#: events that were lost, and whether the watch could begin, show what this costs.
+#: The failures with which a watch ends when its server ends. Every client continues from its last
+#: event. Lost events, and a watch that could not begin, show what this costs.
 _TORN = ("closed", "reset")
 _AGAIN_AFTER = 0.25
-#: Several events a second are due: a connection that is silent for so many seconds is dead.
+#: Several events per second are due: a connection that is silent for so many seconds is dead.
 _SILENCE = 10.0
 _LAST_EVENTS_LIMIT = 2.0
 
 
 class Watching:
-    """A watch on the ConfigMap ``name`` from ``start`` to ``stop``, which begins anew when it ends.
+    """A watch on the ConfigMap ``name`` from ``start`` to ``stop``, which restarts when it ends.
 
-    A beginning is a request of kind "watch". A connection that died is a failed request of this
-    kind. A watch without a resourceVersion begins with the object as it is: what was written before
-    is in it.
+    Each start is a request of kind "watch". A broken connection is a failed request of this kind. A
+    watch without a resourceVersion begins with the current object, which contains all earlier writes.
     """
 
     def __init__(self, transport: Transport, name: str, recorder: Recorder) -> None:
@@ -52,23 +51,23 @@ class Watching:
         self._version = ""
         self._written: set[int] = set()
         self._seen: set[int] = set()
-        self._base: int | None = None  # writes up to this one are not due any more
+        self._base: int | None = None  # the events of writes up to this number are not due any more
         self._fresh = True
         self._ended: Counter[str] = Counter()
         self._last_event = self._longest = 0.0
 
     def start(self) -> None:
-        """Begin; a silence counts from now on."""
+        """Start the watch; a silence counts from now on."""
         self._last_event = time.monotonic()
         self._thread.start()
 
     def written(self, number: int) -> None:
-        """Note that the write ``number`` was answered well: its event is due."""
+        """Note that the write ``number`` succeeded: its event is due."""
         with self._lock:
             self._written.add(number)
 
     def stop(self) -> None:
-        """Wait a moment for the last events, and end the watch."""
+        """Wait a moment for the last events, then end the watch."""
         with self._lock:
             self._lock.wait_for(lambda: not self._due(), timeout=_LAST_EVENTS_LIMIT)
         self._stop.set()
@@ -83,7 +82,7 @@ class Watching:
             due, newest = self._due(), max(self._seen, default=0)
             return WatchReport(
                 events=len(self._seen),
-                # Events come in order: an event that was skipped comes no more.
+                # Events come in order, so a missing event never comes.
                 lost=sum(number < newest for number in due),
                 unseen=sum(number > newest for number in due) if self._stop.is_set() else 0,
                 ended=dict(self._ended),
@@ -101,7 +100,7 @@ class Watching:
             self._stop.wait(_AGAIN_AFTER)
 
     def _watch(self) -> None:
-        """Watch once from the beginning to the end, if the watch begins at all."""
+        """Watch once, from the start of a watch to its end."""
         began = time.monotonic()
         try:
             stream = self._transport.stream(self._path(), silence=_SILENCE)

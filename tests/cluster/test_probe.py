@@ -70,7 +70,7 @@ def test_who_may_not_write_is_told_what_is_left_out(bed):
     bed.kubectl("create", "rolebinding", "seer", "-n", "kube-system", "--role=seer", "--user=seer")
     run = bed.selfhost("probe", "--duration=2s", "--as=seer", check=False)
     assert run.returncode == 0, run
-    assert "- Left out: write: you may not patch configmaps in kube-system." in run.stdout
+    assert "- Skipped write: you may not patch configmaps in kube-system." in run.stdout
 
 
 def test_an_outage_is_seen_from_here_and_from_a_pod(bed):
@@ -90,7 +90,7 @@ def test_an_outage_is_seen_from_here_and_from_a_pod(bed):
     assert probe.returncode == 1, out + err
     seen = json.loads(out)
     kinds = {kind["name"]: kind for kind in seen["kinds"]}
-    assert seen["remarks"] == ["It was ended early."]
+    assert seen["remarks"] == ["Stopped early by Ctrl-C."]
     assert 2 < kinds["connect"]["longestGap"] < 60
     assert kinds["connect"]["failed"] > 50
     assert kinds["read"]["failed"] > 0

@@ -71,7 +71,7 @@ def test_who_serves_is_what_kubectl_shows(bed):
 
 
 def test_the_phase_of_every_pod_is_kubectls_status_column(bed):
-    from kubectl_selfhost.controlplane.instance import phase_and_restarts
+    from kubectl_selfhost.controlplane.pod.status import phase_and_restarts
 
     bed.kubectl(
         *("run", "broken", "--image=nowhere.invalid/none:1", "--image-pull-policy=Never"),

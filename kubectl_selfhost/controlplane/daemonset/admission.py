@@ -1,4 +1,4 @@
-"""What admission makes of a DaemonSet's pods."""
+"""The changes that admission makes to a DaemonSet's pods."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from kubectl_selfhost.controlplane.pod import profiles
 from kubectl_selfhost.controlplane.pod.defaults import containers, with_defaults
 from kubectl_selfhost.controlplane.pod.difference import Difference, compare
 
-#: What the DaemonSet controller, the scheduler and admission always add to its pods.
+#: Fields that the DaemonSet controller, the scheduler and admission always add to a pod.
 _ALWAYS_ADDED = ("nodeName", "tolerations", "affinity", "priority", "preemptionPolicy")
 _SERVICE_ACCOUNT = ("serviceAccount", "serviceAccountName", "imagePullSecrets")
 _API_ACCESS = "kube-api-access-"
 
 
 def admission_changes(template: dict, pod: dict) -> list[str]:
-    """Return what admission made different in a DaemonSet's ``pod`` from its ``template``, in
-    words.
+    """Return the differences that admission made between ``template`` and a DaemonSet's ``pod``,
+    in words.
 
-    Leave out what belongs there: defaults, what the DaemonSet controller and the scheduler add
-    (tolerations, node affinity, the node's name), priority, the service account; and a pull policy
-    that AlwaysPullImages has made Always (see ``pulls``). Name a token that is mounted though the
-    template asks for none: with this token the API server could not start without an API server.
+    Leave out normal additions: defaults, the fields of the DaemonSet controller and the scheduler
+    (tolerations, node affinity, the node's name), priority, and the service account. Leave out a
+    pull policy that AlwaysPullImages has made Always (see ``pulls``). Report a token that is mounted
+    against the template: with a token the API server can't start without an API server.
     """
     wanted, actual = (_as_it_runs(one) for one in (template, pod))
     for field in _ALWAYS_ADDED + _SERVICE_ACCOUNT:
@@ -34,7 +34,7 @@ def admission_changes(template: dict, pod: dict) -> list[str]:
 
 
 def pulls(template: dict, pod: dict) -> list[str]:
-    """Return the images that admission makes a ``pod`` of ``template`` pull at each start."""
+    """Return the images that a ``pod`` of ``template`` must pull at each start because of admission."""
     wanted, actual = (_as_it_runs(one) for one in (template, pod))
     found = [one.path for one in compare({"spec": wanted}, {"spec": actual}) if _is_a_pull(one)]
     by_path = {

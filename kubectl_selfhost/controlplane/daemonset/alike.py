@@ -1,6 +1,4 @@
-"""Whether the control-plane nodes are so much alike that one DaemonSet can run a component on all
-of them.
-"""
+"""Whether the control-plane nodes are so similar that one DaemonSet can run a component on all."""
 
 from __future__ import annotations
 
@@ -13,14 +11,14 @@ from kubectl_selfhost.controlplane.program import AGENT_VOLUME
 
 
 def differences(wanted: dict, own: dict) -> list[Difference]:
-    """Return where the pods of the DaemonSet ``own``, made from one node's static pod, differ from
-    the pods of ``wanted``, which is for all nodes. The list is empty if they differ nowhere.
+    """Return the differences between the pods of the DaemonSet ``own``, made from one node's static
+    pod, and the pods of ``wanted``, which is for all nodes.
 
-    Both DaemonSets already have field references or loopback in place of what is each node's own.
-    The comparison leaves out what kubectl selfhost adds: the loopback address at which an apiserver
-    is probed (a roll-out toggles this address), the object with the agent's program, and the
-    requests of the container that waits (another build's may be in use). It also leaves out the
-    pull policies, which AlwaysPullImages changes in a mirror pod.
+    In both DaemonSets a field reference or a loopback address replaces the node's own address. The
+    comparison leaves out what kubectl selfhost adds: the loopback address at which an API server is
+    probed (each rollout changes it), the object with the agent's program, and the requests of the
+    container that waits (they may be another build's). It also leaves out the pull policies, which
+    AlwaysPullImages changes in a mirror pod.
     """
     return compare(*({"spec": _comparable(one)} for one in (wanted, own)))
 

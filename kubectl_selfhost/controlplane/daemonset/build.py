@@ -1,21 +1,20 @@
 """From a component's static pod to the DaemonSet that runs the component.
 
-The DaemonSet has the name and the labels that kubeadm gave it (``kubeadm alpha selfhosting pivot``,
-until 1.20). What clusters since then need gives it its form. Each of these points has brought down
-a cluster that lacked it:
+The DaemonSet has the name and the labels of kubeadm's own (``kubeadm alpha selfhosting pivot``, until
+1.20). The rest follows from the needs of later clusters. Without any of these points a cluster broke:
 
-- No ``ports``: on the host's network they are reserved on the node, so the scheduler would never
-  place the new instance beside the old one (kubeadm declares them since 1.34, issue 132776 of
-  kubernetes/kubernetes). A probe that names a port gets its number.
+- No ``ports``: a pod on the host's network reserves them on the node, so the scheduler would never
+  place the new instance beside the old one (kubeadm declares ports since 1.34, issue 132776 of
+  kubernetes/kubernetes). A probe that names a port gets the port's number.
 - The new instance starts beside the old one and shares its port (``maxSurge``,
   ``--permit-port-sharing``). If the old instance doesn't share, an init container waits for the port:
-  a server that finds the port taken exits, and the kubelet restarts the server ever later. A
-  component that must not run twice (``beside``) never shares: its second pod waits for the port.
-- No service account token: the kubelet would need the API server to start the API server.
-- The pod tolerates every taint, as a static pod does, and is as critical to the node.
-- The pod reads what is each node's own (its address) from the node, not from the first node's pod.
+  a server that finds the port in use exits, and the kubelet restarts the server with growing delays.
+  If two instances of a component must not run (``beside``), they never share: the second pod waits.
+- No service account token: to get a token, the kubelet needs an API server.
+- The pod tolerates every taint and has the same priority, as a static pod.
+- The pod reads the node's own address from its node, not from the first node's pod.
 
-Everything else of the static pod stays as it is, whoever put it there.
+The rest of the static pod does not change.
 """
 
 from __future__ import annotations
@@ -56,11 +55,12 @@ from kubectl_selfhost.names import (
     SHARED_BY_ALL,
 )
 
-#: Ports below need CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start).
+#: Ports below this number need CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start).
 _FIRST_UNPRIVILEGED_PORT = 1024
 #: The official image's kube-apiserver has this capability in its file (kubeadm's RootlessControlPlane
-#: adds it to the pod's bounding set); another program under the same user has not. So the container
-#: that waits for the port is root, may bind it, and makes its sockets as the component's user.
+#: adds the capability to the pod's bounding set). Another program under the same user has no such
+#: capability. So the container that waits for the port runs as root, and makes its sockets as the
+#: component's user.
 _LOW_PORT_RIGHTS = {
     "runAsUser": 0,
     "runAsGroup": 0,
@@ -69,7 +69,7 @@ _LOW_PORT_RIGHTS = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "SETUID"]},
 }
-#: What only a pod that is bound to its node already has, or that follows from another field.
+#: Fields that only a pod bound to its node has, and fields that follow from another field.
 _NOT_IN_A_TEMPLATE = ("nodeName", "priority", "preemptionPolicy", "schedulerName")
 
 
@@ -79,10 +79,10 @@ def build(
     """Return the DaemonSet (apps/v1) that runs ``component`` as ``static_pod`` did, on all of
     ``nodes``.
 
-    ``kubectl apply -f -`` accepts the DaemonSet as it is; the same input gives the same output. It
+    ``kubectl apply -f -`` accepts the result; the same input gives the same output. The DaemonSet
     needs Kubernetes 1.22 (maxSurge). Raise SelfhostError if one DaemonSet can't run all these pods:
-    nodes that differ in CPU or in what is each one's own, a pod off the host's network, a command
-    that hides its flags.
+    the nodes have different CPUs or need different addresses, the pod is not on the host's network,
+    or its command hides the flags.
     """
     static_pod = staticpod.from_mirror_pod(static_pod)
     require_fit(component, static_pod)
@@ -99,7 +99,7 @@ def build(
             },
         },
         "spec": {
-            # Not component and tier: with these labels it would match mirror pods, and yet adopt nothing.
+            # Without component and tier: with these labels the selector would match mirror pods, too.
             "selector": {"matchLabels": {"k8s-app": component.daemonset}},
             "minReadySeconds": MIN_READY_SECONDS,
             "updateStrategy": {
@@ -141,8 +141,8 @@ def _template(
 def _annotations(
     component: Component, static_pod: dict, nodes: Sequence[NodeFacts]
 ) -> dict[str, str]:
-    """Return the static pod's own annotations, without kubeadm's annotation of the address if there
-    are several nodes.
+    """Return the static pod's own annotations. With several nodes, leave out kubeadm's annotation
+    of the address.
     """
     annotations = dict(static_pod.get("metadata", {}).get("annotations", {}))
     annotations.pop(ADVERTISE_ADDRESS_ANNOTATION, None)
@@ -153,7 +153,7 @@ def _annotations(
 
 
 def _number_named_ports(spec: dict) -> None:
-    """Remove the containers' ports, and give each probe that names a port its number."""
+    """Remove the containers' ports. In each probe replace a port's name with its number."""
     for container in containers(spec):
         numbers = {
             port["name"]: port["containerPort"]
@@ -168,15 +168,14 @@ def _number_named_ports(spec: dict) -> None:
 
 
 def _probe_itself(container: dict, port: int, bound: str) -> None:
-    """Have the apiserver probed over loopback, or at the one address where it listens.
+    """Set the probes' host to a loopback address, or to the one address where the server listens.
 
-    kubeadm writes the advertise address of the node where the manifest was made, which is wrong on
-    every other node. A hand-over steers the loopback address alone to the new instance. A static
-    pod that a revert has made is also probed at a loopback address: the new instance takes another
-    one.
+    kubeadm writes the advertise address of the node for which it made the manifest, which is wrong
+    on every other node. A hand-over steers only the loopback address to the new instance. A static
+    pod from a revert is probed at a loopback address, too: then the new instance gets another one.
     """
     if "$(" in bound:
-        return  # the kubelet puts no variables into a probe
+        return  # the kubelet replaces no variables in a probe
     taken = {handler.get("httpGet", {}).get("host") for _, handler in actions(container)}
     free = next(one for one in PROBE_ADDRESSES if one not in taken)
     host = free if staticpod.is_wildcard(bound) else bound
@@ -187,11 +186,11 @@ def _probe_itself(container: dict, port: int, bound: str) -> None:
 
 
 def _tell_soon(container: dict) -> None:
-    """Have the kubelet notice at once that the component is up, and report why if it isn't.
+    """Let the kubelet notice at once that the component is up, and report why it is not.
 
-    kubeadm's startup probe asks first after 10 s and then every 10 s. Until the probe passes there
-    is no readiness, and a hand-over waits for readiness. The component has as long to start as
-    before. Its last words are in the pod's status, so that a hand-over that failed can report them.
+    kubeadm's startup probe asks first after 10 s and then every 10 s. Until this probe passes the
+    pod is not Ready, and a hand-over waits for Ready. The time limit of the start stays the same.
+    The component's last output gets into the pod's status, for the error of a failed hand-over.
     """
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     probe = container.get("startupProbe")
@@ -240,13 +239,13 @@ def _wait_for_port(
     port: int,
     bound: str,
 ) -> None:
-    """Put the container that waits for the port before the component, after all others.
+    """Add the container that waits for the port, as the last init container.
 
-    The container runs the agent in the component's own image (nothing to pull) and with the
-    component's own rights, because two processes share a port only under the same user. If this
-    user isn't root and the port is below 1024, the container tries the user's sockets as root (see
-    ``_LOW_PORT_RIGHTS``). While the hold file is on the node, the container waits even if the port
-    is free: so no new instance takes the port from a static pod that was put back.
+    The container runs the agent's program in the component's own image, so there is nothing to pull.
+    It runs as the component's user, because two processes can share a port only under the same user.
+    If this user isn't root and the port is below 1024, the container runs as root, and tries sockets
+    of the user (see ``_LOW_PORT_RIGHTS``). While the hold file is on the node, the container waits
+    even if the port is free: so a new instance can't take the port of a restored static pod.
     """
     command = [agent.program, WAIT_CONTAINER, "--port", str(port)]
     if not staticpod.is_wildcard(bound):
@@ -282,11 +281,11 @@ def _wait_for_port(
 
 
 def _waiters_resources(spec: dict, container: dict) -> dict:
-    """Return the resources of the container that waits, such that the pod's quality of service
-    stays as it is: every container counts for it.
+    """Return the resources of the container that waits. They keep the pod's quality of service,
+    for which every container counts.
 
-    In a Guaranteed pod the container has the component's own amounts. Init containers run before
-    the others, so the pod requests no more than before.
+    In a Guaranteed pod the container has the component's own amounts. Init containers run before the
+    other containers, so the pod requests no more than before.
     """
     quality = resources.quality_of_service(spec)
     if quality == resources.BEST_EFFORT or spec.get("resources"):
@@ -297,7 +296,7 @@ def _waiters_resources(spec: dict, container: dict) -> dict:
 
 
 def _user(spec: dict, container: dict) -> int:
-    """Return the user that the pod gives the component; 0 for root, or if only the image says it."""
+    """Return the component's user in the pod; 0 for root, or if only the image names the user."""
     for context in (container.get("securityContext"), spec.get("securityContext")):
         user = (context or {}).get("runAsUser")
         if user is not None:

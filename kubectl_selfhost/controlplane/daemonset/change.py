@@ -1,4 +1,4 @@
-"""A change of a self-hosted component: what its DaemonSet's pods are made from after the change."""
+"""A change of a self-hosted component: the pod template of its DaemonSet after the change."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from kubectl_selfhost.controlplane.pod.staticpod import component_container
 from kubectl_selfhost.controlplane.side_by_side import beside
 from kubectl_selfhost.errors import SelfhostError
 
-#: Set anew by each roll-out, so that pods are replaced even if nothing else changes. kubectl's own
+#: Each rollout sets a new value, so that pods are replaced even if nothing else changes. kubectl's own
 #: annotation (kubectl.kubernetes.io/restartedAt) is not used: it means `kubectl rollout restart`.
 ROLLED_OUT_ANNOTATION = "kubectl-selfhost/rolled-out-at"
 
-#: Two instances that differ in these can't share a port, or can't be told apart while they do.
+#: Flags that must be the same in two instances side by side, and why.
 _FIXED = {
-    "bind-address": "the two instances would not share the port",
-    "secure-port": "whoever knows the component's address would look for it in vain",
-    "permit-port-sharing": "the next roll-out would break off service",
+    "bind-address": "the old and the new instance could not share the port",
+    "secure-port": "clients that know the component's address would not find it",
+    "permit-port-sharing": "the next rollout would interrupt the service",
 }
 
 
 @dataclass(frozen=True)
 class Change:
-    """The change that a person wants: the image (empty: as it is), flags to set, flags to remove.
+    """A person's change: the new image (empty: no change), flags to set, flags to remove.
 
-    Names of flags have no dashes. A flag has all its values, in order: some flags add up when they
-    are repeated (``--service-account-issuer``).
+    Names of flags have no dashes. A flag has all its values, in order, because some flags may be
+    repeated (``--service-account-issuer``).
     """
 
     image: str = ""
@@ -44,29 +44,30 @@ class Change:
 
 
 def changed(daemonset: dict, component: Component, change: Change, *, now: str) -> dict:
-    """Return the DaemonSet with ``change`` made in its pod template; an annotation keeps ``now``.
+    """Return the DaemonSet with the ``change`` in its pod template; an annotation records ``now``.
 
-    The address at which an apiserver is probed changes too, so that the old and the new instance
-    can be told apart. Raise SelfhostError for a flag that must not be changed, or isn't there.
+    The probes' address of an API server changes, too: so probes tell the old and the new instance
+    apart. Raise SelfhostError for a flag that must not change, or does not exist.
     """
     new = deepcopy(daemonset)
     template = new["spec"]["template"]
     container = component_container({**template, "metadata": template.get("metadata", {})})
     for name in (*change.flags, *change.without):
         if name in _FIXED:
-            raise SelfhostError(
-                f"--{name} of {component} can't be changed by a roll-out: {_FIXED[name]}."
-            )
+            raise SelfhostError(f"A rollout can't change --{name} of {component}: {_FIXED[name]}.")
     for name in set(change.flags) & set(change.without):
         raise SelfhostError(
-            f"--{name} of {component} is to be set and to be taken off at once.",
-            "Give --set-flag or --unset-flag for it, not both.",
+            f"--set-flag and --unset-flag both name --{name} of {component}.",
+            "Use only one of them for this flag.",
         )
     for name, values in change.flags.items():
         component_flags.with_flag(container, name, *values)
     for name in change.without:
         if not component_flags.without_flag(container, name):
-            raise SelfhostError(f"{component} has no flag --{name} that could be taken off.")
+            raise SelfhostError(
+                f"{component} has no flag --{name} to remove.",
+                "Leave --unset-flag out for this flag.",
+            )
     if change.image:
         _set_image(template["spec"], container, change.image)
     if component == APISERVER:
@@ -79,8 +80,8 @@ def changed(daemonset: dict, component: Component, change: Change, *, now: str) 
 
 
 def probe_address(daemonset: dict) -> str:
-    """Return the loopback address at which an apiserver's DaemonSet has its pods probed; empty for
-    none.
+    """Return the loopback address at which the pods of an API server's DaemonSet are probed; empty
+    for none.
     """
     container = component_container(daemonset["spec"]["template"])
     hosts = {handler.get("httpGet", {}).get("host", "") for _, handler in actions(container)}
@@ -88,8 +89,8 @@ def probe_address(daemonset: dict) -> str:
 
 
 def _refuse_another_lease(component: Component, before: dict, after: dict) -> None:
-    """Refuse a change of the lease: two instances run side by side, and only a common lease keeps
-    them from working at once.
+    """Refuse a change of the lease: the old and the new instance run side by side, and only with a
+    common lease they do not both lead.
     """
     leases = [
         (led.lease, led.lease_namespace)
@@ -98,31 +99,27 @@ def _refuse_another_lease(component: Component, before: dict, after: dict) -> No
     ]
     if leases[0] != leases[1]:
         raise SelfhostError(
-            f"The lease by which {component} leads can't be changed by a roll-out: the old and the "
-            "new instance would both lead.",
-            f"`kubectl selfhost revert --component {component}`, change the manifest on the node, "
-            "wait until it is Ready, then `kubectl selfhost pivot`.",
+            f"A rollout can't change the lease of {component}: the old and the new instance would "
+            "both lead.",
+            f"Run `kubectl selfhost revert --component {component}`, change the manifest on the node, "
+            "wait until the static pod is Ready, then run `kubectl selfhost pivot`.",
         )
 
 
 def _refuse_another_way(component: Component, before: dict, after: dict) -> None:
-    """Refuse a change that ends, or begins, the time in which two instances may run
-    side by side.
-    """
+    """Refuse a change after which two instances may no longer run side by side, or may from then on."""
     alone = beside.one_at_a_time(component, before), beside.one_at_a_time(component, after)
     shares = component_flags.of_container(component_container(before)).get("permit-port-sharing")
     if bool(alone[0]) != bool(alone[1]) or (alone[0] and shares not in (None, "false")):
         raise SelfhostError(
-            f"{component} can't be rolled out so: {alone[1] or alone[0]}.",
+            f"A rollout can't make this change of {component}: {alone[1] or alone[0]}.",
             "Run `kubectl selfhost revert`, change the manifests on the nodes, then run "
             "`kubectl selfhost pivot`.",
         )
 
 
 def _set_image(spec: dict, container: dict, image: str) -> None:
-    """Set the image of the component, and of the container that waits for its port in the same
-    image.
-    """
+    """Set the image of the component, and of the container that waits for the port."""
     for waiter in spec.get("initContainers") or []:
         if waiter["name"] == WAIT_CONTAINER and waiter["image"] == container["image"]:
             waiter["image"] = image

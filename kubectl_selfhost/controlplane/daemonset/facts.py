@@ -1,6 +1,4 @@
-"""The facts of nodes and of the agent that DaemonSets and recovery copies need; names in their
-pods.
-"""
+"""The facts of nodes and of the agent for DaemonSets and recovery copies, and names in their pods."""
 
 from __future__ import annotations
 
@@ -13,12 +11,12 @@ NODE_VOLUME = "kubectl-selfhost-node"
 AGENT_MOUNT = "/selfhost"
 NODE_MOUNT = "/selfhost-node"
 HOST_IP = "HOST_IP"
-#: The loopback addresses at which a self-hosted apiserver is probed. Two instances side by side have
-#: one each, so that a hand-over can tell them apart (each roll-out takes the other address). Neither
-#: is 127.0.0.1, at which programs on the node may call whichever instance serves.
+#: The loopback addresses at which a self-hosted API server is probed. Two instances side by side have
+#: different addresses, so that a hand-over can tell them apart (each rollout uses the other address).
+#: 127.0.0.1 is not among them: programs on the node may call the API there.
 PROBE_ADDRESSES = ("127.0.0.2", "127.0.0.3")
-#: A new instance counts as available when it has been Ready for this many seconds. So a roll-out never
-#: deletes the old instance for a new one that dies at once.
+#: A new instance counts as available when it has been Ready for this many seconds. So a rollout does
+#: not delete the old instance for a new instance that exits at once.
 MIN_READY_SECONDS = 10
 
 
@@ -39,8 +37,8 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class AgentFacts:
-    """The place where a pod finds the node agent: the Secret that carries it, the program for the
-    CPU ``arch``, and our directory on the node (``node_directory``, an absolute path).
+    """The place of the node agent's program for a pod: the Secret, the CPU ``arch``, and our
+    directory on the node (``node_directory``, an absolute path).
     """
 
     arch: str

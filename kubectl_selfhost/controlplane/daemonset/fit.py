@@ -18,21 +18,21 @@ def require_fit(component: Component, static_pod: dict) -> None:
     """Raise SelfhostError if no DaemonSet can run ``component`` as ``static_pod`` does, on any node."""
     if not static_pod["spec"].get("hostNetwork"):
         raise SelfhostError(
-            f"The static pod {component} is not on its node's network (hostNetwork).",
-            "Only a control plane as kubeadm sets it up can be pivoted.",
+            f"The static pod {component} does not use its node's network (hostNetwork).",
+            "kubectl selfhost pivots only control planes in the form that kubeadm creates.",
         )
     component_flags.require_program(staticpod.component_container(static_pod))
     if staticpod.secure_port(static_pod, component) == 0:
         raise SelfhostError(
-            f"{component} serves nothing (--secure-port=0), so nobody could tell whether a new "
-            "instance of it works.",
-            "Take that flag out of its manifest.",
+            f"{component} serves no port (--secure-port=0), so nothing shows whether a new instance "
+            "works.",
+            "Remove this flag from its manifest on the node.",
         )
 
 
 def is_each_nodes_own(component: Component, static_pod: dict, node: NodeFacts) -> bool:
-    """Return whether the static pod of ``node`` can share no DaemonSet, because the pod names an
-    address of its own that a pod can't read from its node.
+    """Return whether the static pod of ``node`` can't share a DaemonSet, because it has an own
+    address that a pod can't read from its node.
     """
     bound = staticpod.bind_address(static_pod, component)
     elsewhere = component == APISERVER and not advertises_host_ip(node)
@@ -49,8 +49,8 @@ def refuse_what_cannot_be(
     for node in nodes:
         if node.arch != agent.arch:
             raise SelfhostError(
-                f"Node {node.name} has a CPU of another kind ({node.arch}) than the node agent "
-                f"that was chosen ({agent.arch})."
+                f"The CPU of node {node.name} ({node.arch}) differs from the CPU of the node agent's "
+                f"program ({agent.arch})."
             )
     if len(nodes) > 1:
         _refuse_per_node_addresses(component, static_pod, nodes)
@@ -62,12 +62,12 @@ def _refuse_per_node_addresses(
     bound = staticpod.bind_address(static_pod, component)
     if not staticpod.is_wildcard(bound) and bound not in _LOOPBACK:
         raise SelfhostError(
-            f"{component} listens on one address ({bound}), which several nodes can't share."
+            f"{component} listens on one address ({bound}). Several nodes can't share this address."
         )
     for node in nodes if component == APISERVER else ():
         if not advertises_host_ip(node):
             raise SelfhostError(
                 f"The kube-apiserver of node {node.name} advertises "
-                f"{node.advertise_address or 'an address that its pod does not tell'}, not the "
-                f"node's own ({node.host_ip}), so one DaemonSet can't serve several nodes."
+                f"{node.advertise_address or 'an unknown address'}, not the node's own address "
+                f"({node.host_ip}). So one DaemonSet can't run it on several nodes."
             )

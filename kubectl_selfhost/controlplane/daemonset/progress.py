@@ -1,4 +1,4 @@
-"""How far the roll-out of a DaemonSet is."""
+"""The progress of a DaemonSet's rollout."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def is_rolled_out(daemonset: dict) -> bool:
 
 
 def is_available(daemonset: dict) -> bool:
-    """Return whether the DaemonSet is rolled out, and each pod has been Ready for
-    ``minReadySeconds``: what ``kubectl rollout status`` waits for.
+    """Return whether the rollout is complete, and each pod has been Ready for ``minReadySeconds``.
+    ``kubectl rollout status`` waits for the same.
     """
     status = daemonset.get("status", {})
     wanted = status.get("desiredNumberScheduled", 0)

@@ -1,13 +1,13 @@
 """From a component's DaemonSet back to a static pod's manifest, for what runs now.
 
-The inverse of ``daemonset.build.build``: an image or a flag that was changed since the pivot stays,
-and what only the DaemonSet needed goes. What the DaemonSet could not keep (ports, a probe's host,
-how long the start may take) comes from the manifest as it was before the pivot. If that manifest is
-lost, kubeadm's values take its place.
+This is the inverse of ``daemonset.build.build``. An image or a flag that was changed since the pivot
+stays. Fields that only the DaemonSet needed go. Fields that the DaemonSet could not have (ports, a
+probe's host, the time limit of the start) come from the manifest from before the pivot. If that
+manifest is lost, the values are kubeadm's.
 
 ``--permit-port-sharing=true`` stays: with this flag the static pod can start beside the DaemonSet's
-pod, which makes the way back seamless. The flag goes if two instances must never run (``beside``).
-``kubeadm upgrade`` writes manifests of its own, without the flag.
+pod, so clients notice nothing. If two instances must not run (``beside``), the flag goes. ``kubeadm
+upgrade`` writes its own manifests, without the flag.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _OUR_SELECTOR = (
     CONTROL_PLANE_LABEL,
     NODE_LABEL,
     "kubernetes.io/arch",
-    "node-role.kubernetes.io/master",  # kubeadm's own pivot
+    "node-role.kubernetes.io/master",  # from kubeadm's own pivot
 )
-#: The DNS policy that kubeadm's own pivot set, so that the pods found the cluster's DNS.
+#: The DNS policy of kubeadm's own pivot, with which pods found the cluster's DNS.
 _KUBEADM_DNS = "ClusterFirstWithHostNet"
 #: Annotations of a template that record its roll-outs.
 _OF_ROLL_OUTS = (ROLLED_OUT_ANNOTATION, "kubectl.kubernetes.io/restartedAt")
-#: Fields that the DaemonSet needed, or could not have: they are as before the pivot, or absent.
+#: Fields that the DaemonSet needed or could not have: they get their value from before the pivot.
 _AS_BEFORE = (
     "automountServiceAccountToken",
     "preemptionPolicy",
@@ -86,10 +86,10 @@ def from_daemonset(
 ) -> dict:
     """Return the static pod's manifest that runs ``component`` as ``daemonset`` does now.
 
-    ``backup`` is the manifest as it was before the pivot, None if it is lost. ``address`` is the
-    address that the node's apiserver advertises. ``probe_host`` is where an apiserver is probed
-    after the revert; empty: where it was probed before the pivot. Raise SelfhostError for what no
-    static pod can have.
+    ``backup`` is the manifest from before the pivot, None if it is lost. ``address`` is the address
+    that the node's API server advertises. ``probe_host`` is the address at which an API server is
+    probed after the revert; empty: the address from before the pivot. Raise SelfhostError for what
+    a static pod can't have.
     """
     template = deepcopy(daemonset["spec"]["template"])
     before = None if backup is None else staticpod.from_mirror_pod(backup)
@@ -129,15 +129,15 @@ def is_ours(daemonset: dict) -> bool:
 
 
 def other_probe_address(daemonset: dict) -> str:
-    """Return an address at which the DaemonSet doesn't have its apiserver probed."""
+    """Return the loopback address that the probes of the DaemonSet's pods do not use."""
     container = staticpod.component_container(daemonset["spec"]["template"])
     hosts = {handler.get("httpGet", {}).get("host") for _, handler in actions(container)}
     return next(one for one in PROBE_ADDRESSES if one not in hosts)
 
 
 def _metadata(component: Component, template: dict, before: dict | None) -> dict:
-    """Return the template's metadata with the labels of ``before``, without what only the DaemonSet
-    needed.
+    """Return the template's metadata with the labels of ``before``, without the DaemonSet's own
+    entries.
     """
     known = component.labels if before is None else before["metadata"].get("labels", {})
     ours = {"k8s-app", *component.labels}
@@ -165,16 +165,14 @@ def _take_off_ours(spec: dict) -> None:
 
 
 def _refuse_what_only_the_api_has(component: Component, spec: dict) -> None:
-    """Refuse a spec that needs the API: without it the kubelet can't fetch anything for a static
-    pod.
-    """
+    """Refuse a spec that refers to objects of the API, which the kubelet can't fetch without an API."""
     text = json.dumps(spec)
     for field in _FROM_THE_API:
-        if f'"{field}":' in text:  # a field's name, and no value: a volume may be called so
+        if f'"{field}":' in text:  # only a field's name: a volume may have this name as its value
             raise SelfhostError(
-                f"The DaemonSet of {component} refers to a Secret or a ConfigMap ({field}), which "
-                "no static pod may.",
-                "Write its content into a file on the node and mount that instead (hostPath).",
+                f"The DaemonSet of {component} refers to a Secret or a ConfigMap ({field}). A static "
+                "pod can't do that.",
+                "Write the content into a file on the node, and mount the file instead (hostPath).",
             )
 
 
@@ -191,7 +189,7 @@ def _place_as_before(spec: dict, before: dict | None) -> None:
         **{key: value for key, value in known.items() if key in _OUR_SELECTOR},
     }
     if before is None:
-        # The kubelet doesn't look up a static pod's class.
+        # The kubelet doesn't look up the priority of a static pod's class.
         spec["priority"] = PRIORITIES.get(spec.get("priorityClassName", ""))
     elif "priorityClassName" not in former:
         spec.pop("priorityClassName", None)
@@ -202,14 +200,14 @@ def _main_before(before: dict | None) -> dict:
 
 
 def _pairs(spec: dict, before: dict | None) -> Iterator[tuple[dict, dict]]:
-    """Yield each container, with the container that it was before."""
+    """Yield each container with its counterpart from before the pivot."""
     known = {one["name"]: one for one in containers((before or {}).get("spec", {}))}
     for one in containers(spec):
         yield one, known.get(one["name"], {})
 
 
 def _name_ports(container: dict, former: dict) -> None:
-    """Give a container its ports again, and name the port in each probe that named one."""
+    """Restore a container's ports, and the port's name in each probe that had a name."""
     if not former.get("ports"):
         return
     container.setdefault("ports", deepcopy(former["ports"]))
@@ -240,9 +238,9 @@ def _probe(
 
 
 def _start_as_before(container: dict, former: dict | None) -> None:
-    """Undo the settings by which the kubelet notices soon whether the component is up.
+    """Undo the settings with which the kubelet notices early that the component is up.
 
-    Changes since the pivot stay: the component has as long to start as it has now.
+    Changes since the pivot stay: the time limit of the start is the current one.
     """
     known = former or {}
     if container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
@@ -262,7 +260,7 @@ def _start_as_before(container: dict, former: dict | None) -> None:
 
 def _tell_kubeadm(component: Component, pod: dict, before: dict | None) -> None:
     """Restore kubeadm's annotation of the address, which a DaemonSet of several nodes can't have.
-    If the manifest of before is lost, put the annotation where kubeadm would.
+    If the manifest from before the pivot is lost, add the annotation where kubeadm adds it.
     """
     annotations = pod["metadata"]["annotations"]
     if before is not None:
@@ -277,7 +275,7 @@ def _tell_kubeadm(component: Component, pod: dict, before: dict | None) -> None:
 
 
 def _advertise(container: dict, former: dict, address: str) -> None:
-    """Write the node's address where the DaemonSet reads it from the node."""
+    """Replace references to the node's address with the address."""
     given = component_flags.of_container(container).get("advertise-address", "")
     was = component_flags.of_container(former).get("advertise-address", "") if former else ""
     named = _VARIABLE.fullmatch(given)

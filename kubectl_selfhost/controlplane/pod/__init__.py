@@ -1,1 +1,1 @@
-"""What a pod says, and whether two pods mean the same."""
+"""The meaning of a pod: its flags, its status, its defaults, and the differences of two pods."""

@@ -1,12 +1,12 @@
-"""The defaults that the API server (and the kubelet) add to a pod, both ways.
+"""The defaults that the API server and the kubelet add to a pod.
 
-A pod that is read through the API has much that nobody wrote: defaults. `without_defaults` removes
-them, to get back what somebody wrote. `with_defaults` adds them on both sides, to compare two pods.
-Both walk over one table, so that one adds exactly what the other removes.
+A pod from the API has fields that nobody wrote: defaults. `without_defaults` removes them, and so
+returns what a person wrote. `with_defaults` adds them to two pods, to compare the pods. Both functions
+use one table, so that one adds exactly what the other removes.
 
 Source: ``pkg/apis/core/v1/defaults.go`` and ``zz_generated.defaults.go`` of Kubernetes 1.20 to
-1.37. Left out are defaults of volume types that need a driver (iscsi, rbd, azureDisk, scaleIO):
-static control planes have none, and a value that is left standing does no harm.
+1.37. The table has no defaults of volume types that need a driver (iscsi, rbd, azureDisk, scaleIO):
+static control planes have no such volumes, and a value that is not removed does no harm.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 #: The classes that every cluster has (pkg/apis/scheduling: SystemPriorityClasses).
 PRIORITIES = {"system-node-critical": 2000001000, "system-cluster-critical": 2000000000}
 
-#: Added by the kubelet to each static pod that it reads from a file (pkg/kubelet/config/common.go).
+#: The kubelet adds these to each static pod that it reads from a file (pkg/kubelet/config/common.go).
 KUBELET_TOLERATION = {"operator": "Exists", "effect": "NoExecute"}
 
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -52,31 +52,29 @@ _FIELD_REF = {"apiVersion": "v1"}
 _RESOURCE_FIELD_REF = {"divisor": "0"}
 _FILE_KEY_REF = {"optional": False}
 
-#: Fields that Go leaves out of JSON when they hold their type's zero value, so that zero and absent
-#: are the same. Pointers (runAsUser, privileged …) aren't here: with them zero says something.
+#: Fields that Go leaves out of JSON if they have their type's zero value: zero and absent mean the
+#: same. Pointers (runAsUser, privileged …) are not in the list: for them zero has a meaning.
 # fmt: off
 _ZERO_MEANS_ABSENT = frozenset((
     "hostNetwork", "hostPID", "hostIPC", "initialDelaySeconds", "readOnly", "stdin", "stdinOnce",
     "tty", "value", "subPath", "subPathExpr", "hostPort", "hostIP", "workingDir", "nodeName",
     "serviceAccountName", "serviceAccount", "hostname", "subdomain", "priorityClassName",
 ))
-#: Containers of other fields, for which empty and absent are the same.
+#: Fields with other fields inside, for which empty and absent mean the same.
 _EMPTY_MEANS_ABSENT = frozenset((
     "annotations", "labels", "nodeSelector", "affinity", "resources", "requests", "limits",
     "securityContext", "dnsConfig", "lifecycle",
 ))
 # fmt: on
 
-#: Mappings whose keys people choose: they may hold anything, so they stay as they are.
+#: Mappings whose keys people choose: their content stays as it is.
 _FREE = frozenset(("annotations", "labels", "nodeSelector", "matchLabels"))
 
 Place = tuple[dict, dict]
 
 
 def with_defaults(pod: dict) -> dict:
-    """Return a copy of ``pod`` with all that the API server's defaulting and the
-    kubelet would add.
-    """
+    """Return a copy of ``pod`` with all defaults of the API server and the kubelet."""
     pod = tidy(pod)
     spec = pod.setdefault("spec", {})
     pod.setdefault("metadata", {}).setdefault("namespace", "default")
@@ -96,11 +94,11 @@ def with_defaults(pod: dict) -> dict:
 
 
 def without_defaults(pod: dict) -> dict:
-    """Return a copy of ``pod`` without what says nothing; ``with_defaults`` of both is the same.
+    """Return a copy of ``pod`` without defaults; ``with_defaults`` of both is the same.
 
-    The image pull policy and the priority stay, though they follow from other fields, because
-    kubeadm's own manifests have them: what must not be pulled says so, and the kubelet doesn't look
-    up a static pod's priorityClassName (1.37 warns if the number is missing).
+    The image pull policy and the priority stay, although they follow from other fields, because
+    kubeadm's own manifests have them: an image that must not be pulled needs the policy, and the
+    kubelet doesn't look up a static pod's priorityClassName (1.37 warns if the number is missing).
     """
     pod = tidy(pod)
     spec = pod.get("spec", {})
@@ -121,10 +119,10 @@ def without_defaults(pod: dict) -> dict:
 
 
 def tidy(value: dict) -> dict:
-    """Return a deep copy without nulls, without empty lists, and without zero values that say
-    nothing.
+    """Return a deep copy without nulls, without empty lists, and without zero values that mean the
+    same as absent values.
 
-    ``emptyDir: {}`` and its like stay: their key alone says something.
+    ``emptyDir: {}`` and similar values stay: the key itself has a meaning.
     """
     tidied = {key: _tidy(key, item) for key, item in value.items()}
     return {key: item for key, item in tidied.items() if not _says_nothing(key, item)}
@@ -135,7 +133,7 @@ def _tidy(key: str, item: object) -> object:
         return dict(item) if key in _FREE else tidy(item)
     if isinstance(item, list):
         return [_tidy("", entry) for entry in item]
-    return item  # no other JSON value can be changed in its place
+    return item  # other JSON values are immutable in Python
 
 
 def _says_nothing(key: str, item: object) -> bool:
@@ -147,23 +145,19 @@ def _says_nothing(key: str, item: object) -> bool:
 
 
 def containers(spec: dict) -> list[dict]:
-    """Return all containers of a pod's spec, the init containers first (they start first)."""
+    """Return all containers of a pod's spec, the init containers first."""
     return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
 
 
 def default_pull_policy(image: str) -> str:
-    """Return what the API server fills in: Always for the tag ``latest``, also if no
-    tag is given.
-    """
+    """Return the default pull policy: Always for the tag ``latest``, also without a tag."""
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2] or ("" if digest else "latest")
     return "Always" if tag == "latest" else "IfNotPresent"
 
 
 def actions(container: dict) -> Iterator[tuple[str, dict]]:
-    """Yield each probe and lifecycle hook of a container: its name and the mapping of
-    its actions.
-    """
+    """Yield each probe and lifecycle hook of a container: its name and its actions."""
     for name in PROBES:
         if name in container:
             yield name, container[name]
@@ -178,7 +172,7 @@ def _requests_from_limits(resources: dict) -> None:
 
 
 def _places(spec: dict) -> Iterator[Place]:
-    """Yield each mapping in a pod's spec that has defaults, with these defaults."""
+    """Yield each mapping in a pod's spec that has defaults, with the defaults."""
     yield spec, _SPEC
     for container in containers(spec):
         yield from _container_places(container)

@@ -1,7 +1,7 @@
-"""Whether two pods mean the same, and where they differ, in words for people.
+"""The differences in meaning between two pods, in words for people.
 
-"Mean the same" is as the kubelet and the API server see it: defaults count as written, the order of
-volumes, ports and flags doesn't count, ``--v 2`` is ``--v=2``, ``0.5`` CPU is ``500m``.
+The kubelet and the API server define the meaning: a default and the same written value are equal, the
+order of volumes, ports and flags has no meaning, ``--v 2`` is ``--v=2``, ``0.5`` CPU is ``500m``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from kubectl_selfhost.controlplane.pod.defaults import with_defaults
 from kubectl_selfhost.controlplane.pod.staticpod import from_mirror_pod
 from kubectl_selfhost.controlplane.values.resources import quantity
 
-#: The value of an environment variable may be a password (a proxy's, say): it is never shown.
+#: The value of an environment variable may be a password (for example of a proxy): never show it.
 HIDDEN = "(not shown)"
 _LONGEST = 160
 
-#: The field that tells the entries of a list apart, if their order doesn't count …
+#: The field that identifies the entries of a list whose order has no meaning …
 _KEYS: dict[str, Callable[[dict], str]] = {
     "volumes": lambda one: one["name"],
     "volumeMounts": lambda one: one["mountPath"],
@@ -32,17 +32,17 @@ _KEYS: dict[str, Callable[[dict], str]] = {
     "initContainers": lambda one: one["name"],
     "env": lambda one: one["name"],
 }
-#: … and the lists whose order counts: an entry may refer to an entry before it.
+#: … and the lists whose order has a meaning: an entry may refer to an earlier entry.
 _ORDERED = frozenset(("containers", "initContainers", "env"))
 
 
-#: Fields with an amount, which the API server writes in its own way (1.5Gi as 1536Mi).
+#: Fields with an amount, which the API server rewrites (1.5Gi as 1536Mi).
 _AMOUNT = re.compile(r"\.(?:requests|limits|overhead)\.|\.(?:sizeLimit|divisor)$")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where two pods differ; None for a pod that has nothing there."""
+    """A difference between two pods; the value is None for a pod without this field."""
 
     path: str
     a: str | None
@@ -57,9 +57,7 @@ class Difference:
 
 
 def meaning(a: dict, b: dict) -> list[Difference]:
-    """Return where two static pods, each a manifest or a mirror pod, differ in meaning; empty for
-    nowhere.
-    """
+    """Return the differences in meaning of two static pods, each a manifest or a mirror pod."""
     return compare(*(with_defaults(_with_fields(from_mirror_pod(one))) for one in (a, b)))
 
 
@@ -69,7 +67,7 @@ def _with_fields(pod: dict) -> dict:
 
 
 def compare(a: dict, b: dict) -> list[Difference]:
-    """Return where two pods differ that have all their defaults (``defaults.with_defaults``)."""
+    """Return the differences of two pods that have all defaults (``defaults.with_defaults``)."""
     return [
         difference
         for part in ("metadata", "spec")
@@ -125,9 +123,7 @@ def _before_flags(words: list[str]) -> list[str]:
 
 
 def _by_flag(words: list[str]) -> dict[str, str]:
-    """Return all values of each flag, in order: some flags add up when they are given several
-    times.
-    """
+    """Return all values of each flag, in order, because some flags may be repeated."""
     values: dict[str, str] = {}
     for name, value in flags.parse(words):
         values[name] = f"{values[name]} and {value}" if name in values else value

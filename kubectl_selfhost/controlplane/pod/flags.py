@@ -1,8 +1,8 @@
 """A component's command line: the values of its flags, and how to set a flag.
 
 The components read their flags with Go's pflag: ``--name=value``, ``--name value``, ``--name``
-alone (true), ``-v 2``, ``-v=2``, ``-v2``; ``_`` counts as ``-`` in a name. Some flags add up when
-they are repeated (``--service-account-issuer``); of any other flag the last value counts.
+alone (true), ``-v 2``, ``-v=2``, ``-v2``. In a name ``_`` means ``-``. Some flags keep all their
+values when they are repeated (``--service-account-issuer``); for other flags the last value counts.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import NamedTuple
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.errors import SelfhostError
 
-#: What Go's strconv.ParseBool takes for true and for false; a component refuses every other word.
+#: The words that Go's strconv.ParseBool accepts; a component refuses every other word.
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
 }
-#: "-1", "-30s": a value. pflag knows no flag that begins with a digit.
+#: "-1" and "-30s" are values: in pflag no flag begins with a digit.
 _NEGATIVE = re.compile(r"-[0-9.]")
 _PROGRAMS = frozenset(component.name for component in COMPONENTS)
 _SHELLS = frozenset(("sh", "ash", "bash", "busybox", "dash", "ksh", "zsh"))
@@ -31,7 +31,7 @@ _GO_RUNNER_FLAGS = (*_GO_RUNNER_VALUES, "also-stdout", "redirect-stderr")
 
 
 class _Flag(NamedTuple):
-    """One flag among words: it takes the words from ``start`` to before ``end``."""
+    """A flag on a command line: the words from ``start`` to before ``end``."""
 
     name: str
     value: str
@@ -45,7 +45,7 @@ def parse(words: list[str]) -> list[tuple[str, str]]:
 
 
 def boolean(text: str) -> bool | None:
-    """Return the truth value that Go reads in ``text``; None for what Go refuses."""
+    """Return ``text`` as Go's bool; None for a text that Go refuses."""
     return _BOOLEANS.get(text)
 
 
@@ -55,9 +55,8 @@ def of_container(container: dict) -> dict[str, str]:
 
 
 def all_of_container(container: dict) -> list[tuple[str, str]]:
-    """Return the flags of a component's container with every repetition, in their order.
-
-    Empty where the command cannot be seen through (a shell).
+    """Return the flags of a component's container with every repetition, in their order; empty if a
+    command hides the flags (a shell).
     """
     try:
         words, start = _command_line(container)
@@ -67,12 +66,12 @@ def all_of_container(container: dict) -> list[tuple[str, str]]:
 
 
 def require_program(container: dict) -> None:
-    """Raise SelfhostError if the component is started in a way that can't be seen through."""
+    """Raise SelfhostError if the container's command hides the component's flags."""
     _command_line(container)
 
 
 def runs(container: dict) -> str | None:
-    """Return the name of the component whose program a container names; None if it names none."""
+    """Return the name of the component whose program a container starts; None for another program."""
     try:
         words, start = _command_line(container)
     except SelfhostError:
@@ -82,10 +81,10 @@ def runs(container: dict) -> str | None:
 
 
 def with_flag(container: dict, name: str, *values: str) -> None:
-    """Set ``--name=value``, once for each of ``values``, in ``container`` (which is changed).
+    """Set ``--name=value`` for each of ``values``; this changes ``container``.
 
-    The new flags take the place of the first old one; no old one stays. Raise SelfhostError if the
-    component is started in a way that can't be seen through (a shell).
+    The new flags replace all old flags of that name, at the place of the first. Raise SelfhostError
+    if the container's command hides the flags (a shell).
     """
     words, start = _command_line(container)
     kept, place = _without(words[start:], name)
@@ -96,7 +95,7 @@ def with_flag(container: dict, name: str, *values: str) -> None:
 
 
 def without_flag(container: dict, name: str) -> bool:
-    """Remove each ``--name`` from ``container`` (which is changed); False if there is none.
+    """Remove each ``--name``; this changes ``container``. Return False if there is no such flag.
 
     Raise as ``with_flag`` does.
     """
@@ -113,7 +112,7 @@ def _flags(words: list[str]) -> tuple[_Flag, ...]:
     return _read(tuple(map(str, words)))
 
 
-# Each look at a pod asks for its command line again, which never changes.
+# Each look at a pod reads its command line again, which never changes.
 @lru_cache(maxsize=256)
 def _read(words: tuple[str, ...]) -> tuple[_Flag, ...]:
     return tuple(_each(words))
@@ -122,8 +121,8 @@ def _read(words: tuple[str, ...]) -> tuple[_Flag, ...]:
 def _each(words: tuple[str, ...]) -> Iterator[_Flag]:
     """Read the flags one after the other.
 
-    A word after a flag without ``=`` is the flag's value unless it is a flag itself: the components
-    take no other arguments, so it can be nothing else.
+    A word after a flag without ``=`` is the flag's value, unless the word is a flag itself: the
+    components take no other arguments.
     """
     at = 0
     while at < len(words):
@@ -143,7 +142,7 @@ def _each(words: tuple[str, ...]) -> Iterator[_Flag]:
 
 
 def _split(word: str) -> tuple[str, bool, str]:
-    """Return the name in a flag's word, and its value if the word has one: ``--v=2``, ``-v=2``,
+    """Return the name in a flag's word, and the value if the word has a value: ``--v=2``, ``-v=2``,
     ``-v2``.
     """
     if word.startswith("--"):
@@ -157,14 +156,12 @@ def _is_value(word: str) -> bool:
     return not word.startswith("-") or word == "-" or _NEGATIVE.match(word) is not None
 
 
-#: A word, and the list of the container that it stands in: ``command`` or ``args``.
+#: A word, and its list in the container: ``command`` or ``args``.
 _Word = tuple[str, str]
 
 
 def _without(words: list[_Word], name: str) -> tuple[list[_Word], int | None]:
-    """Return ``words`` without the flag ``name``, and where the flag stood first (None:
-    nowhere).
-    """
+    """Return ``words`` without the flag ``name``, and the flag's first place (None: not found)."""
     found = [flag for flag in _flags([word for _, word in words]) if flag.name == name]
     gone = {at for flag in found for at in range(flag.start, flag.end)}
     kept = [word for at, word in enumerate(words) if at not in gone]
@@ -172,8 +169,8 @@ def _without(words: list[_Word], name: str) -> tuple[list[_Word], int | None]:
 
 
 def _last_list(container: dict) -> str:
-    """Return the list to which a flag is added: the last, because of a repeated flag the last value
-    counts.
+    """Return the list to which a new flag goes: the last list, because of a repeated flag the last
+    value counts.
     """
     return "args" if container.get("args") or not container.get("command") else "command"
 
@@ -185,11 +182,11 @@ def _write(container: dict, words: list[_Word]) -> None:
 
 
 def _command_line(container: dict) -> tuple[list[_Word], int]:
-    """Return all words of a container, and the index from which on they are the component's flags.
+    """Return all words of a container, and the index of the component's first flag.
 
-    The program may come after another that starts it (``/go-runner --log-file=… kube-apiserver``,
-    ``/hyperkube kube-apiserver``). Raise SelfhostError if a shell starts the program, or nothing
-    does.
+    Another program may start the component (``/go-runner --log-file=… kube-apiserver``,
+    ``/hyperkube kube-apiserver``). Raise SelfhostError if a shell starts the component, or no word
+    names it.
     """
     words = [(key, str(word)) for key in ("command", "args") for word in container.get(key) or []]
     start = _start(tuple(word for _, word in words), entrypoint=not container.get("command"))
@@ -197,16 +194,16 @@ def _command_line(container: dict) -> tuple[list[_Word], int]:
         return words, start
     command = " ".join(word for _, word in words)
     raise SelfhostError(
-        f"The container {container.get('name')} is not started as kubeadm starts it: its command "
-        f"doesn't name the program ({command[:60]}).",
-        "Write the program and its flags in the manifest as kubeadm does, without a shell.",
+        f"The command of the container {container.get('name')} doesn't name the component's program "
+        f"({command[:60]}).",
+        "Write the program and its flags into the manifest as kubeadm does, without a shell.",
     )
 
 
 @lru_cache(maxsize=256)
 def _start(words: tuple[str, ...], *, entrypoint: bool) -> int | None:
-    """Return where the flags begin; None if unknown. ``entrypoint``: the image's own program is
-    started, with ``words`` as its arguments.
+    """Return the index of the first flag; None if unknown. ``entrypoint``: ``words`` are the
+    arguments of the image's own program.
     """
     if not words or words[0] == "-c":
         return None
@@ -227,8 +224,8 @@ def _start(words: tuple[str, ...], *, entrypoint: bool) -> int | None:
 
 
 def _after_go_runner(words: Sequence[str], at: int) -> int | None:
-    """Return where the component's flags begin behind the go-runner's flags; None if the go-runner
-    starts no component.
+    """Return the index of the component's first flag, after the go-runner's flags; None if the
+    go-runner starts no component.
     """
     while at < len(words) and words[at].startswith("-"):
         name, equals, _ = words[at].lstrip("-").partition("=")
@@ -239,16 +236,16 @@ def _after_go_runner(words: Sequence[str], at: int) -> int | None:
 
 
 def _may_be_a_value(words: Sequence[str], at: int) -> bool:
-    """Return whether the word may be the value of the flag before it, a flag of a program that
-    starts another.
+    """Return whether the word may be the value of the flag before it, for a program that starts
+    another program.
     """
     before = words[at - 1] if at else ""
     return before.startswith("--") and before != "--" and "=" not in before
 
 
 def _names_program(word: str) -> bool:
-    """Return whether a word is a component's program, and not a text or a flag that
-    ends like it.
+    """Return whether a word is a component's program, and not a text or a flag that ends with its
+    name.
     """
     plain = not word.startswith("-") and "=" not in word and len(word.split()) == 1
     return plain and _base(word) in _PROGRAMS

@@ -1,7 +1,8 @@
-"""Security profiles, which a pod may set by an annotation or by a field.
+"""Security profiles, which a pod may set with an annotation or with a field.
 
-The API server keeps the two in step when a pod is made, a mirror pod as well: AppArmor's since 1.30,
-seccomp's until 1.26 (pkg/registry/core/pod/strategy.go). A manifest says one of them.
+When a pod or a mirror pod is created, the API server copies the value from one to the other: for
+AppArmor since 1.30, for seccomp until 1.26 (pkg/registry/core/pod/strategy.go). A manifest has only
+one of the two.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _LOCALHOST = "localhost/"
 
 
 def take_off_copies(pod: dict) -> None:
-    """Take the fields off ``pod`` (which is changed) that say what an annotation says already."""
+    """Remove the fields that repeat an annotation; this changes ``pod``."""
     for kind, holder, key in _places(pod):
         given = _annotations(pod).get(key)
         own = holder.get("securityContext") or {}
@@ -46,8 +47,8 @@ def take_off_copies(pod: dict) -> None:
 
 
 def as_fields(pod: dict) -> None:
-    """Set every profile of ``pod`` (which is changed) by fields, each once: a container has its own
-    only if it differs from the pod's.
+    """Set every profile as a field; this changes ``pod``. A container has an own profile only if it
+    differs from the pod's profile.
     """
     spec, annotations = pod.get("spec", {}), _annotations(pod)
     for kind, holder, key in _places(pod):
@@ -64,7 +65,7 @@ def as_fields(pod: dict) -> None:
 
 
 def _places(pod: dict) -> Iterator[tuple[_Kind, dict, str]]:
-    """Yield each kind, the mapping that holds its field, and the annotation's key; the pod before
+    """Yield each kind, the mapping with its field, and the annotation's key; the pod comes before
     its containers.
     """
     spec = pod.get("spec", {})

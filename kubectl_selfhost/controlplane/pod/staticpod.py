@@ -1,9 +1,9 @@
-"""From the mirror of a static pod, as the API shows it, back to its manifest.
+"""From the mirror of a static pod, as the API shows it, to its manifest.
 
-A mirror pod can't tell the manifest's file name, its comments, the order of its keys, whether a
-default was written out, further documents in the same file; finalizers and owners (a manifest has
-neither); and a change that admission made to the mirror alone (see ``truth``). So the node keeps
-the file itself as it is, and this module serves to know what runs before the file is read.
+A mirror pod does not show the manifest's file name, its comments, the order of its keys, further
+documents in the same file, or whether a default was written. Its finalizers and owners are not in
+the manifest, and admission may have changed only the mirror (see ``truth``). So the node keeps the
+file itself. This module shows what runs until the file is read.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from kubectl_selfhost.controlplane.values import durations
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import ADVERTISE_ADDRESS_ANNOTATION, NAMESPACE
 
-#: kubernetes.io/config.hash, .mirror, .seen and .source, all set by the kubelet.
+#: kubernetes.io/config.hash, .mirror, .seen and .source: the kubelet sets them.
 _KUBELET_ANNOTATIONS = "kubernetes.io/config."
-#: Copied from the node's labels to its pods by admission (PodTopologyLabels, Kubernetes 1.33).
+#: Admission copies these labels from the node to its pods (PodTopologyLabels, Kubernetes 1.33).
 _TOPOLOGY_LABELS = ("topology.kubernetes.io/", "topology.k8s.io/")
 _LIMIT_RANGER = "kubernetes.io/limit-ranger"
 _LIMIT_RANGER_SET = re.compile(
@@ -43,12 +43,11 @@ _VARIABLE = re.compile(r"\$\(([-._a-zA-Z][-._a-zA-Z0-9]*)\)")
 
 
 def from_mirror_pod(pod: dict) -> dict:
-    """Return the manifest that a static pod was made of, from its mirror ``pod`` as read through
-    the API.
+    """Return a static pod's manifest, made from its mirror ``pod`` in the API.
 
-    The result means the same as the file on the node (``difference.meaning`` finds nothing), for
-    what kubeadm 1.20 to 1.37 writes and for people's patches of it. ``pod`` may also be a manifest,
-    whose meaning stays. ``pod`` itself is not changed.
+    The result means the same as the file on the node (``difference.meaning`` finds nothing), for the
+    manifests of kubeadm 1.20 to 1.37 and for people's patches of them. ``pod`` may also be a
+    manifest, whose meaning stays. This function does not change ``pod``.
     """
     pod = tidy(pod)
     _undo_limit_ranger(pod)
@@ -75,8 +74,8 @@ def component_of(pod: dict) -> Component | None:
     """Return the component whose static pod this is, a manifest or a mirror pod; None for no
     component.
 
-    The static pod's name decides, as for the kubelet and kubeadm. Its labels and the names of its
-    containers don't: a copy of a manifest under another name has the same.
+    The static pod's name decides, as in the kubelet and kubeadm. Labels and container names don't
+    decide: a copy of a manifest under another name has the same labels and containers.
     """
     metadata, node = pod.get("metadata", {}), pod["spec"].get("nodeName", "")
     if metadata.get("namespace", NAMESPACE) != NAMESPACE:
@@ -86,8 +85,8 @@ def component_of(pod: dict) -> Component | None:
 
 
 def component_container(pod: dict) -> dict:
-    """Return the container of a pod that is the component: it has the component's name, runs its
-    program, or is the only container.
+    """Return the component's container: it has the component's name, runs its program, or is the
+    pod's only container.
 
     Raise SelfhostError if there is no such container.
     """
@@ -102,14 +101,13 @@ def component_container(pod: dict) -> dict:
     if len(found) == 1:
         return found[0]
     name = pod.get("metadata", {}).get("name", "")
-    raise SelfhostError(f"None of the containers of pod {name} is named after a component.")
+    raise SelfhostError(f"No container of pod {name} has a component's name or program.")
 
 
 def flags(pod: dict) -> dict[str, str]:
-    """Return the component's flags, by name without dashes; of a flag that is given twice, the last
-    value.
+    """Return the component's flags by name, without dashes; for a repeated flag, the last value.
 
-    ``$(NAME)`` stands for the value in the container's environment, if it is known.
+    A known value in the container's environment replaces ``$(NAME)``.
     """
     container = component_container(pod)
     known = _environment(pod, container)
@@ -120,7 +118,7 @@ def flags(pod: dict) -> dict[str, str]:
 
 
 def secure_port(pod: dict, component: Component) -> int:
-    """Return the port on which the component serves HTTPS; 0 if it serves none.
+    """Return the port on which the component serves HTTPS; 0 if it serves no port.
 
     Raise SelfhostError if its flag isn't a number.
     """
@@ -136,9 +134,7 @@ def bind_address(pod: dict, component: Component) -> str:
 
 
 def is_wildcard(address: str) -> bool:
-    """Return whether a bind address means all of a node's addresses (IPv4 and IPv6: Go
-    binds both).
-    """
+    """Return whether a bind address means all addresses of a node (Go binds IPv4 and IPv6)."""
     try:
         return ipaddress.ip_address(address).is_unspecified
     except ValueError:
@@ -146,9 +142,9 @@ def is_wildcard(address: str) -> bool:
 
 
 def advertise_address(pod: dict) -> str | None:
-    """Return the address that a kube-apiserver gives to the cluster; None if the pod doesn't tell.
+    """Return the address that a kube-apiserver advertises; None if the pod doesn't show the address.
 
-    The flag comes first, then kubeadm's annotation, then a bind address that is one address.
+    The flag comes first, then kubeadm's annotation, then a bind address that is a single address.
     """
     address = flags(pod).get("advertise-address", "")
     if address and "$(" not in address:
@@ -170,11 +166,10 @@ def advertise_endpoint(pod: dict) -> str | None:
 
 
 def leader_elects(pod: dict, component: Component) -> bool:
-    """Return whether the component works only while it holds its lease (the default, save the
-    apiserver).
+    """Return whether the component works only while it holds its lease. This is the default of the
+    controller-manager and the scheduler.
 
-    A scheduler's own configuration file (``--config``) may change this; the file can't be seen
-    here.
+    A scheduler's configuration file (``--config``) may change this; this function can't see the file.
     """
     if component.lease is None:
         return False
@@ -182,10 +177,10 @@ def leader_elects(pod: dict, component: Component) -> bool:
 
 
 def led_as(pod: dict, component: Component) -> Component:
-    """Return ``component`` with the lease that ``pod`` gives it; without a lease if it elects no
-    leader.
+    """Return ``component`` with the lease that ``pod`` names; without a lease if leader election is
+    off.
 
-    What a scheduler's ``--config`` says can't be seen here; flags override it (see
+    This function can't see a scheduler's ``--config``; flags override the file (see
     ``leads_by_file``).
     """
     default = component_named(component.name)
@@ -200,11 +195,11 @@ def led_as(pod: dict, component: Component) -> Component:
 
 
 def leads_by_file(pod: dict, component: Component) -> str:
-    """Return the configuration file that may name the component's lease, or switch the election
-    off; empty if the flags decide all of it.
+    """Return the configuration file that may name the component's lease or switch the election off;
+    empty if the flags decide both.
 
     A flag of the leader election overrides the file (kube-scheduler's options.go,
-    ApplyLeaderElectionTo); kube-controller-manager has no such file.
+    ApplyLeaderElectionTo). kube-controller-manager has no such file.
     """
     given = flags(pod)
     elects = component_flags.boolean(given.get("leader-elect", ""))
@@ -216,8 +211,7 @@ def leads_by_file(pod: dict, component: Component) -> str:
 
 
 def retry_period(pod: dict, component: Component) -> float:
-    """Return for how many seconds at least the component waits before it tries again to lead; 0 if
-    it works without a lease.
+    """Return the minimum of seconds between two tries to lead; 0 for a component without a lease.
 
     The value is the flag ``--leader-elect-retry-period``, or the default of 2 s (Kubernetes 1.20 to
     1.37).
@@ -229,7 +223,7 @@ def retry_period(pod: dict, component: Component) -> float:
 
 
 def _environment(pod: dict, container: dict) -> dict[str, str]:
-    """Return the container's variables, as far as they are written out or known from the pod."""
+    """Return the container's variables whose values are in the manifest or known from the pod."""
     status = pod.get("status", {})
     fields = {
         "status.hostIP": status.get("hostIP"),
@@ -252,9 +246,7 @@ def _without(mapping: dict[str, str], prefixes: tuple[str, ...]) -> dict[str, st
 
 
 def _undo_limit_ranger(pod: dict) -> None:
-    """Remove the amounts that a LimitRange gave to the mirror; an annotation of the mirror lists
-    them.
-    """
+    """Remove the amounts that a LimitRange added to the mirror, as an annotation lists them."""
     said = pod.get("metadata", {}).get("annotations", {}).pop(_LIMIT_RANGER, "")
     for match in _LIMIT_RANGER_SET.finditer(said.partition(":")[2]):
         for container in containers(pod["spec"]):

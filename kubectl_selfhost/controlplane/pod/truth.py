@@ -1,9 +1,9 @@
-"""What runs: what the manifest on the node says, whatever its mirror pod became.
+"""The manifest on the node is what runs, even if its mirror pod differs.
 
-The kubelet runs the file. The mirror is made through the API, where admission may change it:
-AlwaysPullImages its pull policies, a webhook its images or amounts, a LimitRange its limits. A plan
-is made from the mirror, because no agent runs yet; as soon as the agent has read the file, the file
-counts. A difference that admission can't have made means that the kubelet has not read the file.
+The kubelet runs the file, and creates the mirror through the API, where admission may change it:
+AlwaysPullImages changes pull policies, a webhook images or amounts, a LimitRange limits. Before an
+agent runs, a plan uses the mirror. When the agent has read the file, the file counts. If a difference
+can't come from admission, the kubelet has not read the file yet.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _OF_A_CONTAINER = r"spec\.(?:initContainers|containers)\[(?P<name>[^\]]*)\]"
 _POLICY = re.compile(rf"{_OF_A_CONTAINER}\.imagePullPolicy")
 _AMOUNT = re.compile(rf"{_OF_A_CONTAINER}\.resources\b.*")
 _IMAGE = re.compile(rf"{_OF_A_CONTAINER}\.image")
-#: Fields that admission adds and that mean nothing for a static pod: the kubelet doesn't read them.
+#: Fields that admission adds, and that the kubelet ignores for a static pod.
 _ADDED = re.compile(
     r"metadata\.(?:labels|annotations)(?:\..*)?"
     r"|spec\.(?:nodeSelector|overhead)(?:\..*)?"
@@ -27,13 +27,13 @@ _ADDED = re.compile(
 
 
 def admissions(file: dict, mirror: dict) -> list[Difference]:
-    """Return what admission made of the ``mirror`` of the manifest ``file``."""
+    """Return the changes that admission made in the ``mirror`` of the manifest ``file``."""
     return [one for one in difference.meaning(file, mirror) if _is_admissions(one, mirror)]
 
 
 def unexplained(file: dict, mirror: dict) -> list[Difference]:
-    """Return where the manifest ``file`` says something else than what runs, as the ``mirror``
-    shows it.
+    """Return the differences between the manifest ``file`` and the running pod that admission can't
+    have made. The ``mirror`` shows the running pod.
     """
     return [one for one in difference.meaning(file, mirror) if not _is_admissions(one, mirror)]
 
@@ -41,8 +41,8 @@ def unexplained(file: dict, mirror: dict) -> list[Difference]:
 def image_on_node(pod: dict, container: dict) -> str:
     """Return the name by which a node has the image of a running pod's ``container``.
 
-    The container's status has this name. The pod's own fields may name another registry (a
-    webhook's), from which the node never pulled.
+    The container's status has this name. A webhook may have put another registry into the pod's
+    fields, from which the node never pulled.
     """
     given = str(container["image"])
     running = _running(pod, str(container.get("name")))
@@ -52,21 +52,19 @@ def image_on_node(pod: dict, container: dict) -> str:
 def _is_admissions(one: Difference, mirror: dict) -> bool:
     if _ADDED.fullmatch(one.path):
         return one.a is None
-    if one.path == "spec.preemptionPolicy":  # the class's value, if the file has none
+    if one.path == "spec.preemptionPolicy":  # the class's value, if the file has no value
         return True
     image = _IMAGE.fullmatch(one.path)
     if image is not None:
-        # Webhooks change the registry, or add a digest. If the mirror's image runs, then the file's
-        # image is the one that nobody has started yet.
+        # Webhooks change the registry, or add a digest. If the mirror's image runs, the kubelet has not
+        # started the file's image yet.
         runs = _short(one.b or "") == _short(_running(mirror, image["name"]))
         return not runs and _name_and_tag(one.a or "") == _name_and_tag(one.b or "")
     return bool(_POLICY.fullmatch(one.path) or _AMOUNT.fullmatch(one.path))
 
 
 def _running(pod: dict, name: str) -> str:
-    """Return the image that the runtime runs for a container; empty if the runtime knows only an
-    ID.
-    """
+    """Return the image that the runtime runs for a container; empty if it reports only an ID."""
     status = pod.get("status") or {}
     every = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
     found = [str(one.get("image", "")) for one in every if one.get("name") == name]
@@ -74,7 +72,7 @@ def _running(pod: dict, name: str) -> str:
 
 
 def _short(image: str) -> str:
-    """Return an image's name without what the runtime adds to a short name."""
+    """Return an image's name without the runtime's additions to a short name."""
     return image.removeprefix("docker.io/").removeprefix("library/")
 
 

@@ -1,1 +1,1 @@
-"""Whether two instances may run side by side, and how long one takes over."""
+"""Whether two instances may run side by side, and how long a switch takes."""

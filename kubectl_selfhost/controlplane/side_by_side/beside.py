@@ -1,8 +1,8 @@
 """Whether two instances of a component may run side by side on one node.
 
-A second instance needs the component's port, which two can share, and everything else that only one
-process of a node can have: the right to work (a lease), the ports of side-cars on the host's
-network, the sockets and data directories that side-cars have on the host's disk.
+Two instances can share the component's port. But they also need things that only one process of a
+node can have: the right to work (a lease), the ports of sidecars on the host's network, and the
+sockets and data directories of sidecars on the host's disk.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from kubectl_selfhost.controlplane.pod.defaults import PROBES
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.names import NODE_LABEL
 
-#: Names of flags and variables (``_`` as ``-``, lower case) that say where a program listens.
+#: Names of flags and variables (``_`` as ``-``, lower case) for the address where a program listens.
 _LISTENS = re.compile(
     r"(^|-)(listen(er|ing)?|bind|serv(e|ing)|health(z)?|metrics?|http|https|tls|grpc|admin|probe|"
     r"pprof|debug|status|web|insecure|secure|telemetry|monitoring|prometheus|readiness|liveness)"
     r"(-|$)|^(port|p|addr|address|socket)$"
 )
 _PLACE = re.compile(r"(^|-)(port|p|addr(ess)?|bind|listen(er|ing)?|endpoint|socket|url)(-|$)")
-#: Names that say which address a program calls.
+#: Names of flags and variables for the address that a program calls.
 _CALLS = re.compile(
     r"(^|-)(api-?server|kube|etcd|target|upstream|remote|backend|client|dest(ination)?|forward|"
     r"connect|master|server|peers?|proxy-to|runtime|push|advertise)(-|$)"
@@ -33,9 +33,9 @@ _CALLS = re.compile(
 _PORT = re.compile(r"(?:[a-z]+://)?(?:\[[0-9a-fA-F:.*]*\]|[^:\s/,]*):(\d{1,5})/?|(\d{1,5})")
 _SOCKET = re.compile(r"(?:unix(?:-abstract)?:(?://)?)?(/[^\s,]*)")
 _SOCKET_FLAG = re.compile(r"(^|-)(listen|bind|serv(e|ing)|socket|unix|addr(ess)?)(-|$)")
-#: Directories that one process has for itself.
+#: Directories that only one process can use.
 _OWNED = re.compile(r"(^|-)((data|wal|state|db|storage)-?(dir|path|file)?|(lock|pid)-?file)$")
-#: Places of sockets: two containers that mount a directory there talk through it.
+#: Places of sockets: two containers that mount such a directory talk through a socket in it.
 _RUNTIME = ("/run/", "/var/run/", "/tmp/")  # noqa: S108 - compared, never written
 _DIRECTORIES = ("", "Directory", "DirectoryOrCreate")
 
@@ -43,25 +43,25 @@ _DIRECTORIES = ("", "Directory", "DirectoryOrCreate")
 def one_at_a_time(component: Component, pod: dict) -> str:
     """Return why a second instance must wait until the first has ended; empty if it need not wait.
 
-    The DaemonSet of such a component does not share its port, so that a second instance can't begin
-    to work whoever starts it. The component has no recovery copy. ``pod`` is a static pod, its
-    mirror, or a DaemonSet's pod template.
+    The DaemonSet of a component that must wait does not share its port: so a second instance can't
+    begin to work, whoever starts it. Such a component has no recovery copy. ``pod`` is a static pod,
+    its mirror, or a DaemonSet's pod template.
     """
     if component == APISERVER:
-        return ""  # its two instances answer side by side; its side-cars: see ``conflicts``
+        return ""  # two API servers can answer side by side; for sidecars see ``conflicts``
     return _why_alone(component, pod) or _why_built_so(pod)
 
 
 def _why_alone(component: Component, pod: dict) -> str:
     if not staticpod.leader_elects(pod, component):
-        return "without leader election two of it would work at once"
+        return "without leader election two instances would work at the same time"
     found = conflicts(component, pod)
     if found:
         return "; ".join(found)
     retry = staticpod.retry_period(pod, component)
     if retry > pace.LONGEST_PAUSED_RETRY:
         return (
-            f"beside the old one it would ask for the lease only every {retry:g} to "
+            f"beside the old instance, the new one would ask for the lease only every {retry:g} to "
             f"{pace.longest_retry(component, pod):g} s (--leader-elect-retry-period)"
         )
     return ""
@@ -70,8 +70,8 @@ def _why_alone(component: Component, pod: dict) -> str:
 def _why_built_so(pod: dict) -> str:
     """Return a reason for a pod of our DaemonSet that doesn't share its port.
 
-    A template has no ``ports`` any more, so it doesn't show all that kept the static pod from
-    sharing.
+    A template has no ``ports``, so it doesn't show every reason for which the static pod did not
+    share.
     """
     if NODE_LABEL not in (pod["spec"].get("nodeSelector") or {}):
         return ""
@@ -80,9 +80,9 @@ def _why_built_so(pod: dict) -> str:
 
 
 def conflicts(component: Component, pod: dict) -> list[str]:
-    """Return, in words, what two copies of the pod's side-cars would take from each other.
+    """Return, in words, the ports and files that two copies of the pod's sidecars can't both have.
 
-    A side-car that is probed at the component's own port takes nothing.
+    A sidecar that is probed at the component's own port has no port of its own.
     """
     spec, main = pod["spec"], staticpod.component_container(pod)
     own = staticpod.secure_port(pod, component)
@@ -108,7 +108,7 @@ def _side_cars(spec: dict, main: dict) -> Iterator[dict]:
 
 
 def _ports(container: dict, pod: dict) -> Iterator[int]:
-    """Yield the ports of the node on which a side-car listens, as far as its manifest tells."""
+    """Yield the ports of the node on which a sidecar listens, as far as its manifest shows them."""
     on_host = bool(pod["spec"].get("hostNetwork"))
     for port in container.get("ports") or []:
         number = port.get("hostPort") or (port.get("containerPort") if on_host else 0)
@@ -134,7 +134,7 @@ def _probed(container: dict) -> Iterator[int]:
 
 
 def _paths(container: dict, main: dict, spec: dict) -> Iterator[str]:
-    """Yield the sockets and data directories on the node that a side-car has for itself."""
+    """Yield the sockets and data directories on the node that only this sidecar uses."""
     sources = {
         one["name"]: one["hostPath"] for one in spec.get("volumes") or [] if "hostPath" in one
     }
@@ -164,7 +164,7 @@ def _is_in(path: str, *directories: str) -> bool:
 
 
 def _settings(container: dict) -> Iterator[tuple[str, str]]:
-    """Yield a container's flags and written-out variables, as (name, value)."""
+    """Yield a container's flags and variables with values, as (name, value)."""
     words = [*(container.get("command") or []), *(container.get("args") or [])]
     for name, value in component_flags.parse(words):
         yield name.lower(), value

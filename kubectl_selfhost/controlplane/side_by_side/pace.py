@@ -1,4 +1,4 @@
-"""How long a component takes to let go, and to lead: read from its own flags, not a constant."""
+"""How long a component takes to end and to lead, by its own flags."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.values import durations
 
-#: A process that doesn't lead tries again after RetryPeriod to so many times that (client-go's
+#: A process that doesn't lead tries again after RetryPeriod to this many times RetryPeriod (client-go's
 #: leaderelection.go: JitterUntil with JitterFactor 1.2).
 LONGEST_RETRY = 2.2
-#: A new instance is stopped for this many times RetryPeriod, so that its next try is due.
+#: A new instance is paused for this many times RetryPeriod, so that its next try is due.
 PAUSE = 2.25
-#: A new instance can be stopped for this many seconds, so that it tries at once when it goes on. The
-#: agent lets a stopped process go on after 15 s by itself.
+#: A new instance can be paused for this many seconds: then it tries as soon as it continues. The agent
+#: itself continues a paused process after 15 s.
 LONGEST_PAUSE = 10.0
-#: The longest RetryPeriod for which this time is long enough.
+#: The longest RetryPeriod for which this pause is long enough.
 LONGEST_PAUSED_RETRY = LONGEST_PAUSE / PAUSE
-#: Seconds that Kubernetes gives a pod to end (terminationGracePeriodSeconds).
+#: The default of terminationGracePeriodSeconds.
 _DEFAULT_GRACE = 30.0
 
 
 def longest_retry(component: Component, pod: dict) -> float:
-    """Return after how many seconds at most a standby asks for the lease again; 0 if there is no
-    lease.
-    """
+    """Return the maximum of seconds until a standby asks for the lease again; 0 without a lease."""
     return round(LONGEST_RETRY * staticpod.retry_period(pod, component), 1)
 
 
 def grace_period(pod: dict) -> float:
-    """Return for how many seconds the pod may go on after the kubelet tells it to end."""
+    """Return for how many seconds the pod may run after the kubelet tells it to end."""
     given = pod["spec"].get("terminationGracePeriodSeconds")
     return _DEFAULT_GRACE if given is None else float(given)
 
 
 def listens_on(component: Component, pod: dict) -> float:
-    """Return for how many seconds the component goes on to listen after the kubelet tells it to
-    end.
+    """Return for how many seconds the component still listens after the kubelet tells it to end.
 
     A kube-apiserver listens for its --shutdown-delay-duration. When the pod's grace period is over,
-    the kubelet kills it.
+    the kubelet kills the pod.
     """
     if component != APISERVER:
         return 0.0
@@ -47,11 +44,10 @@ def listens_on(component: Component, pod: dict) -> float:
 
 
 def slack(component: Component, pod: dict) -> float:
-    """Return the seconds that a switch of this component may take longer than a switch of any
-    other.
+    """Return how many seconds a switch of this component may take longer because of its flags.
 
-    The old instance goes on to listen for its shutdown delay. A new instance that asks for the
-    lease a moment too early asks again after its retry period.
+    The old instance still listens for its shutdown delay. A new instance that asks for the lease too
+    early asks again after its retry period.
     """
     retry = longest_retry(component, pod)
     return listens_on(component, pod) + (retry if retry > LONGEST_PAUSE else 0.0)
@@ -60,7 +56,7 @@ def slack(component: Component, pod: dict) -> float:
 def uses_coordinated_election(pod: dict) -> bool:
     """Return whether the API server chooses the component's leader (CoordinatedLeaderElection).
 
-    Alpha since Kubernetes 1.31 and off by default up to 1.37.
+    The feature is alpha since Kubernetes 1.31, and off by default up to 1.37.
     """
     gates = staticpod.flags(pod).get("feature-gates", "").split(",")
     values = dict(gate.strip().partition("=")[::2] for gate in gates)

@@ -1,10 +1,10 @@
-"""Whether a kube-apiserver's Ready condition tells of this very instance.
+"""Whether a kube-apiserver's condition Ready proves that this instance itself is ready.
 
 While an old and a new instance share a port, a connection to the node's address reaches either of
-them. A hand-over may wait for "Ready" only if the probe behind it reaches the new instance alone:
-an httpGet to the server's own secure port, which ``daemonset.build.build`` points at a loopback
-address that the node agent gives to the new instance. For the controller-manager and the scheduler
-the lease is the proof, not the probe: the new instance must renew it (see ``Leadership``).
+them. So a hand-over may wait for Ready only if the probe reaches the new instance alone. Such a probe
+is an httpGet to the server's own secure port: ``daemonset.build.build`` sets its host to a loopback
+address, which the node agent gives to the new instance. For the controller-manager and the scheduler
+the lease is the proof: the new instance must renew the lease (see ``Leadership``).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.pod import staticpod
 
 #: The endpoints that fail until all post-start hooks are done (Kubernetes 1.20 to 1.37); /livez
-#: passes before the informers are synced, and /readyz/NAME is one check alone.
+#: passes before the informers are synced, and /readyz/NAME is a single check.
 _READY_PATHS = ("/readyz", "/healthz")
-#: Checks that must not be excluded: until they pass, RBAC answers 403 to everybody.
+#: Checks that a probe must not exclude: until they pass, RBAC answers 403 to everybody.
 _NEEDED = ("informer-sync", "poststarthook")
 
 
 def doubt(pod: dict) -> str:
-    """Return why the pod's Ready condition may tell of another kube-apiserver; empty if it can't.
+    """Return why another kube-apiserver can make this pod Ready; empty if that is not possible.
 
     ``pod`` is a static pod, its mirror, or a DaemonSet's pod template.
     """
@@ -34,9 +34,9 @@ def doubt(pod: dict) -> str:
     if probe.get("httpGet"):
         return _doubt_of_request(kind, probe["httpGet"], container, pod)
     if probe.get("exec"):
-        return f"its {kind} runs a command (exec), which the old instance may answer"
+        return f"its {kind} runs a command (exec), and the old instance may answer that command"
     action = next((name for name in ("tcpSocket", "grpc") if name in probe), "unknown action")
-    return f"its {kind} ({action}) is answered by the old instance, too"
+    return f"the old instance answers its {kind} ({action}), too"
 
 
 def _doubt_of_request(kind: str, request: dict, container: dict, pod: dict) -> str:
@@ -51,7 +51,7 @@ def _doubt_of_request(kind: str, request: dict, container: dict, pod: dict) -> s
 
 
 def _number(port: object, container: dict) -> str:
-    """Return a probe's port as a number, also if the container names the port."""
+    """Return a probe's port as a number, even if the probe has the port's name."""
     named = {p.get("name"): p.get("containerPort") for p in container.get("ports") or []}
     return str(named.get(port, port) if isinstance(port, str) else port)
 

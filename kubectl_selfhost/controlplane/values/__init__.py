@@ -1,1 +1,1 @@
-"""Values as Kubernetes writes them: addresses, durations, quantities, host names."""
+"""Values in Kubernetes' notation: addresses, durations, quantities, host names."""

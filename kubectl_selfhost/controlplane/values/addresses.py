@@ -1,4 +1,4 @@
-"""IP addresses in any spelling, and which of a node's addresses its pods have."""
+"""IP addresses in any notation, and the address of a node that its pods have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def is_address(text: str) -> bool:
 
 
 def same_address(a: str, b: str) -> bool:
-    """Return whether two texts mean the same address; a text that is no address means itself."""
+    """Return whether two texts mean the same address; other texts must be equal."""
     try:
         return ipaddress.ip_address(a) == ipaddress.ip_address(b)
     except ValueError:
@@ -26,9 +26,9 @@ def same_address(a: str, b: str) -> bool:
 def host_ip(node: dict, pods: Iterable[dict]) -> str:
     """Return the address that the kubelet of ``node`` gives its pods (status.hostIP).
 
-    ``pods`` are any of the cluster's pods. A node may have several internal addresses, in any order
-    and of both families; the kubelet chooses which one its pods get (its --node-ip). If no pod
-    shows an address that the node still has, the first internal address counts.
+    ``pods`` are any pods of the cluster. A node may have several internal addresses, in any order and
+    of both families; the kubelet chooses the address of its pods (its --node-ip). If no pod shows an
+    address that the node still has, the first internal address counts.
     """
     addresses = node.get("status", {}).get("addresses") or []
     own = [one["address"] for one in addresses if one["type"] in ("InternalIP", "ExternalIP")]

@@ -23,7 +23,7 @@ _LIMIT = 2**63
 
 
 def seconds(text: str) -> float | None:
-    """Return the duration ``text`` ("1m30s", "1h", ".5s") in seconds, None for what Go refuses."""
+    """Return the duration ``text`` ("1m30s", "1h", ".5s") in seconds; None if Go refuses the text."""
     whole = _WHOLE.fullmatch(text)
     if whole is None:
         return None

@@ -1,9 +1,9 @@
-"""The name by which a process says on which host it runs.
+"""The host name in a leader's identity.
 
-A leader calls itself ``<host name>_<uuid>`` by os.Hostname() (kube-controller-manager's and
-kube-scheduler's server.go). The host's own name may differ from the node's: kubeadm and cloud
-providers may set another form of it (node ``ip-10-0-0-11.ec2.internal`` on host ``ip-10-0-0-11``).
-A run takes a lease from a process only if the host is known for certain.
+A leader's identity is ``<host name>_<uuid>``, with the name from os.Hostname() (kube-controller-manager's
+and kube-scheduler's server.go). The host's name may differ from the node's name: kubeadm and cloud
+providers may use another form (node ``ip-10-0-0-11.ec2.internal`` on host ``ip-10-0-0-11``). A run
+frees a process's lease only if the host is certain.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ HOST_NAME_LABEL = "kubernetes.io/hostname"
 
 @dataclass(frozen=True)
 class Hosts:
-    """The names of one node's host, and those of the other control-plane nodes' hosts, in lower case.
+    """The host names of a node, and of the other control-plane nodes, in lower case.
 
-    A value without names is false: there is no other node to tell this one from.
+    A value without names is false: there is no other node.
     """
 
     names: frozenset[str] = frozenset()
@@ -28,9 +28,7 @@ class Hosts:
         return bool(self.names)
 
     def runs(self, identity: str) -> bool:
-        """Return whether the leader with this ``identity`` runs here; False if this is
-        not certain.
-        """
+        """Return whether the leader with this ``identity`` runs on this node for certain."""
         host = identity.rpartition("_")[0].lower()
         if host in self.others:
             return False
@@ -43,7 +41,7 @@ ONLY_HOST = Hosts()
 
 
 def names_of(node: dict) -> frozenset[str]:
-    """Return the names that a Node object gives its host."""
+    """Return the host names in a Node object."""
     metadata, addresses = node["metadata"], node.get("status", {}).get("addresses") or []
     found = [metadata["name"], (metadata.get("labels") or {}).get(HOST_NAME_LABEL, "")]
     found += [one["address"] for one in addresses if one["type"] == "Hostname"]
@@ -51,16 +49,14 @@ def names_of(node: dict) -> frozenset[str]:
 
 
 def among(node: str, nodes: Iterable[dict]) -> Hosts:
-    """Return the names that tell the host of ``node`` from the hosts of the other ``nodes`` (Node
-    objects).
-    """
+    """Return the host names of ``node``, and of the other ``nodes`` (Node objects)."""
     by_name = {one["metadata"]["name"]: names_of(one) for one in nodes}
     others = [names for name, names in by_name.items() if name != node]
     return Hosts(by_name.get(node, frozenset((node.lower(),))), frozenset().union(*others))
 
 
 def _has_form_of(host: str, names: Collection[str]) -> bool:
-    """Return whether ``host`` is one of ``names``, or the short or the long form of one."""
+    """Return whether ``host`` is one of ``names``, or the short or the long form of such a name."""
     return any(
         host == name or host.startswith(f"{name}.") or name.startswith(f"{host}.") for name in names
     )

@@ -1,4 +1,4 @@
-"""Amounts of CPU and memory: Kubernetes quantities as numbers, and what fits on a node.
+"""Amounts of CPU and memory: Kubernetes quantities as numbers, and the free room of a node.
 
 Source: ``k8s.io/apimachinery/pkg/api/resource`` (the notation) and
 ``k8s.io/component-helpers/resource`` (what a pod requests), Kubernetes 1.37.
@@ -38,13 +38,13 @@ class Amount(NamedTuple):
 
 
 def quantity(text: str | int | float) -> Fraction:
-    """Return the exact number that a quantity stands for; raise ValueError if it is none.
+    """Return the exact number of a quantity; raise ValueError for another text.
 
-    A manifest may have a plain number (``cpu: 1``) where the API always gives a string.
+    A manifest may have a plain number (``cpu: 1``), while the API always returns a string.
     """
     match = _QUANTITY.fullmatch(str(text).strip())
     if match is None or (match["suffix"] or "") not in _SUFFIXES:
-        raise ValueError(f'"{text}" is not an amount that Kubernetes understands')
+        raise ValueError(f'"{text}" is not a Kubernetes quantity')
     number = Fraction(match["number"])
     if match["exponent"] is not None:
         return number * Fraction(10) ** int(match["exponent"])
@@ -52,17 +52,17 @@ def quantity(text: str | int | float) -> Fraction:
 
 
 def requests(pod_spec: dict) -> Amount:
-    """Return what the scheduler and the kubelet set aside for a pod.
+    """Return what the scheduler and the kubelet reserve for a pod.
 
-    Containers run together, and so do the init containers that stay (``restartPolicy: Always``,
-    "sidecars") once they are started; other init containers run one by one before. The pod's own
-    ``resources`` (Kubernetes 1.34) go before its containers', and its overhead comes on top.
+    Containers run together with the init containers that stay (``restartPolicy: Always``,
+    "sidecars"); other init containers run before, one by one. The pod's own ``resources``
+    (Kubernetes 1.34) override those of its containers. Its overhead is added.
     """
     return Amount(ceil(_requested(pod_spec, "cpu") * 1000), ceil(_requested(pod_spec, "memory")))
 
 
 def quality_of_service(pod_spec: dict) -> str:
-    """Return the pod's class, as the kubelet works it out (pkg/apis/core/v1/helper/qos/qos.go)."""
+    """Return the pod's class by the kubelet's rules (pkg/apis/core/v1/helper/qos/qos.go)."""
     of_pod = pod_spec.get("resources")
     every = [*(pod_spec.get("initContainers") or []), *(pod_spec.get("containers") or [])]
     amounts = [
@@ -77,9 +77,9 @@ def quality_of_service(pod_spec: dict) -> str:
 
 
 def headroom(node: dict, pods: Iterable[dict]) -> Amount:
-    """Return what ``node`` has left for more pods; below zero if its pods ask for more than it has.
+    """Return the free room of ``node``; it is below zero if its pods request more than the node has.
 
-    ``pods`` may be the pods of the whole cluster. Mirror pods count as any other, ended pods don't.
+    ``pods`` may be the pods of the whole cluster. Mirror pods count; ended pods don't.
     """
     allocatable = node["status"]["allocatable"]
     asked = [requests(pod["spec"]) for pod in _pods_on(node, pods)]
@@ -90,7 +90,7 @@ def headroom(node: dict, pods: Iterable[dict]) -> Amount:
 
 
 def places(node: dict, pods: Iterable[dict]) -> int:
-    """Return how many more pods ``node`` takes (the kubelet's maxPods, 110 if nobody set it)."""
+    """Return how many more pods ``node`` accepts (the kubelet's maxPods, by default 110)."""
     most = quantity(node["status"]["allocatable"]["pods"])
     return _floor(most) - len(_pods_on(node, pods))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import PODS
 from kubectl_selfhost.cluster.waits import Waiting
-from kubectl_selfhost.controlplane.instance import is_ready
+from kubectl_selfhost.controlplane.pod.status import is_ready
 from kubectl_selfhost.names import MIRROR_ANNOTATION, NAMESPACE
 
 

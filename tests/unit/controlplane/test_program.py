@@ -62,14 +62,14 @@ def test_what_we_store_is_ours():
     ("changes", "wrong"),
     [
         ({"data": {"agent-amd64": FOREIGN}}, "the SHA-256 of its program is "),
-        ({"data": {"agent-amd64": "%"}}, "the SHA-256 of its program is not to be told"),
+        ({"data": {"agent-amd64": "%"}}, "the SHA-256 of its program is unknown"),
         ({"immutable": False}, "it is not immutable"),
         ({"immutable": None}, "it is not immutable"),
         ({"type": "bootstrap.kubernetes.io/token"}, "its type is not Opaque"),
-        ({"data": None}, "it does not hold the one file agent-amd64"),
-        ({"data": {"agent-arm64": FOREIGN}}, "it does not hold the one file agent-amd64"),
-        ({"data": {**secret()["data"], "more": ""}}, "it does not hold the one file agent-amd64"),
-        ({"metadata": {"name": FORMER.name}}, "its name does not hold the digest of a program"),
+        ({"data": None}, "it does not hold just the file agent-amd64"),
+        ({"data": {"agent-arm64": FOREIGN}}, "it does not hold just the file agent-amd64"),
+        ({"data": {**secret()["data"], "more": ""}}, "it does not hold just the file agent-amd64"),
+        ({"metadata": {"name": FORMER.name}}, "its name has no digest of a program"),
     ],
 )
 def test_what_is_not_ours_is_told(changes, wrong):

@@ -78,7 +78,7 @@ PAGES = {
         SERVER,
         outage(),
         pod(),
-        remarks=["Left out: ready: you may not ask.", "It was ended early."],
+        remarks=["Skipped ready: you may not ask.", "Stopped early by Ctrl-C."],
     ),
     "probe-in-summary": lambda: in_summary(
         outage(marks=[(19.0, "kube-apiserver"), (25.0, "kube-scheduler"), (30.0, "after")]),
@@ -163,7 +163,7 @@ def test_what_a_pod_wrote_is_no_report_unless_it_is_one():
     from kubectl_selfhost.errors import SelfhostError
 
     for line in ("{}", "[]", "{", '{"milliseconds": "x"}', '{"error": "x", "code": "usage"}'):
-        with pytest.raises(SelfhostError, match="makes no sense"):
+        with pytest.raises(SelfhostError, match="could not be read"):
             parse(line)
 
 

@@ -180,5 +180,5 @@ def test_the_port_has_its_name_again(manifest) -> None:
 def test_what_only_the_api_has_is_refused(manifest, volume) -> None:
     daemonset = built(SCHEDULER, manifest("1.37", SCHEDULER))
     daemonset["spec"]["template"]["spec"]["volumes"].append({"name": "x", **volume})
-    with pytest.raises(SelfhostError, match="no static pod may"):
+    with pytest.raises(SelfhostError, match="A static pod can't do that"):
         from_daemonset(SCHEDULER, daemonset)

@@ -139,7 +139,7 @@ def test_what_can_not_be_seen_through_is_refused(command, args) -> None:
         lambda: flags.without_flag(container, "v"),
         lambda: flags.require_program(container),
     ):
-        with pytest.raises(SelfhostError, match="not started as kubeadm starts it"):
+        with pytest.raises(SelfhostError, match="doesn't name the component's program"):
             change()
     assert container == line(command, args)
 
@@ -221,7 +221,7 @@ def test_a_flag_goes_into_args_where_there_are_some() -> None:
 
 def test_a_shell_is_refused_in_words() -> None:
     container = {"name": "kube-scheduler", "command": ["/bin/sh", "-c", "kube-scheduler --v=2"]}
-    with pytest.raises(SelfhostError, match=r"not started as kubeadm starts it: .*/bin/sh -c"):
+    with pytest.raises(SelfhostError, match=r"doesn't name the component's program .*/bin/sh -c"):
         flags.with_flag(container, "v", "3")
 
 

@@ -154,7 +154,7 @@ def test_the_components_container_is_found_beside_others() -> None:
 
 
 def test_no_component_among_several_containers() -> None:
-    with pytest.raises(SelfhostError, match="named after a component"):
+    with pytest.raises(SelfhostError, match="has a component's name or program"):
         staticpod.component_container({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}})
 
 

@@ -215,7 +215,7 @@ def test_logs_that_two_containers_share_are_none(pod) -> None:
 )
 def test_a_roll_out_to_one_that_must_be_alone_is_refused(pod, flags, change) -> None:
     daemonset = build(SCHEDULER, pod(SCHEDULER, *flags), nodes=[NODE], agent=AGENT)
-    with pytest.raises(SelfhostError, match="kube-scheduler can't be rolled out so") as refused:
+    with pytest.raises(SelfhostError, match="can't make this change of kube-scheduler") as refused:
         changed(
             daemonset,
             SCHEDULER,

@@ -76,7 +76,10 @@ def test_another_port_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("probe", "why"),
     [
-        ({"tcpSocket": {"port": 6443}}, r"readinessProbe \(tcpSocket\) is answered by the old"),
+        (
+            {"tcpSocket": {"port": 6443}},
+            r"the old instance answers its readinessProbe \(tcpSocket\)",
+        ),
         ({"grpc": {"port": 6443}}, r"readinessProbe \(grpc\)"),
         ({"exec": {"command": ["kubectl", "get", "--raw=/readyz"]}}, r"runs a command \(exec\)"),
         (get(port=3990), "asks port 3990, and kube-apiserver serves on port 6443"),

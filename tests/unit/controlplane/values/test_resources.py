@@ -66,7 +66,7 @@ def test_memory(text: str, amount: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "Mi", "1mi", "1 Mi", "1Kib", "1e", "one", "1e9999999"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not an amount"):
+    with pytest.raises(ValueError, match="not a Kubernetes quantity"):
         resources.quantity(text)
 
 
