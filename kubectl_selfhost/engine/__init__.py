@@ -1,1 +1,1 @@
-"""How any plan is run, undone and written down; the engine knows no control plane."""
+"""The way in which any plan runs, is undone and is recorded. The engine knows no control plane."""

@@ -1,10 +1,10 @@
 """The journal: what was done to this cluster, when, by whom, and where the manifests are kept.
 
-The journal is a ConfigMap in kube-system (the agent keeps a journal of its own beside the backup on
-the node, for the time when there is no API). The journal explains; it never decides: a run reads
-from the cluster itself whether a step is done. So a journal that somebody deleted costs history,
-and nothing else. A journal that can't be written costs as little: the run warns once, and goes on.
-Whoever may write ConfigMaps may have written the journal: a run treats its content as a stranger's.
+The journal is a ConfigMap in kube-system. (On the node, the agent keeps a journal of its own beside
+the backup, for the time without an API.) The journal explains and never decides: a run reads from the
+cluster itself whether a step is done. So a deleted journal costs only history. If the journal can't be
+written, the run warns once and continues. Everybody who may write ConfigMaps may have written the
+journal: a run treats its content as a stranger's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def now() -> str:
 
 
 class Journal:
-    """The journal of one cluster, with the run that is going on.
+    """The journal of a cluster, with the run that is in progress.
 
     ``node`` facts (file, digest, backup, time and length of each switch) are kept across runs: a
     person who must put things back by hand needs them. ``warn`` is called once if the journal can't
@@ -43,13 +43,13 @@ class Journal:
         self._cluster = cluster
         self._warn = warn
         self._warned = False
-        #: Whether what earlier runs wrote was read: what is unknown is not overwritten.
+        #: Whether the entries of earlier runs were read. If not, the journal is not overwritten.
         self._known = False
         self._content: dict = {"version": 1, "runs": [], "nodes": {}}
         self._run: dict = {"steps": []}
 
     def open(self, *, verb: str, by: str) -> None:
-        """Read what earlier runs wrote, and begin a run of ``verb``."""
+        """Read the entries of earlier runs, and begin a run of ``verb``."""
         with self._tolerant():
             self._content = {"version": 1, **read(self._cluster)}
             self._known = True
@@ -95,7 +95,7 @@ class Journal:
         self._write()
 
     def remove(self) -> None:
-        """Delete the journal: there is nothing left that it could explain."""
+        """Delete the journal: nothing is left for it to explain."""
 
         self._cluster.delete(CONFIGMAPS, JOURNAL, NAMESPACE)
 
@@ -121,24 +121,24 @@ class Journal:
 
     @contextmanager
     def _tolerant(self) -> Iterator[None]:
-        """Warn once if the journal can't be read or written, and go on without it."""
+        """Warn once if the journal can't be read or written, and continue without the journal."""
         try:
             yield
         except ApiError as error:
             if not self._warned:
                 self._warned = True
                 self._warn(
-                    f"The journal (ConfigMap {JOURNAL} in {NAMESPACE}) can't be kept: "
-                    f"{error.message} This run goes on without it."
+                    f"The journal (ConfigMap {JOURNAL} in {NAMESPACE}) can't be written: "
+                    f"{error.message} This run continues without it."
                 )
 
 
 def read(cluster: Cluster) -> dict:
-    """Return the journal's ``runs``, ``nodes`` and ``credentials``; leave out what makes no sense.
+    """Return the journal's ``runs``, ``nodes`` and ``credentials``; leave out invalid entries.
 
     ``runs`` is a list of mappings whose ``steps`` are mappings, ``nodes`` the facts of each
     component by node, ``credentials`` what was seen of each node's certificates. The content of
-    these is as somebody wrote it.
+    these entries is not checked.
     """
 
     found = cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE)

@@ -1,11 +1,10 @@
-"""One run at a time: a Lease in kube-system that a run holds, renews and gives back.
+"""One run at a time: a Lease in kube-system that a run holds, renews and releases.
 
-As in client-go's leader election, a run believes no clock but its own. Another holder counts as
-alive as long as its renewTime changes, and as dead once it has not changed for the lease's
-duration. A holder acts only while its own last renewal is younger than the renew deadline: nobody
-else can have taken the lease by then. The run checks the age of the renewal when it is about to
-act, and keeps no flag, because a process can be frozen (SIGSTOP, a laptop's lid) between any two
-instructions.
+As in client-go's leader election, a run uses only its own clock. Another holder counts as alive while
+its renewTime changes, and as dead when it has not changed for the lease's duration. A holder acts only
+while its own last renewal is younger than the renew deadline: until then nobody else can take the
+lease. The run checks the age of the renewal directly before it acts, and keeps no flag, because a
+process can be frozen (SIGSTOP, a closed laptop) between any two instructions.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ from kubectl_selfhost.harmless import harmless
 from kubectl_selfhost.names import LEASE, NAMESPACE
 
 DURATION = 15
-#: Seconds without a renewal after which a holder must not act any more; client-go's default.
+#: Seconds without a renewal after which a holder must not act; client-go's default.
 RENEW_DEADLINE = 10.0
 RENEW_EVERY = 4.0
-#: Seconds for each renewal: one that hangs must leave time for the next.
+#: Seconds for each renewal: a renewal that hangs must leave time for the next one.
 _RENEWAL_LIMIT = 4.0
 _LOOK_EVERY = 0.5
 _SLOW = 1.0
@@ -46,31 +45,32 @@ _BELIEVE_REFUSAL_AFTER = 20.0
 
 
 def seconds_now() -> float:
-    """Return the seconds of a clock that goes on while this process is frozen or the machine sleeps.
+    """Return the seconds of a clock that runs while this process is frozen or the machine sleeps.
 
     Linux' CLOCK_MONOTONIC stops while the machine is suspended, CLOCK_BOOTTIME does not. macOS has no
-    CLOCK_BOOTTIME, and its CLOCK_MONOTONIC goes on.
+    CLOCK_BOOTTIME, but its CLOCK_MONOTONIC does not stop.
     """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class LeaseHeld(SelfhostError):
-    """Another run is going on: ``holder`` holds the lease ``since`` (text, as in the lease)."""
+    """Another run is in progress: ``holder`` holds the lease ``since`` (text, as in the lease)."""
 
     def __init__(self, holder: str, since: str) -> None:
         super().__init__(
-            f"Another run of kubectl selfhost is going on: {holder}, since {since}.",
-            "Wait until it has ended. A run that was killed is noticed by itself, in 15 s.",
+            f"Another run of kubectl selfhost is in progress: {holder}, since {since}.",
+            "Wait until that run has ended, then run the command again. If that run was killed, its "
+            "lease expires after 15 s.",
         )
         self.holder = holder
         self.since = since
 
 
 class LeaseLost(SelfhostError):
-    """This run held the lease, and may not act any more.
+    """This run held the lease, and may no longer act.
 
-    ``holder`` is who has the lease now, if known. ``why`` says what kept this run from renewing the
-    lease, if nobody else is known to have it.
+    ``holder`` is the present holder of the lease, if known. Without another holder, ``why`` is the
+    reason for which this run could not renew the lease.
     """
 
     def __init__(self, holder: str = "", *, why: str = "") -> None:
@@ -86,14 +86,14 @@ class LeaseLost(SelfhostError):
             )
         else:
             message = (
-                f"Another run of kubectl selfhost has had the lease {NAMESPACE}/{LEASE} meanwhile; "
-                "nobody holds it now."
+                f"Another run of kubectl selfhost held the lease {NAMESPACE}/{LEASE} meanwhile; "
+                "nobody holds the lease now."
             )
         super().__init__(
             message,
-            "This run stopped and undid nothing: the node agent finishes or undoes what it was "
-            "told. Look at `kubectl selfhost status`; run the command again when no other run is "
-            "going on.",
+            "This run stopped, and undid nothing: the node agent itself completes or undoes its last "
+            "order. When `kubectl selfhost status` shows no other run in progress, run the command "
+            "again.",
         )
         self.holder = holder
 
@@ -101,10 +101,10 @@ class LeaseLost(SelfhostError):
 class RunLease:
     """The lease of a run, as a context manager: held inside the block.
 
-    ``identity`` names the run to others (who, on which machine, something unique). ``note`` is
-    called with renewals that fail: an API that changes hands makes them fail, and this alone loses
-    nothing. ``waiting`` is called with the reason if the beginning takes a while. ``check()``
-    raises LeaseLost; call it before any change.
+    ``identity`` names the run to others (the user, the machine, a unique part). ``note`` is called
+    when a renewal fails, as it does while the API changes hands: a single failure loses nothing.
+    ``waiting`` is called with the reason if the start takes some time. ``check()`` raises LeaseLost;
+    call it before any change.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class RunLease:
         renew_every: float = RENEW_EVERY,
         deadline: float = RENEW_DEADLINE,
     ) -> None:
-        # A renewal that waited out an outage inside the call would come too late.
+        # A renewal that waits for the end of an outage inside the call comes too late.
         self._cluster = cluster.with_patience(0.0, timeout=_RENEWAL_LIMIT)
         self._patient = cluster
         self.identity = identity
@@ -127,16 +127,16 @@ class RunLease:
         self._duration = duration
         self._renew_every = renew_every
         self._deadline = deadline
-        #: When the last renewal that went through was sent.
+        #: When the last successful renewal was sent.
         self._renewed = 0.0
         self._lock = threading.Lock()
         self._lease: dict[str, Any] = {}
         self._stop = threading.Event()
         self._lost: LeaseLost | None = None
         self._thread: threading.Thread | None = None
-        #: Delete the lease at the end: nothing is left that another run could work on.
+        #: Delete the lease at the end: nothing is left for another run.
         self.discard = False
-        #: Whether there was no such object before this run.
+        #: Whether this run created the object.
         self.is_new = False
 
     @property
@@ -147,9 +147,9 @@ class RunLease:
     def check(self) -> None:
         """Make sure that no other run can hold the lease now; raise LeaseLost otherwise.
 
-        This costs nothing as long as the last renewal is young enough. If it is not, renew the
-        lease here: the API server accepts this only if nobody else has taken it. Raise Unreachable
-        while the API server doesn't answer; nothing could be changed then, either.
+        This costs nothing while the last renewal is young enough. Else renew the lease here: the API
+        server accepts this only if nobody else has taken the lease. Raise Unreachable while the API
+        server doesn't answer: then nothing can be changed anyway.
         """
         if self._lost is None and self._is_fresh():
             return
@@ -213,13 +213,13 @@ class RunLease:
                 seen, since = None, time.monotonic()
                 continue
             self._waiting(
-                f"a run by {harmless(holder)} left its lease; it counts as dead if it does not "
-                f"renew it for {limit:.0f} s"
+                f"the run of {harmless(holder)} holds the lease; if that run does not renew the "
+                f"lease for {limit:.0f} s, this run takes it over"
             )
             time.sleep(_LOOK_EVERY)
 
     def _take(self, cluster: Cluster, lease: dict[str, Any] | None) -> bool:
-        """Take the lease for this run; return False if somebody was quicker."""
+        """Take the lease for this run; return False if another run was faster."""
         spec = (lease or {}).get("spec") or {}
         now = _now()
         ours = {
@@ -244,7 +244,7 @@ class RunLease:
                 self._lease = cluster.replace(LEASES, wanted)
         except (AlreadyExists, Conflict):
             return False
-        # create returns the lease that is there if an earlier try, or another run, made it.
+        # create returns the existing lease if an earlier try, or another run, created it.
         if _holder(self._lease) != self.identity:
             return False
         self._renewed = sent
@@ -258,7 +258,7 @@ class RunLease:
                     self._renew_once()
             except Exception as error:  # a thread that ends would let another run begin
                 if not failing:
-                    self._note(f"the lease could not be renewed for now: {error}")
+                    self._note(f"the lease could not be renewed yet: {error}")
                 pause, failing = _RETRY_EVERY, True
                 continue
             if self.lost:
@@ -274,15 +274,15 @@ class RunLease:
                 return
             current = self._cluster.find(LEASES, LEASE, NAMESPACE)
             if current is None and self._is_fresh():
-                # Somebody deleted the lease; another run would have had to wait longer.
+                # Somebody deleted the lease; another run would have to wait longer.
                 if self._take(self._cluster, None):
                     return
             elif _holder(current) != self.identity:
                 self._lost = LeaseLost(harmless(_holder(current)))
             elif current is not None:
-                self._lease = current  # somebody else changed it, and nobody took it
+                self._lease = current  # another client changed the lease, and nobody took it
         if self._lost is None:
-            raise Conflict("The lease changes all the time.", status=409, reason="Conflict")
+            raise Conflict("The lease keeps changing.", status=409, reason="Conflict")
 
     def _replaced(self) -> bool:
         sent = seconds_now()
@@ -295,7 +295,7 @@ class RunLease:
         return True
 
     def _release(self) -> None:
-        """Give the lease back. If this fails, others wait out its duration: nothing worse."""
+        """Release the lease. If this fails, another run waits for the lease's duration."""
         for _ in range(2):
             try:
                 current = self._cluster.find(LEASES, LEASE, NAMESPACE)
@@ -311,7 +311,7 @@ class RunLease:
             except Conflict:
                 continue
             except SelfhostError as error:
-                self._note(f"the lease could not be given back: {error.message}")
+                self._note(f"the lease could not be released: {error.message}")
                 return
 
 

@@ -1,9 +1,9 @@
-"""Pre-flight: everything that can be found out before anything is changed.
+"""Pre-flight: the checks that run before any change.
 
-All checks run before one is reported as failed, so that a person fixes all failures in one go. Each
-check says what it found, why this is a problem, and what to do. One cause is one failed check: a
-check that needs what a failed check has looked for is skipped, and says so. A person may ignore a
-check by its name, as with kubeadm's own ``--ignore-preflight-errors``.
+All checks run before a failure is reported, so that a person can fix all failures at once. Each check
+says what it found, why this is a problem, and what to do. A single cause makes a single check fail:
+checks that need the result of a failed check are skipped, and say so. A person may ignore a check by
+its name, as with kubeadm's own ``--ignore-preflight-errors``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ SKIPPED = "skipped"
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a check. ``cause`` and ``hint`` are for a warning or a failure; ``blocks``:
-    after a failure the checks that need this one have nothing to look at.
+    """The result of a check. ``cause`` and ``hint`` are for a warning or a failure. ``blocks``: after
+    a failure, checks that need this check are skipped.
     """
 
     check: str
@@ -36,8 +36,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its name (CamelCase, as kubeadm's), what it looks at, and how; ``needs`` are the
-    names of checks before it whose failure leaves it nothing to look at.
+    """A check: its name (CamelCase, as in kubeadm), its subject, and its function. ``needs`` are the
+    names of earlier checks whose failure skips this check.
     """
 
     name: str
@@ -55,8 +55,8 @@ class PreflightFailed(SelfhostError):
         super().__init__(
             f"{len(failed)} pre-flight check{'s' if len(failed) > 1 else ''} failed: {names}. "
             "Nothing was changed.",
-            "Fix what is marked above, then run the command again "
-            f"(or, if you know better: --ignore-preflight-errors={names.replace(' ', '')}).",
+            "Fix the failed checks above, then run the command again. To ignore these checks, add "
+            f"--ignore-preflight-errors={names.replace(' ', '')}.",
         )
         self.findings = findings
 
@@ -69,8 +69,8 @@ def run_checks(checks: Iterable[Check], *, ignore: Iterable[str] = ()) -> list[F
     """Run the checks in parallel; return their findings in the checks' order.
 
     A failed check whose name is in ``ignore`` (any case, ``all`` for every check) becomes a
-    warning. A check that can't look (the API refuses, say) fails with this error as its finding. A
-    check that needs a check that has failed, and isn't ignored, is skipped.
+    warning. A check that raises an error (for example because the API refuses) fails with this error
+    as its finding. If a check has failed and isn't ignored, the checks that need it are skipped.
     """
     checks = list(checks)
     ignored = {name.strip().lower() for name in ignore}
@@ -78,11 +78,11 @@ def run_checks(checks: Iterable[Check], *, ignore: Iterable[str] = ()) -> list[F
     begun: dict[str, Future[Finding]] = {}
 
     def run(check: Check) -> Finding:
-        # The checks that it needs come before it, so they have begun: no check waits for a free thread.
+        # The checks that this check needs come before it, so they have started: none waits for a thread.
         needed = (begun[name].result() for name in check.needs)
         missing = next((finding for finding in needed if _leaves_nothing(finding)), None)
         if missing is not None:
-            return Finding(check.name, SKIPPED, f"not looked at: needs {missing.check}")
+            return Finding(check.name, SKIPPED, f"skipped: needs {missing.check}")
         return _ignored(_look(check), ignored)
 
     with ThreadPoolExecutor(max_workers=8) as pool:

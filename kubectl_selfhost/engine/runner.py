@@ -1,9 +1,8 @@
-"""The run of a plan, which leaves a working control plane behind whatever happens on the way.
+"""The run of a plan, which leaves a working control plane behind whatever happens.
 
-A step that fails, or a person's Ctrl-C, ends the run: the steps so far on its node are undone in
-reverse order, as far as nothing uses what they made. Nodes that were done before stay done. What is
-there decides how a step is undone, not what the run remembers, so the same code cleans up after a
-run that was killed.
+A failed step, or a person's Ctrl-C, ends the run: the steps on the current node are undone in reverse
+order, if nothing uses their results. Earlier nodes stay done. The state of the cluster decides how a
+step is undone, not the memory of the run. So the same code cleans up after a killed run.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ class Observer(Protocol):
 
 
 class Recorder(Protocol):
-    """The writer of what was done (the journal)."""
+    """The record of what was done (the journal)."""
 
     def step_began(self, name: str) -> None: ...
     def step_ended(self, name: str, outcome: str, message: str = "") -> None: ...
 
 
 class Stopped(SelfhostError):
-    """The person pressed Ctrl-C (or the process was told to end)."""
+    """The person pressed Ctrl-C, or a signal told the process to end."""
 
 
 def run(
@@ -50,14 +49,14 @@ def run(
 ) -> None:
     """Do the steps of ``plan`` that are not done yet, in order; ``before_each`` may raise to stop.
 
-    Raise the SelfhostError that ended the run, or Stopped, after the undoing; the error's hint says
-    what could not be undone. A bug in a step ends the run in the same way, as a SelfhostError. A
-    run that has lost its Lease undoes nothing: what its steps made belongs to another run by then.
+    After the undoing, raise Stopped or the SelfhostError that ended the run; the error's hint says
+    what could not be undone. A bug in a step also ends the run with a SelfhostError. A run that has
+    lost its Lease undoes nothing: by then the results of its steps belong to another run.
     """
     observer.run_started(plan.title, len(plan.steps))
     for number, step in enumerate(plan.steps, 1):
         began = time.monotonic()
-        try:  # Ctrl-C may come at any moment: no part of a step is outside
+        try:  # Ctrl-C may come at any moment, so all parts of a step are inside
             observer.step_started(number, step.name, step.title)
             before_each()
             outcome = _do(step, recorder)
@@ -88,7 +87,7 @@ def _as_error(failure: BaseException, step: Step) -> SelfhostError:
     if isinstance(failure, KeyboardInterrupt):
         return Stopped(f"Stopped by you at the step {step.name}.")
     return SelfhostError(
-        f"The step {step.name} failed in a way that was not foreseen ({_named(failure)})."
+        f"The step {step.name} failed with an unexpected error ({_named(failure)})."
     )
 
 
@@ -105,8 +104,8 @@ def _end(
 ) -> list[str]:
     """Undo the steps that were ``begun``, of which the last one has failed with ``error``.
 
-    Return a sentence for each step that could not be undone. Neither a second Ctrl-C nor any fault
-    here hides ``error``, which ended the run.
+    Return a sentence for each step that could not be undone. Neither a second Ctrl-C nor another
+    fault during the undoing hides ``error``, which ended the run.
     """
     failed = begun[-1].name
     left: list[str] = []
@@ -127,13 +126,13 @@ def _end(
 
 
 _STOPPED_AGAIN = (
-    "stopped a second time: the rest is left as it is; a node whose component was being switched "
-    "puts its static pod back by itself"
+    "stopped a second time: the other steps are not undone; if a component was being switched, the "
+    "node itself puts the static pod back"
 )
 
 
 def _tell(teller: Callable[..., None], *words: object) -> None:
-    """Tell a person something; a terminal that is gone prevents no undoing."""
+    """Tell a person something. If the terminal is gone, the undoing continues."""
     with suppress(Exception):
         teller(*words)
 
@@ -141,8 +140,8 @@ def _tell(teller: Callable[..., None], *words: object) -> None:
 def _undo(begun: list[Step], observer: Observer) -> list[str]:
     """Undo the last of the steps, and remove it from the list.
 
-    A fault in one undoing, of whatever kind, doesn't prevent the others, unless the Lease is lost
-    by now: then nothing may be touched any more.
+    A fault of any kind doesn't prevent the other undoings. But if the Lease is lost, the run may
+    change nothing more.
     """
     name = begun[-1].name
     left = []
@@ -155,6 +154,6 @@ def _undo(begun: list[Step], observer: Observer) -> list[str]:
     except Exception as error:
         why = error.message if isinstance(error, SelfhostError) else _named(error)
         _tell(observer.warning, f"could not undo {name}: {why}")
-        left.append(f"What {name} made is left in place: {why}")
+        left.append(f"What {name} made stays in place: {why}")
     begun.pop()
     return left

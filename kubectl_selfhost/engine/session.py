@@ -1,4 +1,4 @@
-"""A plan carried out: the journal is written, the API is probed meanwhile, and the end is reported."""
+"""The run of a plan with its journal, its probe of the API, and its report."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ W = TypeVar("W")
 
 @dataclass(frozen=True)
 class Prepared(Generic[W]):
-    """A run that was looked at and may begin.
+    """A run that is prepared and may begin.
 
-    ``whole`` is what the plan is made of. ``timeout`` is for how many seconds the API may be away.
-    ``again`` is the verb to run after a failure, if it is another verb. ``leaves_nothing``: the run
-    removes everything that kubectl selfhost made, and so the journal.
+    ``whole`` is the object from which the plan is made. ``timeout`` is for how many seconds the API
+    may be away. ``again`` is the verb to run after a failure, if it is another verb.
+    ``leaves_nothing``: the run removes everything that kubectl selfhost made, including the journal.
     """
 
     verb: str
@@ -48,29 +48,29 @@ def carry_out(
     observer: Observer,
     still_ours: Callable[[], None],
 ) -> ProbeReport:
-    """Run the plan while the API is probed, and write the journal.
+    """Run the plan, probe the API meanwhile, and write the journal.
 
-    ``still_ours`` is called before each step and raises if another run has taken over. Raise the
-    SelfhostError that ended the run, after everything was undone that could be.
+    ``still_ours`` is called before each step, and raises if another run has taken over. Raise the
+    SelfhostError that ended the run, after the undoing.
     """
     journal = prepared.journal
     journal.open(verb=prepared.verb, by=identity())
     with (
         cluster.waiting(prepared.timeout, on_outage=observer.note),
-        # Only one run goes on at a time: the next run takes over what a killed run has left.
+        # Only one run is in progress at a time: the next run takes over what a killed run has left.
         probers.Prober(cluster, kinds=probers.WHILE_RUNNING, name=f"{PROBE}-run") as prober,
     ):
         try:
             recorder = _Marking(journal, prober, prepared.plan)
             run(prepared.plan, observer=observer, recorder=recorder, before_each=still_ours)
         except LeaseLost:
-            raise  # the journal belongs to another run by now
+            raise  # by now the journal belongs to another run
         except SelfhostError as error:
             outcome = "stopped" if isinstance(error, Stopped) else "failed"
             _close(journal, outcome, error.message, prober)
             error.hint = error.hint or _hint(outcome, prepared.again or prepared.verb)
             raise
-        except BaseException as error:  # a run that ended is never left open
+        except BaseException as error:  # the journal must never show an ended run as open
             _close(journal, "failed", type(error).__name__, prober)
             raise
         probe = prober.report()
@@ -82,8 +82,8 @@ def carry_out(
 
 
 class _Marking:
-    """The journal, which also marks each hand-over in the probe: so the report tells apart what
-    clients saw before, during and after it.
+    """The journal, which also marks each hand-over in the probe: so the report has a row for what
+    clients saw before, during and after each hand-over.
     """
 
     def __init__(self, journal: Journal, prober: Prober, plan: Plan) -> None:
@@ -119,12 +119,12 @@ def _subject(step: str) -> str:
     return step.rpartition("/")[2]
 
 
-#: The beginning of the names of the steps in which a component changes hands.
+#: The first part of the names of hand-over steps.
 _CHANGING_HANDS = ("hand-over/", "roll-out/")
 
 
 def identity() -> str:
-    """Return who runs this, for the Lease and the journal: user and host."""
+    """Return the user and the host of this run, for the Lease and the journal."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -133,13 +133,14 @@ def identity() -> str:
 
 
 def _hint(outcome: str, verb: str) -> str:
-    again = f"un `kubectl selfhost {verb}` again"
-    return "Unused changes were rolled back: `kubectl selfhost status` shows what is there. " + (
-        f"To go on, r{again}." if outcome == "stopped" else f"Fix the cause, then r{again}."
+    before = "To continue" if outcome == "stopped" else "Fix the cause, then"
+    return (
+        "Unused changes were rolled back; `kubectl selfhost status` shows the present state. "
+        f"{before}{',' if outcome == 'stopped' else ''} run `kubectl selfhost {verb}` again."
     )
 
 
 def _close(journal: Journal, outcome: str, message: str, prober: Prober) -> None:
-    # The journal explains a run; it must never hide the reason for which the run ended.
+    # A fault of the journal must never hide the reason for which the run ended.
     with suppress(Exception, KeyboardInterrupt):
         journal.close(outcome, message=message, probe=prober.report().facts())

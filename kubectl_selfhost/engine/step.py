@@ -1,8 +1,8 @@
-"""A step is data: what, why, how to tell that it is done, how to do it, how to undo it.
+"""A step is data: what, why, and how to recognize that it is done, how to do it, how to undo it.
 
-From one list of steps come the plan that people read, the dry run, the run, its progress, the
-resume after an interruption and the way back after a failure. So all words that explain a step are
-in the step.
+A single list of steps makes the plan that people read, the dry run, the run, its progress, the
+continuation after an interruption, and the undoing after a failure. So a step contains all words that
+explain it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from dataclasses import dataclass, field
 
 
 def nothing() -> None:
-    """Undo a step that leaves nothing behind: do nothing."""
+    """Do nothing: the step leaves nothing to undo."""
 
 
 def looks_itself() -> bool:
-    """Return False, as the ``done`` of a step that waits: one look is all that the step costs."""
+    """Return False, as the ``done`` of a step that waits: the wait itself ends after one look."""
     return False
 
 
 def needed_again() -> bool:
     """Return False, as the ``done`` of a step whose result this run itself needs: an agent that
-    answers, what is on the node. What a former run knew is gone with it.
+    answers, or the content of the node. The results of an earlier run ended with that run.
     """
     return False
 
 
 def unknown() -> bool:
-    """Return False, as the ``done`` of a step of which only the node could tell, and that can be
-    done twice: the second time changes nothing.
+    """Return False, as the ``done`` of a step whose result only the node shows, and that may run
+    twice: the second time changes nothing.
     """
     return False
 
 
 def asked_for() -> bool:
-    """Return False, as the ``done`` of a step that a person asks for anew each time, as new pods
-    from a roll-out.
+    """Return False, as the ``done`` of a step that a person wants each time, such as new pods from a
+    rollout.
     """
     return False
 
@@ -45,12 +45,11 @@ def asked_for() -> bool:
 class Step:
     """One step of a plan.
 
-    ``name`` is stable (people grep for it, the journal keeps it). ``done`` looks at the cluster,
-    not at the journal, so a step that somebody did by hand counts as done. ``do`` may be called
-    when a former run did half of the step. ``undo`` is called after a failure of this step or of a
-    later step on the same node; it removes only what nothing uses by then. ``unavailable``: what
-    clients miss. ``node``: the node on which the step is done, empty for a step of the whole
-    cluster.
+    ``name`` is stable (people search for it, and the journal keeps it). ``done`` looks at the cluster,
+    not at the journal, so a step that a person did by hand counts as done. ``do`` may be called after
+    an earlier run did a part of the step. ``undo`` is called after a failure of this step or of a
+    later step on the same node; it removes only what nothing uses. ``unavailable`` is what clients
+    miss. ``node`` is the node of the step; it is empty for a step of the whole cluster.
     """
 
     name: str
@@ -68,7 +67,7 @@ Says = tuple[str, list[dict[str, object]], dict[str, str], list[str]]
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in their order, with what a person should know before saying yes."""
+    """The steps in their order, with what a person should know before the run."""
 
     title: str
     steps: list[Step]

@@ -83,7 +83,7 @@ def test_a_lease_that_was_given_back_is_taken_at_once(store: Store, cluster: Clu
 def test_a_lease_that_is_renewed_by_another_is_refused(
     store: Store, cluster: Cluster, other: RunLease
 ) -> None:
-    with pytest.raises(LeaseHeld, match="going on: other, since") as caught, run(cluster):
+    with pytest.raises(LeaseHeld, match="in progress: other, since") as caught, run(cluster):
         pass
     assert caught.value.holder == "other"
 
@@ -107,7 +107,7 @@ def test_an_outage_alone_loses_nothing(store: Store, cluster: Cluster, server: S
         wait_until(lambda: notes[1:] or None, what="the second note", timeout=10)
         lease.check()
     assert len(notes) == 2
-    assert "could not be renewed for now" in notes[0]
+    assert "could not be renewed yet" in notes[0]
     assert "renewed again" in notes[1]
     assert spec(store)["holderIdentity"] == ""
 
@@ -169,7 +169,7 @@ def test_a_release_that_fails_is_only_noted(store: Store, cluster: Cluster, serv
     notes: list[str] = []
     with run(cluster, note=notes.append, renew_every=60):
         server.answer = lambda _: Reply(503, {})
-    assert "could not be given back" in notes[-1]
+    assert "could not be released" in notes[-1]
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_who_was_frozen_until_another_had_ended_has_lost(
     with asleep(cluster) as lease:
         held_by(store, "")
         frozen(RENEW_DEADLINE + 1)
-        with pytest.raises(LeaseLost, match="nobody holds it now"):
+        with pytest.raises(LeaseLost, match="nobody holds the lease now"):
             lease.check()
     assert spec(store)["holderIdentity"] == ""
 

@@ -143,7 +143,7 @@ def test_what_can_not_be_undone_is_told_and_the_rest_is_undone(did, heard):
     with pytest.raises(SelfhostError) as raised:
         run(steps, heard)
     assert did == ["do a", "do b", "undo c", "undo a"]
-    assert "What b made is left in place: the disk is gone" in raised.value.hint
+    assert "What b made stays in place: the disk is gone" in raised.value.hint
 
 
 def test_a_second_ctrl_c_ends_the_undoing(did, heard):
@@ -192,7 +192,7 @@ def test_any_failure_of_an_undo_skips_no_other_and_hides_nothing(did, heard):
     with pytest.raises(SelfhostError, match="the real reason") as raised:
         run(steps, heard)
     assert did == ["do a", "do b", "undo c", "undo a"]
-    assert "What b made is left in place: KeyError: 'uid'" in raised.value.hint
+    assert "What b made stays in place: KeyError: 'uid'" in raised.value.hint
     assert heard.journal[-1] == ("c", "failed")
 
 
