@@ -1,1 +1,1 @@
-"""When a component goes from one instance to the next, and when the old one may go."""
+"""The hand-over of a component from one instance to the next, and when the old instance may go."""

@@ -15,7 +15,7 @@ from kubectl_selfhost.handover.leadership import Leadership
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import NodeAgent
 
-#: After one or two restarts, a port may not have been free; after more, the component can't run.
+#: Up to this many restarts the port may not have been free; after more, the component can't run.
 RESTARTS_THAT_FAIL = 2
 #: The label by which the DaemonSet controller tells the pods of two revisions apart.
 REVISION_LABEL = "controller-revision-hash"
@@ -23,11 +23,11 @@ REVISION_LABEL = "controller-revision-hash"
 #: The name of a new instance in messages, by its kind.
 NEW = {DAEMONSET: "self-hosted", STATIC: "static"}
 
-AGAIN = "Mend the cause, then run the same command again."
+AGAIN = "Fix the cause, then run the same command again."
 
 
 class HandOverFailed(SelfhostError):
-    """The new instance did not come to serve, or the agent took the switch back."""
+    """The new instance does not serve, or the agent took the switch back."""
 
 
 class Conditions:
@@ -83,7 +83,7 @@ class Conditions:
         if state.get("steward") == "none":
             raise HandOverFailed(
                 f"The agent on node {self._node} stopped steering the connections of "
-                f"{self._component}: {state['steward_reason'] or 'it gives no reason'}.",
+                f"{self._component}: {state['steward_reason'] or 'no reason given'}.",
                 AGAIN,
             )
         return self.is_ready()
@@ -94,7 +94,7 @@ class Conditions:
         state = self._switch()
         self.is_ready()
         if state["old_listens"]:
-            raise Waiting(f"the old {self._component} has not let go of the port yet")
+            raise Waiting(f"the old {self._component} has not released the port yet")
         return self._component != APISERVER or self.answers()
 
     def answers(self) -> bool:
@@ -140,7 +140,7 @@ class Conditions:
         """Return True when the old instance's pod is gone, or on its way out."""
 
         if not self.old_pod_is_gone():
-            raise Waiting(f"the former {self._component} is not told to end yet")
+            raise Waiting(f"the former {self._component} is not being deleted yet")
         return True
 
     def old_pod_is_gone(self) -> bool:
@@ -198,7 +198,7 @@ class Conditions:
             )
         if state["state"] == "taken-away":
             raise HandOverFailed(
-                f"The agent on node {self._node} took the manifest of {self._component} away again: "
+                f"The agent on node {self._node} removed the manifest of {self._component} again: "
                 f"{state['reason']}.",
                 AGAIN,
             )

@@ -95,7 +95,7 @@ class ToStaticPod(HandOver[Hosted]):
                 if state["state"] == "confirmed" and self.stands():
                     return
                 if state["state"] == "placed":
-                    reason = "the run that placed it was ended"
+                    reason = "the run that placed the manifest has ended"
                     self._agent.put_back(self.component.name, reason)
             self._agent.release(self.component.name)
             if not self._hosted_here():
@@ -161,8 +161,8 @@ class ToStaticPod(HandOver[Hosted]):
             self._agent.confirm(self.component.name)
         except AgentError as error:
             raise HandOverFailed(
-                f"The agent on node {self.node} took the static {self.component} away just as it "
-                f"served: {error.message}",
+                f"The agent on node {self.node} removed the static {self.component} just before the run "
+                f"confirmed it: {error.message}",
                 AGAIN,
             ) from error
 

@@ -186,7 +186,7 @@ class HandOver(Generic[S]):
         self._let_new_start(subject)
         self._wait(
             lambda: self._conditions.is_ready_beside(steered=steered),
-            f"the {self.new_kind} {name} to get ready beside the {self.old_kind} one",
+            f"the {self.new_kind} {name} to become ready beside the {self.old_kind} one",
         )
         if subject.doubt:
             self._let_it_get_ready()
@@ -205,7 +205,7 @@ class HandOver(Generic[S]):
             self._conditions.is_ready()
             return True if time.monotonic() >= end else None
 
-        self._wait(still_runs, f"the {self.new_kind} {self.component} to get ready")
+        self._wait(still_runs, f"the {self.new_kind} {self.component} to become ready")
 
     def _share(self, subject: S) -> None:
         self._shared = True

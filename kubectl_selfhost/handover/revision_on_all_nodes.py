@@ -67,8 +67,8 @@ class AcrossNodes:
         current = self._cluster.get(DAEMONSETS, name, NAMESPACE)
         if current["spec"] != subject.before["spec"]:
             raise SelfhostError(
-                f"DaemonSet {name} was changed by somebody else since the plan was made.",
-                "Look at the change, then run `kubectl selfhost rollout` again.",
+                f"Somebody else changed DaemonSet {name} after the plan was made.",
+                "Check the change, then run `kubectl selfhost rollout` again.",
             )
         self._cluster.replace(DAEMONSETS, {**current, "spec": subject.after["spec"]})
 
@@ -105,13 +105,13 @@ class AcrossNodes:
 
         def check() -> bool:
             if not is_rolled_out(self._cluster.get(DAEMONSETS, name, NAMESPACE)):
-                raise Waiting(f"the pods of DaemonSet {name} are not all as they were yet")
+                raise Waiting(f"not all pods of DaemonSet {name} have their former revision yet")
             return True
 
         with self._cluster.waiting(self._timeout):
             wait_until(
                 check,
-                what=f"DaemonSet {name} to be as it was",
+                what=f"DaemonSet {name} to return to its former revision",
                 timeout=self._timeout,
                 tell=self._tell,
             )
@@ -123,7 +123,10 @@ class AcrossNodes:
         try:
             handover.expect(subject)
         except SelfhostError as error:
-            self._tell(f"{handover.component} on {handover.node} isn't steered: {error.message}")
+            self._tell(
+                f"the connections of {handover.component} on {handover.node} are not steered: "
+                f"{error.message}"
+            )
             handover.choice = Choice(SHARED)
 
     def _reversed(self, node: str, serving: str) -> Revision:

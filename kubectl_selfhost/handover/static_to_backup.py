@@ -82,13 +82,16 @@ class ToFormerFile:
                     limit=int(3 * self._limit) or 1,
                 )
             )
-            self._wait(lambda: self._serves_anew(old), f"the {self.component} of before to serve")
+            self._wait(
+                lambda: self._serves_anew(old),
+                f"the {self.component} from before the pivot to serve",
+            )
             if leadership is not None:
                 # The kubelet has started the new instance after the old one's end.
                 leadership.release()
                 self._wait(
                     lambda: self._conditions.leads(leadership),
-                    f"the {self.component} of before to become the leader",
+                    f"the {self.component} from before the pivot to lead",
                 )
             self._agent.confirm(self.component.name)
         self._begun = False
@@ -100,7 +103,9 @@ class ToFormerFile:
         with self._cluster.waiting(self._timeout):
             with suppress(AgentGone):  # an agent that ends puts back what wasn't confirmed
                 if self._agent.status()["state"] == "placed":
-                    self._agent.put_back(self.component.name, "the run that placed it was ended")
+                    self._agent.put_back(
+                        self.component.name, "the run that placed the manifest has ended"
+                    )
             time.sleep(1)  # the kubelet looks at once; until then the pod is called Ready
             self._wait(
                 self._conditions.static_serves, f"the static {self.component} to serve again"
@@ -116,9 +121,9 @@ class ToFormerFile:
         )
         if name != self._kept().name:
             raise SelfhostError(
-                f"The manifest of {self.component} is called {name}, and was {self._kept().name} "
-                "before the pivot.",
-                "Give it that name, then run the command again.",
+                f"The manifest of {self.component} has the name {name}, and had the name "
+                f"{self._kept().name} before the pivot.",
+                f"Rename it to {self._kept().name}, then run the command again.",
             )
         return next(file for file in files if file.name == name)
 

@@ -89,7 +89,7 @@ class FromStaticPod(HandOver[StaticPod]):
         name = self.component.name
         state = self._agent.status()
         if self._armed and state["component"] == name and state["state"] in ("armed", "put-back"):
-            self._agent.put_back(name, "the run that switched it was ended")
+            self._agent.put_back(name, "the run that switched the component has ended")
         if self._shared:
             self._agent.unshare(name, self._new_uids())
         if self._armed:
@@ -135,7 +135,7 @@ class FromStaticPod(HandOver[StaticPod]):
         found = self._new_uids()
         if not found:
             raise HandOverFailed(
-                f"The self-hosted {self.component} has no pod on node {self.node} any more.",
+                f"The self-hosted {self.component} no longer has a pod on node {self.node}.",
                 f"Look at `kubectl -n {NAMESPACE} describe daemonset {self.component.daemonset}`.",
             )
         return found
@@ -149,7 +149,8 @@ class FromStaticPod(HandOver[StaticPod]):
             self._agent.confirm(self.component.name)
         except AgentError as error:
             raise HandOverFailed(
-                f"The agent on node {self.node} took {self.component} back just as it served: "
+                f"The agent on node {self.node} took {self.component} back just before the run "
+                f"confirmed it: "
                 f"{error.message}",
                 AGAIN,
             ) from error

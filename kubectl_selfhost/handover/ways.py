@@ -46,13 +46,13 @@ _OLDEST_KERNEL = (5, 6)
 #: finds a back-port by the kernel's symbols; then the plan promises less than the run does.
 _MIGRATING_KERNEL = (5, 14)
 
-_STEERS = "both share the port, and the agent steers each connection to the one that serves"
+_STEERS = "both share the port, and the agent steers each connection to the instance that serves"
 
 _WORDS = {
     SEAMLESS: _STEERS,
     STEERED: _STEERS,
-    SHARED: "both share the port, and the kernel gives each a part of the connections",
-    WAITING: "the new instance waits until the old one has let go of the port",
+    SHARED: "both share the port, and the kernel gives each instance a part of the connections",
+    WAITING: "the new instance waits until the old instance has released the port",
 }
 
 
@@ -123,7 +123,7 @@ def _version(kernel: str) -> tuple[int, int]:
 def _kernel_problem(kernel: str) -> str:
     if _version(kernel) >= _OLDEST_KERNEL:
         return ""
-    return f"the node's kernel {kernel} can't share another's socket, 5.6 can"
+    return f"the node's kernel {kernel} can't share another process's socket, Linux 5.6 can"
 
 
 def _best_beside(component: Component, pod: dict, kernel: str) -> Choice:
@@ -132,13 +132,13 @@ def _best_beside(component: Component, pod: dict, kernel: str) -> Choice:
     bound = staticpod.bind_address(pod, component)
     if not staticpod.is_wildcard(bound):
         return Choice(
-            SHARED, f"with --bind-address={bound} its calls to itself can't be told from others"
+            SHARED, f"with --bind-address={bound} its calls to itself look like calls of others"
         )
     if _version(kernel) < _MIGRATING_KERNEL:
         return Choice(
             STEERED,
             f"the node's kernel {kernel} resets connections that are just being opened when a server "
-            "closes its port, 5.14 does not",
+            "closes its port, Linux 5.14 does not",
         )
     return Choice(SEAMLESS)
 
@@ -159,7 +159,7 @@ def choose(component: Component, possible: Choice, wanted: str) -> Choice:
         return Choice(wanted, "asked for with --handover")
     raise SelfhostError(
         f"{component} can't change hands in the way {wanted}: {possible.why}.",
-        f"--handover={possible.way} is possible, and --handover=auto chooses it by itself.",
+        f"Use --handover={possible.way}, or --handover=auto, which chooses the best way.",
     )
 
 
@@ -175,7 +175,7 @@ def unavailable(component: Component, way: str, pod: dict) -> str:
     start = f"{work}, for one start of the {component.name.removeprefix('kube-')}"
     if pace.longest_retry(component, pod) <= _ORDINARY_RETRY:
         return start
-    return f"{start}; for up to {retry:g} s if that asks for the lease a moment too early"
+    return f"{start}; for up to {retry:g} s if the new instance asks for the lease too early"
 
 
 #: Seconds: the longest retry by Kubernetes' own default, which a plan doesn't mention.
@@ -184,16 +184,16 @@ _ORDINARY_RETRY = 5.0
 
 def _without_api(way: str, pod: dict) -> str:
     if way == SHARED:
-        return "some requests, in the new apiserver's first second (they get a 403)"
+        return "some requests, in the new API server's first second (they get a 403)"
     if way == SEAMLESS:
         return ""
     if way == STEERED:
         return "a few connections that are just being opened (the kernel resets them)"
     lingers = pace.listens_on(APISERVER, pod)
-    later = f", {lingers:g} s after the old one was told to end" if lingers else ""
+    later = f", {lingers:g} s after the old API server was told to end" if lingers else ""
     return (
-        f"the API, for one start of the apiserver (1 to 2 s on a fast machine){later}; just before it is "
-        "ready it answers with a 403"
+        f"the API, for one start of the API server (1 to 2 s on a fast machine){later}; before it is "
+        "ready, it answers some requests with a 403"
     )
 
 

@@ -1,7 +1,7 @@
-"""``sync``: the guardian and the recovery copies as they would be after a pivot of what runs now.
+"""``sync``: make the guardian and the recovery copies match what runs now.
 
 ``sync`` is for a control plane that was pivoted without a guardian or by an earlier version, whose
-DaemonSets somebody has changed with kubectl, or whose files were lost.
+DaemonSets were changed with kubectl, or whose files on the node were lost.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def prepare(cluster: Cluster, *, timeout: float, observer: Observer) -> Prepared
 def _plan(cluster: Cluster, rollout: Rollout, observer: Observer, journal: Journal) -> Plan:
     made = [RolloutSteps(cluster, one, observer, journal) for one in rollout.nodes]
     return Plan(
-        title=f"Renew the guardian and the recovery copies on {in_words(rollout.nodes)}",
+        title=f"Update the guardian and the recovery copies on {in_words(rollout.nodes)}",
         steps=[
             replace(step, node=one.node)
             for one, own in zip(rollout.nodes, made, strict=True)
@@ -57,7 +57,7 @@ def _plan(cluster: Cluster, rollout: Rollout, observer: Observer, journal: Journ
         ],
         facts=as_fact(rollout.nodes),
         know=[
-            "What serves is not touched.",
+            "The command changes no component.",
             *on_node.tell_uncopied(
                 {component: rollout.before(component) for component in rollout.components()}
             ),
@@ -75,5 +75,5 @@ def _other_programs(rollout: Rollout) -> list[str]:
         return []
     return [
         f"{', '.join(others)}: the pods keep the program of another build; `kubectl selfhost "
-        "rollout` gives them this one's."
+        "rollout` gives them this build's program."
     ]

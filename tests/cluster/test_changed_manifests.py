@@ -180,4 +180,4 @@ def test_always_pulling_is_told_before_anything_is_changed(bed: Bed):
         what="AlwaysPullImages is not on",
     )
     run = bed.selfhost("pivot", "--dry-run=client")
-    assert "admission (AlwaysPullImages) makes our pods pull" in " ".join(run.stderr.split())
+    assert "admission (AlwaysPullImages) makes the new pods pull" in " ".join(run.stderr.split())

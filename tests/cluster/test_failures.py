@@ -31,8 +31,8 @@ def bed(fresh_cluster):
 def test_two_pivots_at_once(bed):
     first = bed.popen(*PIVOT)
     looks.eventually(lambda: looks.agent_pods(bed) != [], what="the first has not begun")
-    said = fails(bed, *PIVOT, because="Another run of kubectl selfhost is going on")
-    assert "Wait until it has ended" in said
+    said = fails(bed, *PIVOT, because="Another run of kubectl selfhost is in progress")
+    assert "Wait until that run has ended" in said
     out, err = first.communicate(timeout=300)
     assert first.returncode == 0, out + err
     assert looks.self_hosted(bed) == set(looks.COMPONENTS)
@@ -49,7 +49,7 @@ def test_the_agents_pod_is_deleted_midway(bed):
         rest = run.communicate(timeout=300)[1]
         looks.eventually(lambda: looks.answers(bed), what="the API does not answer")
         assert run.returncode == 1, rest
-        assert "deleted by somebody" in rest, rest
+        assert "Somebody deleted the agent pod" in rest, rest
         looks.eventually(lambda c=component: c in looks.static_pods(bed), what="no static pod")
         bed.selfhost(*PIVOT, "--component", component)
     assert looks.works(bed)

@@ -93,7 +93,7 @@ def never_two(seen: Listeners, what: str, capsys: pytest.CaptureFixture[str]) ->
 def test_a_pivot_says_so_and_never_runs_two(cluster: Bed, capsys):
     plan = cluster.selfhost("pivot", "--dry-run=server")
     said = " ".join((plan.stdout + plan.stderr).split())
-    assert "without leader election two of it would work at once" in said
+    assert "without leader election two instances would work at the same time" in said
     assert "gets no recovery copy" in said
     with watched(cluster) as seen:
         cluster.selfhost("pivot", "--yes")

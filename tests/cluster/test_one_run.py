@@ -90,7 +90,7 @@ def test_a_frozen_run_that_wakes_after_the_next_one(bed):
     looks.eventually(lambda: are_available(bed), what="a DaemonSet whose status still changes")
     before = versions(bed)
     said = wake(first)
-    assert "has had the lease kube-system/kubectl-selfhost meanwhile" in said
+    assert "held the lease kube-system/kubectl-selfhost meanwhile" in said
     assert versions(bed) == before
 
 

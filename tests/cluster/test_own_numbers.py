@@ -108,7 +108,7 @@ def test_a_shutdown_delay_is_waited_for(static: Bed, capsys, delay: str, grace: 
     edit_apiserver(static, lasts(delay, grace))
     said, seen = pivots(static, capsys, f"shutdown delay {delay}")
     nothing_is_lost(seen)
-    assert "for up to 57.2 s if that asks for the lease a moment too early" in said
+    assert "for up to 57.2 s if the new instance asks for the lease too early" in said
 
 
 def test_a_controller_manager_that_asks_seldom_leads_at_once(static: Bed, capsys):
@@ -133,7 +133,7 @@ def test_an_apiserver_with_tcp_probes_is_never_called_ready_too_soon(static: Bed
     assert refused.returncode == 1
     assert "tcpSocket" in refused.stdout + refused.stderr
     said, seen = pivots(static, capsys, "tcp probes")
-    assert "the API, for one start of the apiserver" in said
+    assert "the API, for one start of the API server" in said
     assert seen.document["watch"]["lost"] == 0
     run = static.selfhost("rollout", "--yes", check=False)
     assert run.returncode == 1

@@ -79,7 +79,7 @@ def is_untouched(bed: Bed) -> None:
 def test_the_plan_says_what_will_be_different(bed):
     plan = " ".join(bed.selfhost("revert", "--dry-run=client").stdout.split())
     assert SHARING in plan
-    assert "stays probed at 127.0.0.3" in plan
+    assert "The probes of kube-apiserver use 127.0.0.3" in plan
     is_untouched(bed)
 
 

@@ -46,11 +46,11 @@ class LeftOnNode:
 
     def _found(self) -> Iterator[str]:
         if self.agent:
-            yield "the node agent's pod is still there"
+            yield "the node agent's pod still exists"
         if self.unserved:
             yield f"no instance of {_names(self.unserved)} serves"
         if self.doubled:
-            yield f"{_names(self.doubled)}: both a static pod and a DaemonSet's pod are there"
+            yield f"{_names(self.doubled)}: both a static pod and a DaemonSet's pod exist"
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ VERB = "clean-up"
 
 #: The states of the agent in which a component is between two instances.
 _BETWEEN = ("armed", "placed")
-_AWAY = "a component that nobody serves now, until an instance of it does"
+_AWAY = "a component that no instance serves now, until an instance serves"
 
 
 def plan(cluster: Cluster, left: Leftovers, *, timeout: float, observer: Observer) -> Plan:
@@ -51,7 +51,10 @@ def plan(cluster: Cluster, left: Leftovers, *, timeout: float, observer: Observe
     return Plan(
         title=f"First: settle what {left.run} left",
         steps=[*steps, *([_release(cluster, left, timeout, observer)] if left.addresses else [])],
-        know=["What was begun is finished where its new instance serves, and else taken back."]
+        know=[
+            "If the new instance of an unfinished hand-over serves, the hand-over is completed; else it "
+            "is taken back."
+        ]
         if left.nodes
         else [],
     )
@@ -90,7 +93,7 @@ def _release(cluster: Cluster, left: Leftovers, timeout: float, observer: Observ
         name="release-address",
         title=f"Delete EndpointSlice {ADDRESS_SLICE}, once {', '.join(left.addresses)} "
         "is back in the Service kubernetes",
-        why="an earlier run left it; the API server keeps the Service's address by itself",
+        why="an earlier run left it; the API server itself keeps the Service's address",
         done=lambda: not service_address.is_kept(cluster),
         do=release,
     )
@@ -121,7 +124,7 @@ class NodeSteps(CommonSteps):
     def agent(self) -> Step:
         return Step(
             name=f"node-agent/{self._node}",
-            title=f"Start the node agent on {self._node}, or use the one that is there",
+            title=f"Start the node agent on {self._node}, or use the running agent",
             why=self._left.sentence(),
             done=self._agent.runs,
             do=lambda: self._agent.start(timeout=self._timeout, tell=self._tell),
@@ -131,8 +134,8 @@ class NodeSteps(CommonSteps):
     def finish(self) -> Step:
         return Step(
             name=f"finish/{self._node}",
-            title=f"Finish the hand-over that was begun on {self._node}, or take it back",
-            why="the agent knows how far it came, and where the manifest is",
+            title=f"Complete the unfinished hand-over on {self._node}, or take it back",
+            why="the agent knows the state of the hand-over, and where the manifest is",
             done=lambda: not self._is_between() and not self._that_end(),
             do=self._finish,
             # Ctrl-C needs no undo: an agent that is told to end takes back what isn't confirmed.
@@ -192,7 +195,7 @@ class NodeSteps(CommonSteps):
             )
             returned.take_back()
         elif state["state"] == "placed":
-            self._agent.put_back(component.name, "the run that placed it was ended")
+            self._agent.put_back(component.name, "the run that placed the manifest has ended")
 
     def _have_ended(self) -> bool:
         for component in self._that_end():

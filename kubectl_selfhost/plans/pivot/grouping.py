@@ -81,9 +81,9 @@ class Groups:
         differences = self.differences_on(one)
         if differences:
             raise SelfhostError(
-                f"Node {one.node} differs from the nodes whose DaemonSets it is to share: "
+                f"Node {one.node} differs from the nodes whose DaemonSets it should share: "
                 f"{'; '.join(differences)}.",
-                "Make the manifests alike, or run it with --when-nodes-differ=separate.",
+                "Make the manifests alike, or run the command with --when-nodes-differ=separate.",
             )
         return made
 
@@ -161,9 +161,9 @@ class Groups:
         if len(groups) != 1:
             values = " or ".join(sorted(group or SHARED_BY_ALL for group in groups))
             raise SelfhostError(
-                f"Node {one.node} has lost its label {NODE_LABEL}, and nothing on it says which "
+                f"Node {one.node} has lost its label {NODE_LABEL}, and nothing on the node shows which "
                 f"DaemonSets it shared ({values}).",
-                f"Give it the label it had: `kubectl label node {one.node} {NODE_LABEL}=VALUE`.",
+                f"Restore the former label: `kubectl label node {one.node} {NODE_LABEL}=VALUE`.",
             )
         return groups.pop()
 

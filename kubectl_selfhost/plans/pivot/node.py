@@ -58,11 +58,11 @@ class NodePivot(NodePart):
         found = truth.unexplained(manifest, mirror)
         if found:
             raise SelfhostError(
-                f"The manifest of {component} on node {self.node} says something else than the pod "
-                f"that runs: {'; '.join(map(str, found))}.",
-                "The kubelet has not taken the file, or a webhook changed the mirror pod. Wait until "
-                f"the file runs; `kubectl -n {NAMESPACE} delete pod {component.mirror_pod(self.node)}`"
-                " has the kubelet make the mirror pod anew, and restarts nothing.",
+                f"The manifest of {component} on node {self.node} differs from the pod that runs: "
+                f"{'; '.join(map(str, found))}.",
+                "The kubelet has not read the file yet, or a webhook changed the mirror pod. Wait until "
+                f"the file runs. `kubectl -n {NAMESPACE} delete pod {component.mirror_pod(self.node)}` "
+                "makes the kubelet create the mirror pod again, and restarts nothing.",
             )
         self._read[component] = manifest
         return truth.admissions(manifest, mirror)

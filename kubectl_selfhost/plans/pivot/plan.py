@@ -29,29 +29,31 @@ from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 from kubectl_selfhost.reboot.on_node import tell_uncopied
 
 _ONE_AFTER_THE_OTHER = (
-    "The nodes are done one after the other. If one fails, it is put back and the run stops; those "
-    "before it stay self-hosted, and the same command goes on later."
+    "The run changes one node after the other. If a node fails, the run restores this node and stops. "
+    "The nodes before it stay self-hosted, and the same command continues later."
 )
 _FALLS_BACK = (
-    "If a new instance doesn't come to serve, the node puts the static pod back by itself, also "
-    "without the API and without this machine."
+    "If a new instance does not serve in time, the node itself puts the static pod back, also without "
+    "the API and without this machine."
 )
-_AFTERWARDS = "Afterwards `kubeadm upgrade` no longer knows this control plane."
+_AFTERWARDS = (
+    "Afterwards `kubeadm upgrade` no longer works: run `kubectl selfhost revert` before it."
+)
 #: kubeadm takes a node without kube-apiserver.yaml for a worker: kubeadm looks for the etcd member of
 #: an empty address, finds none, and says nothing (1.37: reset.go, RemoveStackedEtcdMemberFromCluster).
 _BEFORE_A_RESET = (
-    "Before `kubeadm reset` of a node: `kubectl selfhost revert --node NAME`, or its etcd member "
+    "Before `kubeadm reset` of a node, run `kubectl selfhost revert --node NAME`. Else its etcd member "
     "stays in the cluster and counts for the quorum."
 )
 _AFTER_A_REBOOT = {
-    True: "After a reboot of the node, a static pod of ours (the guardian) starts a copy of the API "
-    "server, until the DaemonSet's own is up again.",
-    False: "--no-reboot-recovery: after a reboot of the node the API does not come back by itself; "
-    "somebody has to put the manifests back on the node (see docs/failures.md).",
+    True: "After a reboot of the node, the guardian (a static pod) starts a copy of the API server, "
+    "until the DaemonSet's own pod serves again.",
+    False: "--no-reboot-recovery: after a reboot of the node the API does not come back by itself. "
+    "A person must put the manifests back on the node (see docs/failures.md).",
 }
 
 _REBOOTED = {
-    True: "After a reboot of the node its guardian brings the API back by itself.",
+    True: "After a reboot of the node, its guardian brings the API back.",
     False: "After a reboot of the node the API does not come back by itself "
     "(--no-reboot-recovery): see docs/failures.md.",
 }
@@ -98,14 +100,16 @@ class Pivot:
         for one in self.nodes:
             kept.setdefault(one.target.directory, []).append(one.node)
         return Outcome(
-            "The control plane is self-hosted." if whole else "That is self-hosted.",
+            "The control plane is self-hosted."
+            if whole
+            else "The selected components are self-hosted.",
             [
                 *[
-                    f"The static manifests are kept on {', '.join(names)} in {directory}."
+                    f"The static pods' manifests are on {', '.join(names)} in {directory}."
                     for directory, names in kept.items()
                 ],
                 *self._still_ending(),
-                "`kubeadm upgrade` no longer applies to this control plane.",
+                "`kubeadm upgrade` no longer works: run `kubectl selfhost revert` before it.",
                 *([_BEFORE_A_RESET] if self.several else []),
                 _REBOOTED[self.options.reboot_recovery],
             ],
@@ -155,7 +159,7 @@ class Pivot:
             steps=steps,
             facts={**self._facts(), **self._choices()},
             know=[
-                "The manifests are renamed, not deleted; nothing on the node is overwritten.",
+                "The node agent renames the manifests. It deletes and overwrites nothing on the node.",
                 *([_ONE_AFTER_THE_OTHER] if len(self.nodes) > 1 else []),
                 _FALLS_BACK,
                 _AFTERWARDS,

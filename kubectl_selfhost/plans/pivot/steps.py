@@ -72,7 +72,7 @@ class PivotSteps(CommonSteps):
         return Step(
             name=f"node-agent/{self._node}",
             title=f"Start the node agent on {self._node}, find the manifests, check its disk",
-            why="what can't be moved or kept must be known before anything is",
+            why="faults of the files and the disk must show before the run moves a manifest",
             done=lambda: all(handover.done() for handover in self.handovers),
             do=self._inspect,
             undo=self.stop_agent,
@@ -95,7 +95,7 @@ class PivotSteps(CommonSteps):
         return Step(
             name=f"label/{self._node}",
             title=f"Label node {self._node} with {NODE_LABEL}={value}",
-            why="only pivoted nodes run the DaemonSets: one that joins later brings static pods",
+            why="only labelled nodes run the DaemonSets; a node that joins later has static pods",
             done=is_labelled,
             do=lambda: set_label(value),
             undo=self._undo.unless_it_serves_here(lambda: set_label(None)),
@@ -116,7 +116,7 @@ class PivotSteps(CommonSteps):
         return Step(
             name=f"guardian/{self._node}",
             title=f"Install the guardian on {self._node}, and recovery copies of the components",
-            why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
+            why="after a reboot the kubelet knows only static pods; normally no copy runs",
             # Before the DaemonSets: a power cut at any later moment finds it in place, and the undo of
             # this step finds them gone.
             done=lambda: all(handover.done() for handover in self.handovers),
@@ -128,7 +128,7 @@ class PivotSteps(CommonSteps):
         return Step(
             name=self.named("daemonset", component),
             title=f"Create DaemonSet {component.daemonset}",
-            why="its pod waits beside the static one until it gets the port",
+            why="its pod waits beside the static pod until the port is free for it",
             # Applied each time: this repairs a DaemonSet that was changed since. Not if the DaemonSet
             # serves on another node: what runs there must not change here.
             done=lambda: self._groups.in_use(component),
@@ -152,8 +152,8 @@ class PivotSteps(CommonSteps):
 
         return Step(
             name=f"standby/{self._node}",
-            title=f"Wait until every new pod stands by{self._there}",
-            why="no pod need be made or scheduled while a component changes hands",
+            title=f"Wait until every new pod runs or waits for its port{self._there}",
+            why="so no pod must be created or scheduled during a hand-over",
             done=looks_itself,
             do=wait,
         )
@@ -169,7 +169,7 @@ class PivotSteps(CommonSteps):
         return Step(
             name=f"returned/{self._node}",
             title=f"Wait until the DaemonSets' pods serve on {self._node} again",
-            why="recovery copies stand in for them, and go by themselves",
+            why="recovery copies serve now; the guardian removes them",
             done=looks_itself,
             do=lambda: self.wait(ready, "the DaemonSets' pods to serve again"),
         )
@@ -203,7 +203,7 @@ class PivotSteps(CommonSteps):
         return Step(
             name=self.named("hand-over", component),
             title=f"Hand {component} over from the static pod to the DaemonSet{self._there}",
-            why="its manifest is moved away; the agent puts it back unless told in time",
+            why="the agent moves its manifest away, and puts it back unless the run confirms in time",
             done=handover.done,
             do=do,
             undo=undo,
@@ -231,8 +231,8 @@ class PivotSteps(CommonSteps):
         checked = self.start_agent()
         if not checked.get("same_filesystem", True):
             self._observer.note(
-                f"{self._part.target.directory} is not on the manifests' file system: "
-                "manifests are copied and then removed, instead of renamed"
+                f"{self._part.target.directory} is not on the manifests' file system: the agent copies a "
+                "manifest and then removes it, instead of a rename"
             )
         if checked.get("selinux_enforces") and self._options.reboot_recovery:
             self._observer.warning(
@@ -266,14 +266,14 @@ class PivotSteps(CommonSteps):
         possible = ways.Choice(seen.way, seen.why)
         if ways.worse(possible, handover.choice):
             handover.choice = ways.choose(component, possible, self._options.handover)
-            self._observer.note(f"{component} changes hands in this way: {handover.choice}")
+            self._observer.note(f"the way of {component}: {handover.choice}")
 
     def _note_manifest(self, component: Component, file: ManifestFile) -> None:
         made = self._groups.read(self._part, component, manifestfile.document(file.content or b""))
         if made:
             self._observer.note(
-                f"{file.name} on {self._node} is what runs; admission made something else of its "
-                f"mirror pod: {'; '.join(map(str, made[:3]))}"
+                f"{file.name} on {self._node} is what runs; admission changed its mirror pod: "
+                f"{'; '.join(map(str, made[:3]))}"
             )
         self._journal.component(
             self._node,
@@ -298,7 +298,10 @@ class PivotSteps(CommonSteps):
         file = self._manifest(self._agent.manifests(), component)
         mirror = self._part.situation.mirror_pod(component, self._node)
         if mirror is None:
-            raise SelfhostError(f"The static pod of {component} is gone from node {self._node}.")
+            raise SelfhostError(
+                f"The static pod of {component} is gone from node {self._node}.",
+                "`kubectl selfhost status` shows what serves; then run the command again.",
+            )
         return StaticPod(
             file=file.name,
             sha256=file.sha256,

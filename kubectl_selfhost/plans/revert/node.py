@@ -99,7 +99,9 @@ class NodeRevert(HostedPart):
         """Return what will differ from the manifest before the pivot, in words."""
         backup = self.backups.get(component)
         if backup is None:
-            return "no manifest of before the pivot is known; it is made of the DaemonSet"
+            return (
+                "no manifest from before the pivot is known; the DaemonSet makes the new manifest"
+            )
         found = [str(one) for one in difference.meaning(backup, self.manifest(component))]
         return "; ".join(found) or "as before the pivot"
 
@@ -110,9 +112,9 @@ class NodeRevert(HostedPart):
         beside = [c.name for c, choice in found.items() if choice.way != WAITING]
         if wanted == WAITING and beside:
             raise SelfhostError(
-                f"On the way back {', '.join(beside)} does not wait for its port: the DaemonSet's pod "
-                "serves until the static one does.",
-                "Leave --handover out: --handover=auto chooses what is possible.",
+                f"In a revert {', '.join(beside)} can't wait for its port: the DaemonSet's pod serves "
+                "until the static pod serves.",
+                "Leave --handover out: the default, auto, chooses a possible way.",
             )
         return {c: ways.choose(c, choice, wanted) for c, choice in found.items()}
 

@@ -30,25 +30,25 @@ from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 from kubectl_selfhost.plans.shared.steps import discard
 
 _SHARING = (
-    "--permit-port-sharing=true stays in the manifests: with it the static pods start beside the "
-    "DaemonSets' pods. `kubeadm upgrade` writes its own manifests, without."
+    "--permit-port-sharing=true stays in the manifests: with this flag the static pods start beside "
+    "the DaemonSets' pods. `kubeadm upgrade` writes its own manifests, without the flag."
 )
 _PROBED = (
-    "kube-apiserver stays probed at {host}, on its node: that is how it is told from the one beside "
-    "it. `kubeadm upgrade` writes the node's address again."
+    "The probes of kube-apiserver use {host} on its node: this address tells the static pod from the "
+    "DaemonSet's pod. `kubeadm upgrade` writes the node's address again."
 )
 _EXACT = (
-    "At the end the files are those of before the pivot, byte for byte; what was changed since (an "
-    "image, a flag) is not in them. That takes another start of each component."
+    "At the end the manifests are those from before the pivot, byte for byte, without later changes "
+    "(an image, a flag). For this, each component starts once more."
 )
 _ONE_AT_A_TIME = (
-    "Two of {components} must not run side by side: the DaemonSet's pod is deleted when the static "
-    "pod's manifest is in place. If the static pod does not come to serve, a pod of the DaemonSet takes "
-    "its place; if this machine is cut off meanwhile, run the same command again."
+    "Two instances of {components} must not run side by side: the run deletes the DaemonSet's pod when "
+    "the static pod's manifest is in place. If the static pod does not serve, the run starts a pod of "
+    "the DaemonSet again. If the run is cut off meanwhile, run the same command again."
 )
 _FALLS_BACK = (
-    "A DaemonSet goes only when its static pod serves. If that doesn't come to serve, the node takes "
-    "its manifest away again by itself, and the DaemonSet goes on."
+    "The run deletes a DaemonSet only when its static pod serves. If the static pod does not serve in "
+    "time, the node itself removes the manifest again, and the DaemonSet's pod keeps serving."
 )
 
 
@@ -75,7 +75,7 @@ class Revert:
         if self.several and options.components != COMPONENTS:
             raise SelfhostError(
                 "With several control-plane nodes, only whole nodes go back to static pods.",
-                "Leave --component out, or name the nodes that are meant with --node.",
+                "Leave --component out, or select nodes with --node.",
             )
         self.nodes = [
             NodeRevert(
@@ -97,10 +97,10 @@ class Revert:
     def outcome(self) -> Outcome:
         """Return what a person reads at the end."""
         if not self.whole:
-            return Outcome("That is static again.")
+            return Outcome("The selected components are static pods again.")
         return Outcome(
-            "The control plane is static again.",
-            ["`kubeadm upgrade` knows this control plane again."],
+            "The control plane runs in static pods again.",
+            ["`kubeadm upgrade` works again."],
         )
 
     def manifests(self) -> list[dict]:
@@ -180,7 +180,7 @@ class Revert:
         return Step(
             name="/".join(filter(None, ("remove-daemonset", component.name, component.group))),
             title=f"Delete DaemonSet {name}",
-            why="static pods serve on its nodes, and none of them has its label any more",
+            why="static pods serve on its nodes, and no node has its label",
             done=lambda: self.cluster.find(DAEMONSETS, name, NAMESPACE) is None,
             do=lambda: discard(self.cluster.delete(DAEMONSETS, name, NAMESPACE)),
         )
@@ -194,7 +194,7 @@ class Revert:
         return Step(
             name="remove-program",
             title="Delete the node agent's program (Secrets and ConfigMaps of every build)",
-            why="no pod of ours is left that would run it",
+            why="no pod of kubectl selfhost is left to run it",
             done=lambda: not program.unused(self.cluster),
             do=remove,
         )

@@ -40,8 +40,8 @@ class RevertSteps(CommonSteps):
     def inspect(self) -> Step:
         return Step(
             name=f"node-agent/{self._node}",
-            title=f"Start the node agent on {self._node}, read the manifests that are kept there",
-            why="it places the manifests, and takes them away again unless told in time",
+            title=f"Start the node agent on {self._node}, and read the kept manifests",
+            why="the agent places the manifests, and removes them again unless the run confirms in time",
             done=needed_again,
             do=self._inspect,
             undo=self.stop_agent,
@@ -50,8 +50,8 @@ class RevertSteps(CommonSteps):
     def recovery_off(self) -> Step:
         return Step(
             name=f"guardian-off/{self._node}",
-            title=f"Switch the guardian on {self._node} off",
-            why="a copy of a component that is handed over would be in its way",
+            title=f"Switch off the guardian on {self._node}",
+            why="the guardian must not start a copy of a component during its hand-over",
             done=unknown,
             do=self._agent.disable_guardian,
             undo=self._guard_what_is_left,
@@ -60,8 +60,8 @@ class RevertSteps(CommonSteps):
     def recovery_on(self) -> Step:
         return Step(
             name=f"guardian-on/{self._node}",
-            title=f"Switch the guardian on {self._node} on again",
-            why="what stays self-hosted needs it after a reboot",
+            title=f"Switch on the guardian on {self._node} again",
+            why="components that stay self-hosted need the guardian after a reboot",
             done=unknown,
             do=self._guard_what_is_left,
         )
@@ -70,7 +70,7 @@ class RevertSteps(CommonSteps):
         return Step(
             name=f"recovery-gone/{self._node}",
             title=f"Remove the guardian and the recovery copies from {self._node}",
-            why="static pods come back after a reboot by themselves",
+            why="the kubelet starts static pods after a reboot without help",
             done=unknown,
             do=self._agent.clear_recovery,
         )
@@ -99,7 +99,7 @@ class RevertSteps(CommonSteps):
             why=(
                 "the DaemonSet's pod stays until the node's label goes"
                 if self._hosts
-                else "the DaemonSet is deleted when the static pod serves, and not before"
+                else "the run deletes the DaemonSet only when the static pod serves"
             ),
             done=handover.done,
             do=do,
@@ -111,7 +111,7 @@ class RevertSteps(CommonSteps):
         if not self._part.is_static(component):
             return f"Hand {component} over from the DaemonSet to a static pod{self._there}"
         if self._hosts:
-            return f"See that the static {component} serves{self._there}: it is there already"
+            return f"Check that the static {component} serves{self._there}: its pod exists already"
         return f"Delete DaemonSet {component.daemonset}: {component} is static already"
 
     def exchange(self, component: Component) -> Step:
@@ -127,8 +127,8 @@ class RevertSteps(CommonSteps):
         port = self._part.port(component)
         return Step(
             name=self.named("exchange", component),
-            title=f"Put the manifest of {component} back as it was before the pivot{self._there}",
-            why="asked for with --from-backup; the agent takes it away again unless told in time",
+            title=f"Restore the manifest of {component} from before the pivot{self._there}",
+            why="--from-backup; the agent takes the manifest back unless the run confirms in time",
             done=lambda: component not in self._kept or handover.done(),
             do=lambda: handover.do(port),
             undo=handover.undo,
@@ -154,11 +154,11 @@ class RevertSteps(CommonSteps):
     def unlabel(self) -> Step:
         return Step(
             name=f"unlabel/{self._node}",
-            title=f"Take the label {NODE_LABEL} off node {self._node}",
+            title=f"Remove the label {NODE_LABEL} from node {self._node}",
             why=(
-                "their pods on this node go with it, and static ones serve"
+                "with the label the DaemonSets' pods leave this node, where static pods serve"
                 if self._hosts
-                else "no DaemonSet of ours is left that would look for it"
+                else "no self-hosted DaemonSet is left that needs the label"
             ),
             done=lambda: NODE_LABEL not in self.node_labels(),
             do=lambda: discard(
@@ -172,17 +172,17 @@ class RevertSteps(CommonSteps):
         def tidy() -> None:
             if not self._agent.tidy(keep_backups=keep) and not keep:
                 self._observer.warning(
-                    f"{directory} on {self._node} holds files that aren't ours; they stay"
+                    f"{directory} on {self._node} has files that kubectl selfhost did not make; they stay"
                 )
 
         return Step(
             name=f"tidy/{self._node}",
             title=(
-                f"Take everything but the kept manifests out of {directory}"
+                f"Remove everything but the kept manifests from {directory}"
                 if keep
                 else f"Remove {directory} from {self._node}"
             ),
-            why="the static pods' manifests are where kubeadm has them",
+            why="the static pods' manifests are in the kubelet's directory again",
             done=unknown,
             do=tidy,
         )
@@ -212,16 +212,17 @@ class RevertSteps(CommonSteps):
         ]
         if len(names) != 1:
             self._observer.note(
-                f"{component}: no manifest of before the pivot is kept on {self._node}"
+                f"{component}: {self._node} has no manifest from before the pivot"
                 if not names
-                else f"{component}: {', '.join(names)} are kept on {self._node}, so none is used"
+                else f"{component}: {self._node} has several old manifests, so the run uses none: "
+                f"{', '.join(names)}"
             )
             # The plan used the journal's facts; the step uses the node's.
             self._part.backups.pop(component, None)
             if self._part.options.from_backup and component in self._part.to_revert:
                 raise SelfhostError(
-                    f"The manifest of {component} as it was is not to be found on {self._node}.",
-                    "Without --from-backup it is made of the DaemonSet.",
+                    f"The manifest of {component} from before the pivot is not on {self._node}.",
+                    "Run the command without --from-backup: then the DaemonSet makes the manifest.",
                 )
             return
         self._kept[component] = next(file for file in kept if file.name == names[0])
@@ -243,7 +244,7 @@ class RevertSteps(CommonSteps):
         if possible.way == ways.WAITING:
             raise SelfhostError(
                 f"The port of {component} can't be shared on node {self._node}: {seen.why}.",
-                "Fix that, or go back by hand as docs/failures.md says.",
+                "Fix the cause, or restore the static pods by hand (see docs/failures.md).",
             )
         handover.choice = ways.choose(component, possible, self._part.options.handover)
-        self._observer.note(f"{component} changes hands in this way: {handover.choice}")
+        self._observer.note(f"the way of {component}: {handover.choice}")

@@ -52,7 +52,7 @@ class NodeRollout(HostedPart):
             raise SelfhostError(
                 f"{APISERVER} can't be rolled out safely: {why}.",
                 "Run `kubectl selfhost revert`, change the manifest on the node, then run `kubectl "
-                "selfhost pivot`: the node itself falls back there if the new one fails.",
+                "selfhost pivot`: if the new instance fails in a pivot, the node itself falls back.",
             )
 
     def subject(self, component: Component, *, before: dict, after: dict) -> Revision:

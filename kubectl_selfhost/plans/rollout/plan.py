@@ -35,21 +35,21 @@ from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 
 _ONE_AFTER_THE_OTHER = (
-    "A DaemonSet is for all nodes: each component is rolled out on one after the other, in the order "
-    "that the DaemonSet controller chooses. If one fails, all go back."
+    "A DaemonSet is for all nodes: each component is rolled out on one node after the other, in the "
+    "DaemonSet controller's order. If a node fails, all nodes go back."
 )
 _NEVER_COSTS = (
-    "If a new pod does not get Ready, the old one keeps serving, and the DaemonSet says again what it "
-    "said."
+    "If a new pod does not get Ready, the old pod keeps serving, and the run rolls the DaemonSet "
+    "back."
 )
 _ONE_AT_A_TIME = (
-    "Two of {components} must not run side by side: the old pod is deleted when the new one stands by. "
-    "If the new one does not get Ready, this run (not the node) puts a pod like the old one in its "
-    "place: do not cut it off."
+    "Two instances of {components} must not run side by side: the run deletes the old pod when the new "
+    "pod waits. If the new pod does not get Ready, this run (not the node) starts a pod like the old "
+    "one. So do not interrupt this run."
 )
 _GROUPS = (
-    "Nodes that differ have DaemonSets of their own, which are rolled out one after the other: if one "
-    "fails, those before it stay."
+    "Nodes that differ have separate DaemonSets, which are rolled out one after the other. If a rollout "
+    "fails, the rollouts before it stay."
 )
 
 
@@ -104,7 +104,7 @@ class Rollout:
 
     def outcome(self) -> Outcome:
         """Return what a person reads at the end."""
-        return Outcome("The roll-out is done.")
+        return Outcome("The rollout is done.")
 
     def manifests(self) -> list[dict]:
         """Return every DaemonSet as it will be, including those of each group of nodes."""
@@ -139,7 +139,7 @@ class Rollout:
             facts={**as_fact(self.nodes), **ways.told(self.choices())},
             know=[
                 *[
-                    f"{component}: {'; '.join(said) or 'nothing but new pods'}"
+                    f"{component}: {'; '.join(said) or 'only new pods'}"
                     for component, said in self.differences().items()
                 ],
                 *self.how_it_goes(),
@@ -233,9 +233,9 @@ class Rollout:
             name="/".join(filter(None, ("roll-out", component.name, component.group))),
             title=f"Roll out DaemonSet {component.daemonset}, and hand {component} over",
             why=(
-                "the new pod waits for the port of the old one, which is deleted for it"
+                "the new pod waits for the port, so the run deletes the old pod"
                 if handovers[0].choice.way == ways.WAITING
-                else "the old pod goes only when the new one serves"
+                else "the old pod goes only when the new pod serves"
             ),
             done=asked_for,
             do=do,
@@ -249,19 +249,21 @@ class Rollout:
         def ended() -> bool:
             for one in self.handovers:
                 if len(instances_on(self.cluster, one.component, one.node)) > 1:
-                    raise Waiting(f"the former {one.component} lets its requests finish")
+                    raise Waiting(f"the former {one.component} finishes its requests")
             # A change made before would be stuck: the DaemonSet controller looks again once for
             # both new pods, minReadySeconds after the first (client-go's AddAfter).
             for component in self.components():
                 if not is_available(self.cluster.get(DAEMONSETS, component.daemonset, NAMESPACE)):
-                    raise Waiting(f"DaemonSet {component.daemonset} doesn't count it as available")
+                    raise Waiting(
+                        f"DaemonSet {component.daemonset} doesn't count the new pod as available"
+                    )
             return True
 
         return Step(
             name=f"former-pods/{self.nodes[0].node}" if len(self.nodes) == 1 else "former-pods",
-            title="Wait until the former pods have let their last requests finish, and the new ones "
+            title="Wait until the former pods have finished their last requests, and the new pods "
             "count as available",
-            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            why="an API server with open watches needs 30 s; meanwhile clients use the new one",
             done=looks_itself,
             do=lambda: steps.wait(
                 ended,

@@ -1,4 +1,4 @@
-"""What a roll-out looks at before its plan: whether every component that it changes stands still."""
+"""The checks before a rollout's plan: whether every component that it changes is settled."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def look_for(kind: type[R], cluster: Cluster, options: RolloutOptions, *, observ
         which = ", ".join(map(str, options.components)) or "any component"
         raise SelfhostError(
             f"No node runs a self-hosted pod of {which}.",
-            "`kubectl selfhost status` shows where it stands.",
+            "`kubectl selfhost status` shows what serves each component.",
         )
     rollout = kind(
         cluster,
@@ -83,5 +83,5 @@ def _require_settled(situation: Situation, component: Component) -> None:
 def _refuse_static(component: Component) -> NoReturn:
     raise SelfhostError(
         f"{component} is not self-hosted: there is no DaemonSet {component.daemonset}.",
-        "`kubectl selfhost pivot` makes it so; `kubectl selfhost status` shows where it stands.",
+        "Run `kubectl selfhost pivot` first; `kubectl selfhost status` shows what serves each component.",
     )

@@ -31,7 +31,7 @@ class RolloutSteps(CommonSteps):
         return Step(
             name=f"node-agent/{self._node}",
             title=f"Start the node agent on {self._node}",
-            why="it steers connections while two instances share a port",
+            why="the agent steers connections while two instances share a port",
             done=needed_again,
             do=lambda: discard(self.start_agent()),
             undo=self.stop_agent,
@@ -45,7 +45,7 @@ class RolloutSteps(CommonSteps):
         return Step(
             name=f"recovery-copies/{self._node}",
             title=f"Keep what runs now as recovery copies{self._there}",
-            why="a copy is what ran last and was seen to serve; the guardian starts it after a reboot",
+            why="the guardian starts these copies after a reboot, so they must be what served last",
             done=unknown,
             do=lambda: self._store_copies(daemonsets),
         )
@@ -60,7 +60,7 @@ class RolloutSteps(CommonSteps):
         return Step(
             name=f"guardian/{self._node}",
             title=f"Install the guardian on {self._node}, with recovery copies of what runs now",
-            why="after a reboot the kubelet knows static pods only; no copy runs while all is well",
+            why="after a reboot the kubelet knows only static pods; normally no copy runs",
             done=unknown,
             do=install,
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import PODS
 from kubectl_selfhost.cluster.waits import Waiting
-from kubectl_selfhost.controlplane.instance import is_ready
+from kubectl_selfhost.controlplane.pod.status import is_ready
 from kubectl_selfhost.names import NAMESPACE
 
 
@@ -31,7 +31,7 @@ def are_gone(cluster: Cluster, daemonset: dict, node: str) -> bool:
         if "deletionTimestamp" not in one:
             cluster.delete(PODS, one["name"], NAMESPACE, uid=one["uid"])
     if left:
-        raise Waiting(f"{left[0]['name']}, which an earlier run left, is ending")
+        raise Waiting(f"the pod {left[0]['name']} of an earlier run is ending")
     return True
 
 

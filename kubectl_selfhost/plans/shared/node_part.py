@@ -93,7 +93,7 @@ class HostedPart(NodePart):
             raise SelfhostError(
                 f"The self-hosted {component} has {len(found)} Ready pods on node {self.node}, "
                 "not one.",
-                "Wait until it is healthy: `kubectl selfhost status`.",
+                "Wait until `kubectl selfhost status` shows one Ready pod, then run the command again.",
             )
         return found[0]
 

@@ -33,7 +33,7 @@ def chosen(situation: Situation, names: Iterable[str] = (), *, server: str = "")
     for name in sorted(wanted - set(known)):
         raise SelfhostError(
             f'"{name}" is not a control-plane node of this cluster.',
-            f"Its control-plane nodes: {', '.join(sorted(known)) or 'none'}.",
+            f"The control-plane nodes are: {', '.join(sorted(known)) or 'none'}.",
         )
     running = [name for name in known if runs(situation, name)]
     # If nothing runs at all, every node is reported with what is missing.
@@ -74,8 +74,8 @@ def target(situation: Situation, node: str, kubelet: Kubelet) -> NodeTarget:
     pods = _apiservers(situation, node)
     if not pods:
         raise SelfhostError(
-            f"No pod of kube-apiserver is to be seen on node {node}.",
-            "Is it a control-plane node of a kubeadm cluster? See `kubectl selfhost status`.",
+            f"There is no kube-apiserver pod on node {node}.",
+            "`kubectl selfhost status` shows what runs on the control-plane nodes.",
         )
     return NodeTarget(
         node=node,

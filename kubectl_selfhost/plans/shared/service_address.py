@@ -104,7 +104,7 @@ def release_when_back(cluster: Cluster, *, timeout: float, tell: Callable[[str],
     """Delete our EndpointSlice once the Service keeps its addresses without it. Raise TimedOut."""
     wait_until(
         lambda: require_back(cluster),
-        what="the API server to have its address in the Service kubernetes",
+        what="the API server's address in the Service kubernetes",
         timeout=timeout,
         tell=tell,
     )

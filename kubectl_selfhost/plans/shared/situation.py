@@ -219,10 +219,10 @@ def require_rolled_out(daemonset: dict) -> None:
     name = daemonset["metadata"]["name"]
     if not is_rolled_out(daemonset):
         raise SelfhostError(
-            f"DaemonSet {name} is being rolled out already, or can't be.",
-            f"Look at `kubectl -n {NAMESPACE} rollout status daemonset/{name}`; "
-            f"`kubectl -n {NAMESPACE} rollout undo daemonset/{name}` takes a change "
-            "back that can't be rolled out.",
+            f"A rollout of DaemonSet {name} is in progress, or is stuck.",
+            f"`kubectl -n {NAMESPACE} rollout status daemonset/{name}` shows it. If it is stuck, "
+            f"`kubectl -n {NAMESPACE} rollout undo daemonset/{name}` takes the change back. Then run "
+            "the command again.",
         )
 
 
@@ -284,7 +284,7 @@ def require_kubelet(cluster: Cluster, node: str) -> Kubelet:
 
 #: The cause that is reported of a kubelet with cgroupsPerQOS: false.
 NO_POD_CGROUPS = "the kubelet of node {node} gives pods no cgroups (cgroupsPerQOS: false)"
-WHY_CGROUPS = "nobody could tell whether a process of the old instance is left"
+WHY_CGROUPS = "without cgroups a run can't see whether a process of the old instance is left"
 SET_CGROUPS = "Set cgroupsPerQOS: true in the kubelet's configuration and restart the kubelet."
 
 

@@ -56,7 +56,7 @@ def wait_until_standing_by(
     try:
         wait_until(
             lambda: stands_by(cluster, component, node, allow_changes=allow_changes),
-            what=f"the pod of {component.daemonset} on {node} to stand by",
+            what=f"the pod of {component.daemonset} on {node} to start or to wait for its port",
             timeout=timeout,
             tell=tell,
         )
@@ -64,7 +64,7 @@ def wait_until_standing_by(
         said = _events(cluster, component)
         if not said:
             raise
-        raise NotStandingBy(f"{late.message} Kubernetes says: {said}", _MEND) from late
+        raise NotStandingBy(f"{late.message} Kubernetes says: {said}", _FIX) from late
 
 
 def stands_by(
@@ -85,7 +85,7 @@ def stands_by(
         refused = _events(cluster, component)
         if "forbidden" in refused or "denied" in refused:
             raise NotStandingBy(
-                f"No pod of DaemonSet {component.daemonset} could be made: {refused}", _MEND
+                f"DaemonSet {component.daemonset} could not create a pod: {refused}", _FIX
             )
         raise Waiting(f"{component.daemonset}: no pod yet" + (f" ({refused})" if refused else ""))
     daemonset = cluster.get(DAEMONSETS, component.daemonset, NAMESPACE)
@@ -103,10 +103,10 @@ def _refuse_changes(daemonset: dict, pod: dict) -> None:
     changes = admission_changes(daemonset["spec"]["template"], pod)
     if changes:
         raise NotStandingBy(
-            f"An admission webhook or policy changed the pod {pod['metadata']['name']} into "
-            f"something that was never seen to run here: {'; '.join(changes)}.",
-            "Exempt kube-system from it, then run `kubectl selfhost pivot` again (or allow it: "
-            "--ignore-preflight-errors=Admission).",
+            f"An admission webhook or policy changed the pod {pod['metadata']['name']}, so it differs "
+            f"from the static pod: {'; '.join(changes)}.",
+            "Exempt kube-system from the webhook or policy, then run `kubectl selfhost pivot` again. To "
+            "allow the change, add --ignore-preflight-errors=Admission.",
         )
 
 
@@ -114,7 +114,7 @@ def _refuse_hopeless(node: str, instance: Instance) -> None:
     words = {instance.phase.removeprefix("Init:"), (instance.reason or "").split(":")[0]}
     if words & HOPELESS:
         why = instance.reason or instance.phase
-        raise NotStandingBy(f"The pod {instance.pod} can't start on node {node}: {why}.", _MEND)
+        raise NotStandingBy(f"The pod {instance.pod} can't start on node {node}: {why}.", _FIX)
 
 
 def _events(cluster: Cluster, component: Component) -> str:
@@ -144,4 +144,4 @@ def _when(event: dict) -> str:
     return event.get("lastTimestamp") or event.get("eventTime") or ""
 
 
-_MEND = "Mend that, then run `kubectl selfhost pivot` again."
+_FIX = "Fix the cause, then run `kubectl selfhost pivot` again."

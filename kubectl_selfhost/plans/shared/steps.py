@@ -65,7 +65,7 @@ class CommonSteps:
         return Step(
             name=self.named("agent-program"),
             title=f"Store the node agent's program in a Secret of {NAMESPACE} ({arch})",
-            why="it runs in an image that the node has: nothing is pulled",
+            why="the program runs in an image that the node has, so the node pulls nothing",
             done=lambda: bool(program.uid(self._cluster, arch)),
             do=lambda: program.store(self._cluster, arch),
             undo=self.unless_self_hosted(lambda: program.remove(self._cluster, arch)),
@@ -113,9 +113,9 @@ class CommonSteps:
         if named and digest and not is_named(digest, named):
             directory = self._agent.target.directory
             self._observer.warning(
-                f"the guardian's program on {self._node} ({directory}/{PROGRAM}) is not the one that "
-                f"its static pod names, {named}: its SHA-256 is {digest}. Somebody who was root on "
-                "the node replaced it. `kubectl selfhost sync` installs this build's"
+                f"the guardian's program on {self._node} ({directory}/{PROGRAM}) is not the program that "
+                f"its static pod names ({named}): its SHA-256 is {digest}. Somebody who was root on "
+                "the node replaced it. `kubectl selfhost sync` installs this build's program"
             )
         return checked
 
@@ -126,7 +126,7 @@ class CommonSteps:
         which = f"{self._node}'s address" if self._hosts and not others else ", ".join(addresses)
         return Step(
             name="keep-addresses" if others else f"keep-address/{self._node}",
-            title=f"Keep {which} in the Service kubernetes, by an EndpointSlice of our own",
+            title=f"Keep {which} in the Service kubernetes, with an EndpointSlice of kubectl selfhost",
             why="a stopping API server removes the address; its successor adds it up to 10 s later",
             done=lambda: service_address.is_kept(self._cluster, addresses),
             do=lambda: discard(service_address.keep(self._cluster, addresses)),
@@ -137,8 +137,8 @@ class CommonSteps:
         """Delete our EndpointSlice, once the addresses are back."""
         return Step(
             name="release-addresses" if others else f"release-address/{self._node}",
-            title="Delete that EndpointSlice, once the API server has put the address back",
-            why="from then on the API server keeps the Service's address by itself",
+            title="Delete this EndpointSlice, once the API server has put the address back",
+            why="from then on the API server itself keeps the Service's address",
             done=lambda: not service_address.is_kept(self._cluster),
             do=lambda: self._release_address(self._timeout),
         )
@@ -158,8 +158,8 @@ class CommonSteps:
             self._release_address(min(self._timeout, ADDRESS_LIMIT))
         except TimedOut as late:
             raise SelfhostError(
-                f"After {late.seconds:.0f} s {late.why or 'the address is not back'}; EndpointSlice "
-                f"{ADDRESS_SLICE} keeps it, and the next run deletes that."
+                f"After {late.seconds:.0f} s {late.why or 'the address is not back'}. EndpointSlice "
+                f"{ADDRESS_SLICE} keeps the address, and the next run deletes this EndpointSlice."
             ) from late
 
     def ended(
@@ -176,13 +176,13 @@ class CommonSteps:
 
         def none_left() -> bool:
             for one in left():
-                raise Waiting(f"{one} lets its last requests finish")
+                raise Waiting(f"{one} finishes its last requests")
             return True
 
         return Step(
             name=f"{name}/{self._node}",
-            title=f"Wait until {whose} have let their last requests finish",
-            why="an apiserver with open watches takes 30 s for that; nobody waits for it",
+            title=f"Wait until {whose} have finished their last requests",
+            why="an API server with open watches needs 30 s; meanwhile clients use the new one",
             done=lambda: not left(),
             do=lambda: self.wait(none_left, f"{whose} to end", slack=grace_period()),
         )
@@ -191,7 +191,7 @@ class CommonSteps:
         return Step(
             name=f"end-agent/{self._node}",
             title=f"Remove the node agent's pod from {self._node}",
-            why="nothing privileged of ours stays",
+            why="no privileged pod stays on the node",
             done=lambda: self._agent.find() is None,
             do=self.stop_agent,
         )
@@ -206,8 +206,8 @@ class CommonSteps:
 
         return Step(
             name=f"settled/{self._node}",
-            title=f"See that {self._node} serves again, and that etcd has all its members",
-            why="one node at a time: what it was able to lose, the others still have",
+            title=f"Wait until {self._node} serves again, and all etcd members are Ready",
+            why="the run changes one node at a time, so that at most one node is at risk",
             done=looks_itself,
             do=lambda: self.wait(check, f"{self._node} to serve again"),
         )

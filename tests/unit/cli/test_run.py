@@ -161,7 +161,7 @@ def test_what_a_killed_run_left_is_not_touched_before_yes(world, person, capsys,
     assert changes(world) == []
     shown = capsys.readouterr().err
     assert "First: settle what the interrupted pivot left" in shown
-    assert "Finish the hand-over that was begun on cp-1" in shown
+    assert "Complete the unfinished hand-over on cp-1" in shown
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -170,7 +170,7 @@ def test_a_dry_run_shows_what_was_left_and_changes_nothing(world, capsys, order)
     rehearse(world, "pivot")
     seen = capsys.readouterr()
     assert "First: settle what the interrupted pivot left" in seen.out
-    assert "the node agent's pod is still there" in seen.out
+    assert "the node agent's pod still exists" in seen.out
     assert "Nothing was changed (--dry-run=client)." in seen.err
 
 

@@ -180,6 +180,6 @@ def test_a_daemonset_whose_status_alone_was_written_is_changed(cluster, did):
 
 def test_a_daemonset_that_somebody_else_has_changed_is_left_as_it_is(cluster, did):
     cluster.put(daemonset("v3"))
-    with pytest.raises(SelfhostError, match="was changed by somebody else"):
+    with pytest.raises(SelfhostError, match="Somebody else changed DaemonSet"):
         rolled(cluster, did, HandOver("a", did, cluster)).do(subjects("a"))
     assert cluster.image == "v3"

@@ -7,15 +7,15 @@ ROWS = [
         "number": 1,
         "name": "agent-program",
         "title": "Store the node agent's program in a Secret of kube-system (amd64)",
-        "why": "it runs in an image that the node has: nothing is pulled",
+        "why": "the program runs in an image that the node has, so the node pulls nothing",
         "unavailable": None,
     },
     {
         "number": 2,
         "name": "hand-over/kube-apiserver",
         "title": "Hand kube-apiserver over from the static pod to the DaemonSet",
-        "why": "its manifest is moved away; the agent puts it back unless told in time",
-        "unavailable": "the API, for one start of the apiserver (1 to 2 s on a fast machine)",
+        "why": "the agent moves its manifest away, and puts it back unless the run confirms in time",
+        "unavailable": "the API, for one start of the API server (1 to 2 s on a fast machine)",
     },
 ]
 
@@ -26,10 +26,11 @@ def test_the_plan_is_numbered_with_reasons():
         "",
         "Steps:",
         "  1. Store the node agent's program in a Secret of kube-system (amd64)",
-        "     it runs in an image that the node has: nothing is pulled",
+        "     the program runs in an image that the node has, so the node pulls nothing",
         "  2. Hand kube-apiserver over from the static pod to the DaemonSet",
-        "     its manifest is moved away; the agent puts it back unless told in time",
-        "     Unavailable: the API, for one start of the apiserver (1 to 2 s on a fast",
+        "     the agent moves its manifest away, and puts it back unless the run confirms",
+        "     in time",
+        "     Unavailable: the API, for one start of the API server (1 to 2 s on a fast",
         "     machine)",
         "",
         "Clients miss only what step 2 names as unavailable. Everything else keeps",
@@ -50,9 +51,9 @@ def test_facts_are_aligned_and_wrapped():
 
 
 def test_what_to_know_comes_last():
-    assert page("Pivot", ROWS, know=["The manifests are renamed."])[-2:] == [
+    assert page("Pivot", ROWS, know=["The node agent renames the manifests."])[-2:] == [
         "Good to know:",
-        "  - The manifests are renamed.",
+        "  - The node agent renames the manifests.",
     ]
 
 

@@ -33,7 +33,7 @@ class Probe:
 
 
 FOUND = [
-    Finding("Permissions", "ok", "you may do all of the 31 things needed"),
+    Finding("Permissions", "ok", "you have all 31 permissions that a run needs"),
     Finding("ServerVersion", "warning", "the server is v1.40.0", "tested up to 1.37", "Upgrade."),
     Finding(
         "HeadRoom",
@@ -48,7 +48,7 @@ FOUND = [
 def test_findings_are_said_with_cause_and_hint():
     assert findings(FOUND) == [
         "Pre-flight checks",
-        "√ Permissions: you may do all of the 31 things needed",
+        "√ Permissions: you have all 31 permissions that a run needs",
         "‼ ServerVersion: the server is v1.40.0",
         "    Cause: tested up to 1.37",
         "    Hint:  Upgrade.",
@@ -107,7 +107,7 @@ def test_the_summary_says_who_serves_and_how_long_it_took():
         served=SERVED,
         switched={("kube-apiserver", "demo"): 1.94},
         probe=Probe(failures={"refused": 14}, longest_gap=1.4),
-        know=["`kubeadm upgrade` no longer knows this control plane."],
+        know=["`kubeadm upgrade` no longer works: run `kubectl selfhost revert` before it."],
         next_command="kubectl selfhost status",
     )
     assert lines == [
@@ -121,7 +121,7 @@ def test_the_summary_says_who_serves_and_how_long_it_took():
         "  1.4s.",
         "",
         "Good to know:",
-        "  - `kubeadm upgrade` no longer knows this control plane.",
+        "  - `kubeadm upgrade` no longer works: run `kubectl selfhost revert` before it.",
         "",
         "Next: kubectl selfhost status",
     ]

@@ -149,10 +149,12 @@ def test_it_is_stored_once():
 def test_a_foreign_one_is_neither_used_nor_replaced(changes):
     api = Api({**binaries.secret("amd64"), **changes})
     before = api.secret
-    with pytest.raises(ForeignProgram, match="did not make it and does not run it") as caught:
+    with pytest.raises(
+        ForeignProgram, match="did not make this object, and does not run the program in it"
+    ) as caught:
         program.store(cast(Any, api), "amd64")
     assert f"Secret {NAME} in kube-system" in caught.value.message
-    assert "Somebody who may create Secrets in kube-system made it." in caught.value.hint
+    assert "Somebody who may create Secrets in kube-system made the object." in caught.value.hint
     assert f"kubectl -n kube-system delete secret {NAME}" in caught.value.hint
     assert "restart the kubelet" in caught.value.hint
     assert api.secret == before

@@ -169,7 +169,7 @@ def test_an_undo_that_raises_hides_nothing_and_skips_nothing(before):
     with pytest.raises(SelfhostError, match="as the test has it") as raised:
         run()
     assert undone == list(reversed(run.seen.steps))
-    assert all(f"What {name} made is left in place" in raised.value.hint for name in undone)
+    assert all(f"What {name} made stays in place" in raised.value.hint for name in undone)
     Run(world, "pivot", edge=world.client("the next run"))()
     world.pass_time(60)
     came_to_its_end(world, "pivot")

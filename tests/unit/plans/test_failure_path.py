@@ -95,7 +95,7 @@ def test_the_address_stays_kept_where_no_api_server_puts_it_back(new_world, monk
     world.fault(order("steer"), KeyboardInterrupt())
     with pytest.raises(Stopped) as stopped:
         Run(world, "pivot")()
-    assert "EndpointSlice kubernetes-kubectl-selfhost keeps it" in stopped.value.hint
+    assert "EndpointSlice kubernetes-kubectl-selfhost keeps the address" in stopped.value.hint
     world.pass_time(A_WHILE)
     assert keeps(world)
     assert world.empty_service == 0

@@ -68,7 +68,7 @@ def test_what_runs_is_the_file_also_where_images_are_always_pulled(new_world):
     copies = [pod for node in world.nodes for pod in manifests(node.disk.recovery)]
     assert len(copies) == len(COMPONENTS) * len(world.nodes)
     assert {policy for pod in copies for policy in policies(pod)} == {"IfNotPresent"}
-    assert any("admission made something else" in note for note in run.seen.notes)
+    assert any("admission changed its mirror pod" in note for note in run.seen.notes)
     Run(world, "revert")()
     back = [pod for node in world.nodes for pod in manifests(node.manifests)]
     assert {policy for pod in back for policy in policies(pod)} == {"IfNotPresent"}

@@ -47,14 +47,14 @@ def test_a_component_that_nobody_serves_may_be_in_mid_air():
 
 def test_an_agents_pod_is_left_over_and_hides_nothing():
     found = left(situation(api.our_pod(APISERVER), *OTHERS, api.agent_pod()))
-    assert found.nodes[0].sentence() == "the node agent's pod is still there"
+    assert found.nodes[0].sentence() == "the node agent's pod still exists"
     assert not found.hides_the_rest
 
 
 def test_pods_that_wait_beside_static_ones_hide_nothing():
     pods = [pod for c in COMPONENTS for pod in (api.static_pod(c), api.waiting_pod(c))]
     found = left(situation(*pods))
-    assert "both a static pod and a DaemonSet's pod are there" in found.nodes[0].sentence()
+    assert "both a static pod and a DaemonSet's pod exist" in found.nodes[0].sentence()
     assert not found.hides_the_rest
 
 

@@ -171,14 +171,17 @@ def test_the_plans_say_what_stands_still_and_promise_nothing_untrue(world):
     options = RolloutOptions(timeout=60.0)
     rollout = rolling.prepare(cluster, options, observer=Seen()).plan
     know = " ".join(rollout.know)
-    assert "Two of kube-controller-manager and kube-scheduler must not run side by side" in know
+    assert (
+        "Two instances of kube-controller-manager and kube-scheduler must not run side by side"
+        in know
+    )
     by_name = {step.name: step for step in rollout.steps}
     alone = by_name["roll-out/kube-scheduler"]
     assert "scheduling, for one start of the scheduler" in alone.unavailable
-    assert "is deleted for it" in alone.why
-    assert "only when the new one serves" in by_name["roll-out/kube-apiserver"].why
+    assert "so the run deletes the old pod" in alone.why
+    assert "only when the new pod serves" in by_name["roll-out/kube-apiserver"].why
     revert = reverting.prepare(cluster, RevertOptions(timeout=60.0), observer=Seen()).plan
-    assert "the DaemonSet's pod is deleted when the static pod's manifest" in " ".join(revert.know)
+    assert "deletes the DaemonSet's pod when the static pod's manifest" in " ".join(revert.know)
 
 
 def test_a_scheduler_that_lost_its_lease_in_the_gap_is_waited_for(untold, monkeypatch):

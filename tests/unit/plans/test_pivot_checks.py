@@ -79,7 +79,7 @@ def test_without_static_pods_one_check_fails(empty):
     assert "no static pod of a control plane" in found["StaticPods"].finding
     assert not any("self-hosted already" in one.finding for one in found.values())
     assert found["Admission"].result == SKIPPED
-    assert found["Admission"].finding.startswith("not looked at: needs ")
+    assert found["Admission"].finding.startswith("skipped: needs ")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_another_distribution_is_refused_by_its_name_alone(empty, label, owner):
     found = look(empty)
     assert failed(found) == ["Ownership"]
     assert owner in found["Ownership"].finding
-    assert found["StaticPods"].finding == "not looked at: needs Ownership"
+    assert found["StaticPods"].finding == "skipped: needs Ownership"
 
 
 def bind(pod: dict[str, Any], node: Node) -> None:
@@ -108,7 +108,7 @@ def test_nodes_that_bind_an_address_of_their_own_are_one_refusal(new_world):
     assert failed(found) == ["NodesAlike"]
     assert "--when-nodes-differ=separate" in found["NodesAlike"].hint
     assert not any("asked for" in one.cause for one in found.values())
-    assert found["HeadRoom"].finding == "not looked at: needs NodesAlike"
+    assert found["HeadRoom"].finding == "skipped: needs NodesAlike"
     separate = look(world, separate=True)
     assert failed(separate) == []
 
@@ -124,7 +124,7 @@ def test_a_command_that_can_not_be_seen_through_is_one_refusal(new_world, nodes)
     edit(world, SCHEDULER.name, in_a_shell)
     found = look(world)
     assert failed(found) == ["StaticPods"]
-    assert "not started as kubeadm starts it" in found["StaticPods"].finding
+    assert "doesn't name the component's program" in found["StaticPods"].finding
 
 
 def test_what_is_not_ready_hides_no_other_failure(world):

@@ -1,1 +1,1 @@
-"""What is found out before a pivot changes anything: a file a subject."""
+"""The checks that run before a pivot changes anything, a file for each subject."""

@@ -1,4 +1,4 @@
-"""What the cluster makes of the objects that a pivot creates."""
+"""The checks of what the cluster does with the objects that a pivot creates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubectl_selfhost.plans.pivot.checks.look import Look
 
 
 def agent_program(look: Look) -> Finding:
-    """Compare the program with the stored programs, from which DaemonSets that stay start too."""
+    """Compare the node agent's program with the stored programs, also those of existing DaemonSets."""
     pivot = look.pivot
     why = "it would run as root on the control-plane nodes"
     try:
@@ -42,7 +42,7 @@ def agent_program(look: Look) -> Finding:
             WARNING,
             f"the pods of {', '.join(former[0].daemonsets)} start from the {former[0].reference}",
             f"whoever may write ConfigMaps in {NAMESPACE} can replace it",
-            "`kubectl selfhost rollout` afterwards gives them this build's program, in a Secret.",
+            "Afterwards `kubectl selfhost rollout` gives them this build's program, in a Secret.",
         )
     return ok("AgentProgram", "no foreign program has its name")
 
@@ -53,20 +53,20 @@ def admission(look: Look) -> Finding:
         return Finding(
             "Admission",
             FAILED,
-            "a webhook or policy changes our pods: " + "; ".join(changes),
-            "what would run then is not what runs now",
-            f"Exempt {NAMESPACE} from it.",
+            "a webhook or policy changes the pods of kubectl selfhost: " + "; ".join(changes),
+            "the new pods would differ from the pods that run now",
+            f"Exempt {NAMESPACE} from the webhook or policy.",
         )
     if pulled:
         return Finding(
             "Admission",
             WARNING,
-            f"admission (AlwaysPullImages) makes our pods pull {', '.join(pulled)}",
-            "the node agent's pod, which starts from an image that the node has, has to pull it "
-            "nevertheless, and so have the DaemonSets' pods at each start: the registry must answer",
-            "If it doesn't, the run ends before anything is switched.",
+            f"admission (AlwaysPullImages) makes the new pods pull {', '.join(pulled)}",
+            "the node agent's pod, and the DaemonSets' pods at each start, must pull images that the "
+            "node already has: so the registry must answer",
+            "If the registry does not answer, the run ends before it switches a component.",
         )
-    return ok("Admission", "our DaemonSets and pods are accepted as they are")
+    return ok("Admission", "the cluster accepts the DaemonSets and pods unchanged")
 
 
 def _tried(look: Look) -> tuple[list[str], list[str]]:

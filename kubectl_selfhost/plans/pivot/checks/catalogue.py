@@ -1,8 +1,8 @@
 """The pre-flight checks of a pivot in their order, each with the name by which a person may ignore
 it.
 
-A check that needs what another check found missing (no static pods, so no DaemonSets to try) is
-skipped: one cause is one failure.
+If an earlier check found something missing (no static pods, so no DaemonSets to try), the checks that
+need it are skipped: a single cause is a single failure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TRIES = ("Permissions", "NodesAlike", "AgentProgram")
 
 #: A check's name, what it looks at, what judges it, and the checks that it needs.
 _ALL: list[tuple[str, str, Callable[[Look], Finding], tuple[str, ...]]] = [
-    ("Permissions", "what you may do", control_plane.allowed, ()),
+    ("Permissions", "your permissions", control_plane.allowed, ()),
     ("ServerVersion", "the server's version", control_plane.server_version, ()),
     ("ControlPlaneNodes", "the control-plane nodes", control_plane.control_plane_nodes, ()),
     ("Ownership", "who else manages the control plane", control_plane.owner, ()),
@@ -37,7 +37,7 @@ _ALL: list[tuple[str, str, Callable[[Look], Finding], tuple[str, ...]]] = [
     ),
     ("Architecture", "the node's CPU", kubelets.architecture, _STATIC),
     ("AdvertiseAddress", "the API server's address", static_pods.advertise_address, _STATIC),
-    ("LeaderElection", "by what leaders are known", static_pods.leader_election, _STATIC),
+    ("LeaderElection", "the leases of the leaders", static_pods.leader_election, _STATIC),
     ("NodesAlike", "whether the nodes are alike", static_pods.nodes_alike, _PLANS),
     (
         "SideBySide",
@@ -47,9 +47,9 @@ _ALL: list[tuple[str, str, Callable[[Look], Finding], tuple[str, ...]]] = [
     ),
     ("HandOver", "how the ports can change hands", static_pods.handover, _ALIKE),
     ("HeadRoom", "room for the second instances", kubelets.head_room, _ALIKE),
-    ("ForeignDaemonSets", "DaemonSets of our names", control_plane.foreign_daemonsets, ()),
+    ("ForeignDaemonSets", "foreign DaemonSets", control_plane.foreign_daemonsets, ()),
     ("AgentProgram", "the node agent's program", admission.agent_program, _PLANS),
-    ("Admission", "what admission makes of our pods", admission.admission, _TRIES),
+    ("Admission", "admission of the new pods", admission.admission, _TRIES),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Whose the control plane is, which version it runs, and what a person may do there."""
+"""The owner of the control plane, its version, and the person's permissions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from kubectl_selfhost.cluster import access
 from kubectl_selfhost.controlplane import ownership
 from kubectl_selfhost.controlplane.component import COMPONENTS
-from kubectl_selfhost.controlplane.instance import is_ready
+from kubectl_selfhost.controlplane.pod.status import is_ready
 from kubectl_selfhost.engine.preflight import FAILED, WARNING, Finding, ok
 from kubectl_selfhost.names import CONTROL_PLANE_LABEL, FIELD_MANAGER, NAMESPACE
 from kubectl_selfhost.plans.pivot.checks.look import Look
@@ -18,7 +18,7 @@ OLDEST_MINOR = 25
 #: The newest minor version that the cluster tests run on.
 NEWEST_TESTED_MINOR = 37
 _NOT_KUBEADMS = (
-    "kubectl selfhost is for control planes that kubeadm has made: static pods of the kubelet"
+    "kubectl selfhost works with control planes that kubeadm created: static pods of the kubelet"
 )
 
 
@@ -28,12 +28,12 @@ def allowed(look: Look) -> Finding:
     needed = [*permissions.for_pivot(), *permissions.for_leases(own)]
     refused = access.denied(look.cluster, needed)
     if not refused:
-        return ok("Permissions", f"you may do all of the {len(needed)} things needed")
+        return ok("Permissions", f"you have all {len(needed)} permissions that a run needs")
     return Finding(
         "Permissions",
         FAILED,
         "you may not " + "; ".join(str(d) for d in refused),
-        "a run that is refused half-way has to be undone",
+        "without these permissions the run would fail half-way",
         "Ask for the roles in docs/permissions.md, or use another --user or --context.",
     )
 
@@ -55,7 +55,7 @@ def server_version(look: Look) -> Finding:
             WARNING,
             f"the server is {version}",
             f"this version was tested up to Kubernetes 1.{NEWEST_TESTED_MINOR}",
-            "Look for a newer kubectl-selfhost: `kubectl krew upgrade selfhost`.",
+            "Upgrade kubectl-selfhost: `kubectl krew upgrade selfhost`.",
         )
     return ok("ServerVersion", f"the server is {version}")
 
@@ -68,7 +68,7 @@ def control_plane_nodes(look: Look) -> Finding:
             FAILED,
             f"no node has the label {CONTROL_PLANE_LABEL}",
             "the control plane doesn't run on nodes of this cluster, or isn't kubeadm's",
-            "kubectl selfhost is for control planes that kubeadm has made.",
+            "kubectl selfhost works with control planes that kubeadm created.",
         )
     unready = [
         n["metadata"]["name"]
@@ -80,9 +80,9 @@ def control_plane_nodes(look: Look) -> Finding:
             "ControlPlaneNodes",
             FAILED,
             f"node {unready[0]} is not Ready",
-            "its kubelet would not start the new pods, and no other node is to be changed "
-            "while one is away",
-            f"`kubectl describe node {unready[0]}` says why.",
+            "its kubelet would not start the new pods, and a run changes no other node while a "
+            "node is away",
+            f"`kubectl describe node {unready[0]}` shows the reason.",
             blocks=False,
         )
     meant = look.nodes()
@@ -91,9 +91,9 @@ def control_plane_nodes(look: Look) -> Finding:
         return Finding(
             "ControlPlaneNodes",
             WARNING,
-            f"{alone} has the label {CONTROL_PLANE_LABEL}, and no static pods",
-            "it is left alone",
-            f"If it is a worker: `kubectl label node {alone} {CONTROL_PLANE_LABEL}-`.",
+            f"{alone} has the label {CONTROL_PLANE_LABEL}, but no static pods",
+            "the run skips this node",
+            f"If the node is a worker: `kubectl label node {alone} {CONTROL_PLANE_LABEL}-`.",
         )
     are = "is" if len(meant) == 1 else "are"
     return ok("ControlPlaneNodes", f"{', '.join(meant)} {are} Ready")
@@ -113,7 +113,7 @@ def owner(look: Look) -> Finding:
             WARNING,
             f"{name} writes the static pods' manifests again",
             f"{when} puts static pods beside the self-hosted ones",
-            "Before that: `kubectl selfhost revert`.",
+            "Before that, run `kubectl selfhost revert`.",
         )
     if found is None:
         return ok("Ownership", "nothing else manages this control plane")
@@ -121,8 +121,8 @@ def owner(look: Look) -> Finding:
         "Ownership",
         FAILED,
         f"this control plane belongs to {found}",
-        "it would undo the pivot, or take the node for broken",
-        "Change the control plane through it instead.",
+        f"{found} would undo the pivot, or treat the node as broken",
+        f"Change the control plane with {found} instead.",
     )
 
 
@@ -134,14 +134,14 @@ def foreign_daemonsets(look: Look) -> Finding:
         if not _is_ours(look.situation.daemonsets[c.daemonset])
     ]
     if not foreign:
-        return ok("ForeignDaemonSets", "none that isn't ours")
+        return ok("ForeignDaemonSets", "no other DaemonSet has the name of a self-hosted one")
     return Finding(
         "ForeignDaemonSets",
         FAILED,
         f"{', '.join(foreign)} in {NAMESPACE} was not made by kubectl selfhost",
-        "it would be overwritten, and somebody may need it",
-        f"Look at it (`kubectl -n {NAMESPACE} get daemonset {foreign[0]} -o yaml`) and remove "
-        "it if nothing runs from it.",
+        "the pivot would overwrite it, and somebody may need it",
+        f"Look at it (`kubectl -n {NAMESPACE} get daemonset {foreign[0]} -o yaml`). If nobody needs "
+        "it, delete it, then run the command again.",
     )
 
 

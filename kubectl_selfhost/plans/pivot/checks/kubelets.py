@@ -1,4 +1,4 @@
-"""What each node must have: its kubelet's settings, its CPU, its free room."""
+"""The checks of each node: its kubelet's settings, its CPU, its free room."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def architecture(look: Look) -> Finding:
         FAILED,
         f"the CPU of node {unknown[0]} is {kinds[unknown[0]]}",
         f"there are node agents for {', '.join(binaries.ARCHITECTURES)} only",
-        "Ask for one for this CPU.",
+        "Use a build of kubectl-selfhost that has a node agent for this CPU.",
     )
 
 
@@ -76,6 +76,6 @@ def _room_on(look: Look, part: NodePivot) -> Finding:
         "HeadRoom",
         FAILED,
         f"the second instances request {wanted}, but node {node} has {free} left",
-        "old and new instances stand side by side for a while; the new pods would stay Pending",
-        "Move pods off that node (`kubectl drain` spares DaemonSets), or lower requests.",
+        "old and new instances run side by side for a while, and the new pods would stay Pending",
+        "Move pods to other nodes (`kubectl drain` spares DaemonSets), or lower requests.",
     )

@@ -53,7 +53,7 @@ class Look:
         """Return the nodes that are meant, in their order; raise SelfhostError if there is none."""
         found = nodes.chosen(self.situation, self.options.nodes, server=self.cluster.server)
         if not found:
-            raise SelfhostError("there is no control-plane node that could be looked at")
+            raise SelfhostError("there is no control-plane node to check")
         return found
 
     def left_alone(self) -> list[str]:

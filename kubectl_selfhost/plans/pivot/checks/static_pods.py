@@ -1,4 +1,4 @@
-"""What the static pods say, and whether DaemonSets can run the same."""
+"""The checks of the static pods, and whether DaemonSets can run the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kubectl_selfhost.plans.pivot.checks.look import Look, problems
 from kubectl_selfhost.plans.shared import nodes
 
 _NOT_KUBEADMS = (
-    "kubectl selfhost is for control planes that kubeadm has made: static pods of the kubelet"
+    "kubectl selfhost works with control planes that kubeadm created: static pods of the kubelet"
 )
 
 
@@ -29,7 +29,7 @@ def static_pods(look: Look) -> Finding:
             FAILED,
             f"no static pod of a control plane on {', '.join(names)}",
             _NOT_KUBEADMS,
-            f"`kubectl -n {NAMESPACE} get pods -o wide` shows what runs there instead.",
+            f"`kubectl -n {NAMESPACE} get pods -o wide` shows what runs there.",
         )
     problems = _unhealthy(look)
     if problems:
@@ -37,8 +37,8 @@ def static_pods(look: Look) -> Finding:
             "StaticPods",
             FAILED,
             "; ".join(problems),
-            "only a control plane that is healthy is changed",
-            f"Fix it first (waited for --timeout={look.options.timeout:g}s).",
+            "a run changes only a healthy control plane",
+            f"Fix this first. (The check waited for --timeout={look.options.timeout:g}s.)",
             blocks=bool(_missing(look)),
         )
     for node, component in _cells(look):
@@ -78,8 +78,8 @@ def _api_problem(look: Look) -> Finding | None:
             "StaticPods",
             FAILED,
             str(reason),
-            "only a control plane that is healthy is changed",
-            "Look at `kubectl get --raw='/readyz?verbose'`.",
+            "a run changes only a healthy control plane",
+            "`kubectl get --raw='/readyz?verbose'` shows the failing checks.",
         )
     return None
 
@@ -87,7 +87,7 @@ def _api_problem(look: Look) -> Finding | None:
 def nodes_alike(look: Look) -> Finding:
     if len(look.nodes()) == 1 and not nodes.are_several(look.situation):
         look.pivot.groups.daemonsets()
-        return ok("NodesAlike", "there is just one")
+        return ok("NodesAlike", "there is only one node")
     try:
         found, can_be_built = look.pivot.groups.differences(), True
     except SelfhostError as error:
@@ -98,7 +98,7 @@ def nodes_alike(look: Look) -> Finding:
             FAILED,
             "; ".join(found),
             "one DaemonSet runs a component in the same way on all nodes",
-            "Make the manifests alike; or give nodes that differ DaemonSets of their own: "
+            "Make the manifests alike, or create separate DaemonSets for nodes that differ: "
             "--when-nodes-differ=separate.",
             blocks=not can_be_built,
         )
@@ -123,10 +123,10 @@ def leader_election(look: Look) -> Finding:
                 FAILED,
                 f"{component} on {node} reads --config={file}, and nobody renews the lease "
                 f"{component.lease_namespace}/{component.lease}",
-                "the file may name another lease, or switch the election off; it can't be read "
-                "from here, and the new instance must be seen to lead",
-                "Say it in the manifest, too: --leader-elect=true and "
-                "--leader-elect-resource-name=NAME, or --leader-elect=false. Flags go before "
+                "the file may name another lease, or switch the election off. This check can't read "
+                "the file, and the run must see the new instance lead",
+                "Add to the manifest either --leader-elect=true and "
+                "--leader-elect-resource-name=NAME, or --leader-elect=false. Flags override "
                 "the file.",
             )
     own = dict.fromkeys(look.situation.own(c, node) for node, c in _cells(look))
@@ -147,7 +147,7 @@ def _advertised(look: Look, node: str) -> str:
     node_address = nodes.host_ip(look.situation, node)
     if address in (None, node_address):
         return f"{address or node_address}, the node's own address"
-    return f"{address} is not the node's address {node_address}: it is kept as it is"
+    return f"{address} is not the node's address {node_address}: the DaemonSet keeps {address}"
 
 
 def side_by_side(look: Look) -> Finding:
@@ -163,15 +163,15 @@ def side_by_side(look: Look) -> Finding:
             "SideBySide",
             FAILED,
             f"kube-apiserver on {next(iter(found.values()))}: {'; '.join(found)}",
-            "two of it run side by side after each reboot of the node (the recovery copy and the "
-            "DaemonSet's pod), in a roll-out, and on the way back",
-            "Run that container as a static pod of its own, then run this command again.",
+            "two instances run side by side after each reboot of the node (the recovery copy and the "
+            "DaemonSet's pod), in a rollout, and in a revert",
+            "Run that container as a separate static pod, then run this command again.",
         )
     alone = {c.name: why for _, pod, c in pods if (why := beside.one_at_a_time(c, pod))}
     if alone:
         said = "; ".join(f"{name}: {why}" for name, why in alone.items())
         return ok("SideBySide", f"one after the other: {said}")
-    return ok("SideBySide", "nothing keeps two instances from it")
+    return ok("SideBySide", "two instances of each component can run side by side")
 
 
 def handover(look: Look) -> Finding:
@@ -180,11 +180,15 @@ def handover(look: Look) -> Finding:
     except SelfhostError as error:
         asked = look.options.handover != AUTO
         return Finding(
-            "HandOver", FAILED, error.message, "it was asked for" if asked else "", error.hint
+            "HandOver",
+            FAILED,
+            error.message,
+            "--handover asks for this way" if asked else "",
+            error.hint,
         )
     found = [
         ", ".join(f"{component} {choice.way}" for component, choice in choices.items())
         for choices in by_node
         if choices
     ]
-    return ok("HandOver", "; ".join(dict.fromkeys(found)) or "nothing is left to change hands")
+    return ok("HandOver", "; ".join(dict.fromkeys(found)) or "no component is left to hand over")

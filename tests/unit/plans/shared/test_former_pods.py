@@ -33,7 +33,7 @@ def are_gone(cluster: Objects) -> bool:
 
 def test_a_former_pod_is_deleted_and_waited_for() -> None:
     cluster = Objects(pod("former", "old"), pod("present", "new"))
-    with pytest.raises(Waiting, match="former, which an earlier run left, is ending"):
+    with pytest.raises(Waiting, match="former of an earlier run is ending"):
         are_gone(cluster)
     assert are_gone(cluster)
     assert cluster.find(PODS, "present", "kube-system")
@@ -65,7 +65,7 @@ def test_a_pod_whose_component_has_crashed_makes_room_for_one_that_waits(status,
     one["status"] = {"containerStatuses": [status]}
     cluster = Objects(one)
     if goes:
-        with pytest.raises(Waiting, match="crashed, which an earlier run left, is ending"):
+        with pytest.raises(Waiting, match="crashed of an earlier run is ending"):
             are_gone(cluster)
     assert are_gone(cluster)
     assert (cluster.find(PODS, "crashed", "kube-system") is None) == goes
