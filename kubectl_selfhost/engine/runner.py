@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from kubectl_selfhost.engine.lease import LeaseLost
+from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.engine.step import Plan, Step, nothing
 from kubectl_selfhost.errors import SelfhostError
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.engine.journal import Journal
-from kubectl_selfhost.engine.lease import LeaseLost
+from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.engine.runner import Observer, Stopped, run
 from kubectl_selfhost.engine.step import Plan
 from kubectl_selfhost.errors import SelfhostError

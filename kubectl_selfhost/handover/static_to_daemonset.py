@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from kubectl_selfhost.cluster.waits import Waiting
-from kubectl_selfhost.engine.lease import LeaseLost
+from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.conditions import AGAIN, HandOverFailed
 from kubectl_selfhost.handover.handover import HandOver, Subject

@@ -23,7 +23,7 @@ from fakes.likeness import likeness
 from fakes.runs import Run, Seen
 from fakes.world import World
 from kubectl_selfhost.controlplane.component import COMPONENTS
-from kubectl_selfhost.engine.lease import LeaseLost
+from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.engine.runner import Stopped
 from kubectl_selfhost.engine.step import Step
 from kubectl_selfhost.errors import SelfhostError

@@ -15,7 +15,7 @@ from kubectl_selfhost.controlplane.component import COMPONENTS, Component, compo
 from kubectl_selfhost.controlplane.instance import STATIC
 from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.journal import Journal
-from kubectl_selfhost.engine.lease import LeaseLost
+from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Plan, Step
 from kubectl_selfhost.errors import SelfhostError

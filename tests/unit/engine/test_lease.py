@@ -13,13 +13,8 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import Forbidden, Unreachable
 from kubectl_selfhost.cluster.waits import wait_until
 from kubectl_selfhost.engine import lease as lease_module
-from kubectl_selfhost.engine.lease import (
-    RENEW_DEADLINE,
-    LeaseHeld,
-    LeaseLost,
-    RunLease,
-    seconds_now,
-)
+from kubectl_selfhost.engine.lease import RunLease, seconds_now
+from kubectl_selfhost.engine.lease_errors import RENEW_DEADLINE, LeaseHeld, LeaseLost
 from kubectl_selfhost.names import LEASE
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kubectl_selfhost.engine import runner
-from kubectl_selfhost.engine.lease import LeaseLost
+from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.engine.step import Plan, Step
 from kubectl_selfhost.errors import SelfhostError
 
