@@ -6,25 +6,17 @@ rolled out, restarted, and static again at the end.
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
 import signal
-import ssl
 import subprocess
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-import yaml
 from bed import kindconfig
 from bed.harness import Bed
 from cluster import looks
+from cluster.probes import nothing_is_lost, probed_at_each_node
 
 KIND_CONFIG = kindconfig.control_planes(3)
 PIVOT = ("pivot", "--yes", "--timeout=120s")
@@ -46,108 +38,6 @@ def pivoted(bed: Bed) -> Bed:
     if self_hosted(bed) != on_all(bed):
         bed.selfhost(*PIVOT)
     return bed
-
-
-@dataclass
-class Seen:
-    """The view of clients: the document of a probe through the load balancer; and of new
-    connections at each node's own address, how many there were, how many failed and why, and the
-    longest gap.
-    """
-
-    document: dict = field(default_factory=dict)
-    knocks: dict[str, Counter] = field(default_factory=dict)
-    gaps: dict[str, float] = field(default_factory=dict)
-
-
-@contextmanager
-def probed(bed: Bed, folder: Path) -> Iterator[Seen]:
-    """Probe while the block runs, through the load balancer and at each node's own address."""
-    seen, over = Seen(), threading.Event()
-    context = _client_context(bed, folder)
-    threads = [
-        threading.Thread(target=_knock, args=(_address(bed, node), context, seen, node, over))
-        for node in bed.nodes
-    ]
-    words = ("probe", "--rate=20", "--duration=30m", "--output=json")
-    with bed.popen(*words) as probe:
-        try:
-            time.sleep(3)
-            for thread in threads:
-                thread.start()
-            yield seen
-            looks.eventually(lambda: looks.nothing_ends(bed), what="a former API server is there")
-            over.set()
-            for thread in threads:
-                thread.join()
-            probe.send_signal(signal.SIGINT)
-            out, err = probe.communicate(timeout=60)
-            assert out, err
-            seen.document = json.loads(out)
-        except BaseException:
-            over.set()
-            probe.kill()
-            raise
-
-
-def _knock(address: str, context: ssl.SSLContext, seen: Seen, node: str, over: threading.Event):
-    """Make a new connection five times a second."""
-    counts = seen.knocks[node] = Counter()
-    last, longest = time.monotonic(), 0.0
-    while not over.wait(0.2):
-        try:
-            connection = http.client.HTTPSConnection(address, 6443, timeout=5, context=context)
-            connection.request("GET", "/api/v1/namespaces/default")
-            how = str(connection.getresponse().status)
-            connection.close()
-        except OSError as error:
-            how = type(error).__name__
-        counts[how] += 1
-        if how == "200":
-            longest = max(longest, time.monotonic() - last)
-            last = time.monotonic()
-    seen.gaps[node] = round(longest, 2)
-
-
-def _address(bed: Bed, node: str) -> str:
-    addresses = bed.get("node", node)["status"]["addresses"]
-    return next(one["address"] for one in addresses if one["type"] == "InternalIP")
-
-
-def _client_context(bed: Bed, folder: Path) -> ssl.SSLContext:
-    """Return a TLS context with the credentials of the kubeconfig."""
-    config = yaml.safe_load(bed.kubeconfig.read_text())
-    user, cluster = config["users"][0]["user"], config["clusters"][0]["cluster"]
-    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-    context = ssl.create_default_context(cadata=authority)
-    pem = folder / "client.pem"
-    pem.write_bytes(
-        b"".join(base64.b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key"))
-    )
-    context.load_cert_chain(pem)
-    return context
-
-
-#: Failures of clients on a busy machine: their time runs out, and nothing was refused.
-SLOW = ("timeout", "not-sent", "retry-after", "http-500-etcd", "TimeoutError")
-
-
-def nothing_is_lost(seen: Seen) -> None:
-    """Check that clients lost no request, while the API server of each node ended once.
-
-    A kind of probe keeps one connection. A request that a client sends on the kept connection just as
-    the server closes the connection has no answer: at most one request for each server that ends.
-    """
-    print("load balancer", json.dumps(seen.document["total"]))
-    for kind in seen.document["kinds"]:
-        lost = {how: n for how, n in kind["failures"].items() if not how.startswith(SLOW)}
-        kept = kind["name"] in ("read", "write", "endpoints")
-        assert sum(lost.values()) <= (len(seen.knocks) if kept else 0), (kind["name"], lost)
-    assert seen.document["watch"]["lost"] == 0
-    for node, counts in seen.knocks.items():
-        print(node, dict(counts), f"longest gap {seen.gaps[node]} s")
-        assert counts["200"] > 100
-        assert not [how for how in counts if how != "200" and not how.startswith(SLOW)], counts
 
 
 def self_hosted(bed: Bed) -> dict[str, set[str]]:
@@ -266,6 +156,7 @@ def test_a_node_without_room_for_second_instances_is_told(bed):
     assert f"but node {node} has 50m left" in said or f"but node {node} has 50m and" in said, said
 
 
+@pytest.mark.soak
 def test_a_node_that_fails_is_put_back_and_the_others_stay(bed):
     """Its new apiserver finds no certificate; the old one has read it long ago."""
     first, second, third = bed.nodes
@@ -298,11 +189,11 @@ def test_killed_between_two_nodes_it_goes_on(bed):
 
 def test_the_rest_is_pivoted_and_nothing_is_lost(bed, tmp_path):
     changes = etcd_leader_changes(bed)
-    with probed(bed, tmp_path) as seen:
+    with probed_at_each_node(bed, tmp_path) as seen:
         run = bed.selfhost(*PIVOT, check=False)
     assert run.returncode == 0, str(run)
     assert self_hosted(bed) == on_all(bed)
-    nothing_is_lost(seen)
+    nothing_is_lost(seen, ended=len(bed.nodes))
     assert etcd_leader_changes(bed) == changes
     assert looks.works(bed)
 
@@ -315,7 +206,7 @@ def test_status_shows_nodes_that_are_alike_as_one(bed):
 
 
 def test_a_roll_out_reaches_every_node_and_loses_nothing(bed, tmp_path):
-    with probed(bed, tmp_path) as seen:
+    with probed_at_each_node(bed, tmp_path) as seen:
         run = bed.selfhost("rollout", "kube-apiserver", "--set-flag=v=1", "--yes", check=False)
     assert run.returncode == 0, str(run)
     commands = [
@@ -323,7 +214,7 @@ def test_a_roll_out_reaches_every_node_and_loses_nothing(bed, tmp_path):
         for pod in looks.objects(bed, "pods", "-l", "k8s-app=self-hosted-kube-apiserver")
     ]
     assert ["--v=1" in one for one in commands] == [True, True, True]
-    nothing_is_lost(seen)
+    nothing_is_lost(seen, ended=len(bed.nodes))
     assert self_hosted(bed) == on_all(bed)
 
 
@@ -455,7 +346,7 @@ def test_a_node_that_leaves_and_joins_again_is_taken_in(bed):
 @pytest.mark.soak
 @pytest.mark.usefixtures("pivoted")
 def test_the_way_back_loses_nothing_and_leaves_nothing(bed, tmp_path):
-    with probed(bed, tmp_path) as seen:
+    with probed_at_each_node(bed, tmp_path) as seen:
         run = bed.selfhost(*REVERT, check=False)
     assert run.returncode == 0, str(run)
     assert self_hosted(bed) == on_none(bed)
@@ -467,17 +358,17 @@ def test_the_way_back_loses_nothing_and_leaves_nothing(bed, tmp_path):
     for kind in ("daemonsets", "configmaps", "secrets", "leases"):
         names = [one["metadata"]["name"] for one in looks.objects(bed, kind)]
         assert not [name for name in names if "self" in name], (kind, names)
-    nothing_is_lost(seen)
+    nothing_is_lost(seen, ended=len(bed.nodes))
     assert looks.works(bed)
 
 
 @pytest.mark.soak
 def test_all_nodes_are_pivoted_one_at_a_time(bed, tmp_path):
     changes = etcd_leader_changes(bed)
-    with probed(bed, tmp_path) as seen:
+    with probed_at_each_node(bed, tmp_path) as seen:
         run = bed.selfhost(*PIVOT, check=False)
     assert run.returncode == 0, str(run)
-    nothing_is_lost(seen)
+    nothing_is_lost(seen, ended=len(bed.nodes))
     assert etcd_leader_changes(bed) == changes
     turns = [next(n for n in bed.nodes if step["name"].endswith(n)) for step in last_steps(bed)]
     assert list(dict.fromkeys(turns)) == [

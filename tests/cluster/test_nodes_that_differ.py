@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 from bed.harness import Bed
 from cluster import looks
+from cluster.probes import nothing_is_lost, probed_at_each_node
 from cluster.test_nodes import (
     KIND_CONFIG,
     PIVOT,
     REVERT,
     gets_its_pods_back,
     heals,
-    nothing_is_lost,
     on_all,
     on_none,
-    probed,
     restart,
     self_hosted,
 )
@@ -95,7 +94,7 @@ def test_they_are_refused_and_told(bed):
 
 
 def test_they_get_daemonsets_of_their_own_and_nothing_is_lost(bed, tmp_path: Path):
-    with probed(bed, tmp_path) as seen:
+    with probed_at_each_node(bed, tmp_path) as seen:
         run = bed.selfhost(*PIVOT, "--when-nodes-differ=separate", check=False)
     assert run.returncode == 0, str(run)
     assert self_hosted(bed) == on_all(bed)
@@ -108,7 +107,7 @@ def test_they_get_daemonsets_of_their_own_and_nothing_is_lost(bed, tmp_path: Pat
     ]
     assert image(bed, third).endswith(":other")
     assert not image(bed, first).endswith(":other")
-    nothing_is_lost(seen)
+    nothing_is_lost(seen, ended=len(bed.nodes))
 
 
 def test_status_tells_them_apart(bed):
