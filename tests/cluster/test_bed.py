@@ -73,11 +73,13 @@ def test_a_configuration_with_several_nodes_mounts_and_patches(
         assert "--v=3" in manifest
 
 
+@pytest.mark.soak
 def test_an_ipv6_cluster(fresh_cluster: FreshCluster) -> None:
     bed = fresh_cluster("networking: {ipFamily: ipv6}")
     assert ":" in bed.get("service", "kubernetes")["spec"]["clusterIP"]
 
 
+@pytest.mark.soak
 def test_a_dual_stack_cluster(fresh_cluster: FreshCluster) -> None:
     bed = fresh_cluster("networking: {ipFamily: dual}")
     pods = bed.get("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")["items"]

@@ -1,8 +1,8 @@
 """A pivot that fails half-way ends with a working control plane and a sentence, and a second run
 completes it.
 
-test_refusals.py has what fails before anything is switched. test_failure_path.py counts what clients
-lose when a hand-over fails.
+test_before_the_switch.py has what fails before. test_failure_path.py counts what clients lose when a
+hand-over fails.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def bed(fresh_cluster):
     return fresh_cluster()
 
 
+@pytest.mark.soak
 def test_two_pivots_at_once(bed):
     first = bed.popen(*PIVOT)
     looks.eventually(lambda: looks.agent_pods(bed) != [], what="the first has not begun")

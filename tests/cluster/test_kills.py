@@ -67,6 +67,8 @@ def test_killed_a_step_further_each_time(bed):
 
 
 def test_killed_in_the_middle_of_each_switch(bed):
+    plan = bed.selfhost("pivot", "--dry-run=client").stdout
+    assert re.findall(r"^ +(\d+)\. ", plan, re.MULTILINE)[-1] == str(len(STEPS))
     for component in looks.COMPONENTS:
         assert killed_when(bed.popen(*PIVOT), f"hand-over/{component}", ended=False)
         looks.eventually(lambda: looks.answers(bed), seconds=30, what=f"no API after {component}")
@@ -96,8 +98,3 @@ def completes(bed) -> None:
     assert looks.agent_pods(bed) == []
     assert set(looks.kept_files(bed)) == {f"{c}.yaml" for c in looks.COMPONENTS}
     assert looks.works(bed)
-
-
-def test_the_steps_of_the_plan_are_all_here(bed):
-    plan = bed.selfhost("pivot", "--dry-run=client").stdout
-    assert re.findall(r"^ +(\d+)\. ", plan, re.MULTILINE)[-1] == str(len(STEPS))

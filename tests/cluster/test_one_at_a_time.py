@@ -90,6 +90,14 @@ def never_two(seen: Listeners, what: str, capsys: pytest.CaptureFixture[str]) ->
     assert seen.most == 1
 
 
+@pytest.fixture
+def pivoted(cluster: Bed) -> Bed:
+    """Return the cluster self-hosted, even if the tests before were left out."""
+    if looks.self_hosted(cluster) != set(looks.COMPONENTS):
+        cluster.selfhost("pivot", "--yes")
+    return cluster
+
+
 def test_a_pivot_says_so_and_never_runs_two(cluster: Bed, capsys):
     plan = cluster.selfhost("pivot", "--dry-run=server")
     said = " ".join((plan.stdout + plan.stderr).split())
@@ -109,6 +117,8 @@ def test_a_roll_out_never_runs_two(cluster: Bed, capsys):
     assert looks.works(cluster)
 
 
+@pytest.mark.soak
+@pytest.mark.usefixtures("pivoted")
 def test_a_roll_out_that_fails_never_runs_two_and_goes_back(cluster: Bed, capsys):
     component = "kube-controller-manager"
     with watched(cluster) as seen:
@@ -125,6 +135,7 @@ def test_a_roll_out_that_fails_never_runs_two_and_goes_back(cluster: Bed, capsys
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("pivoted")
 def test_a_reboot_never_runs_two(cluster: Bed, capsys):
     subprocess.run(["docker", "restart", cluster.node], check=True, capture_output=True)
     with watched(cluster) as seen:

@@ -69,7 +69,6 @@ def bed(fresh_cluster, tmp_path) -> Bed:
 def test_orders_carry_nothing_that_an_audit_log_or_a_proxy_sees(bed: Bed):
     manifest = bed.node_file(f"{looks.MANIFESTS}/kube-apiserver.yaml").decode()
     bed.selfhost(*PIVOT)
-    bed.selfhost("rollout", "kube-apiserver", "--set-flag=v=3", "--yes", "--timeout=120s")
     bed.selfhost("revert", "--yes", "--timeout=90s")
     events = audited(bed)
     orders = [one for one in events if is_order(one)]

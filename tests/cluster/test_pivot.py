@@ -1,4 +1,7 @@
-"""A pivot as an operator does it, on a cluster with one control-plane node."""
+"""A pivot as an operator does it, on a cluster with one control-plane node.
+
+test_handover.py, with the machine for itself, counts what clients lose and what was restarted.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from dataclasses import dataclass
 import pytest
 from bed.harness import Bed, Result
 from cluster import looks
-
-pytestmark = pytest.mark.alone
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,6 @@ def test_the_manifests_are_kept_byte_for_byte(bed, pivoted):
 
 def test_no_pod_of_ours_is_left_over(bed):
     assert looks.agent_pods(bed) == []
-
-
-def test_no_self_hosted_pod_was_restarted(bed):
-    restarts = [
-        status["restartCount"]
-        for c in looks.COMPONENTS
-        for pod in looks.objects(bed, "pods", "-l", f"k8s-app=self-hosted-{c}")
-        for status in pod["status"]["containerStatuses"]
-    ]
-    assert restarts == [0, 0, 0]
 
 
 def test_the_control_plane_works(bed):

@@ -83,6 +83,7 @@ def test_a_restart_of_the_node(bed, heals):
     assert events[-2:] == ["recovery-placed", "recovery-taken"]
 
 
+@pytest.mark.soak
 def test_a_power_cut(bed, heals):
     docker("kill", bed.node)
     docker("start", bed.node)

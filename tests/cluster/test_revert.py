@@ -90,6 +90,7 @@ def test_the_manifests_can_be_looked_at(bed, before):
     assert [str(one).partition("command ")[2] for one in found] == [SHARING]
 
 
+@pytest.mark.soak
 def test_killed_in_the_middle_of_each_switch_it_is_gone_on_with(bed):
     for component in looks.COMPONENTS:
         assert killed_when(bed.popen(*REVERT), f"hand-over/{component}", ended=False)
@@ -101,6 +102,7 @@ def test_killed_in_the_middle_of_each_switch_it_is_gone_on_with(bed):
     completes(bed, *PIVOT)
 
 
+@pytest.mark.soak
 def test_ctrl_c_takes_back_what_was_being_switched(bed):
     run = bed.popen(*REVERT)
     for line in run.stderr:

@@ -61,6 +61,9 @@ def test_a_copy_that_fits_is_not_warned_of(synced):
 
 def test_a_roll_out_renews_the_copy(synced):
     synced.selfhost("rollout", "kube-scheduler", "--set-flag=v=3", "--yes")
+    pods = looks.objects(synced, "pods", "-l", "k8s-app=self-hosted-kube-scheduler")
+    assert ["--v=3" in p["spec"]["containers"][0]["command"] for p in pods] == [True]
+    assert looks.works(synced)
     assert "--v=3" in words_of_the_copy(synced)
     assert "recovery copy of" not in status(synced)
 
