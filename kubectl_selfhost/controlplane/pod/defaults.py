@@ -124,24 +124,28 @@ def tidy(value: dict) -> dict:
 
     ``emptyDir: {}`` and similar values stay: the key itself has a meaning.
     """
-    tidied = {key: _tidy(key, item) for key, item in value.items()}
-    return {key: item for key, item in tidied.items() if not _says_nothing(key, item)}
+    found = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            item = dict(item) if key in _FREE else tidy(item)
+            if not item and key in _EMPTY_MEANS_ABSENT:
+                continue
+        elif isinstance(item, list):
+            if not item:
+                continue
+            item = [_tidy(entry) for entry in item]
+        elif item is None or (key in _ZERO_MEANS_ABSENT and item in ("", 0, False)):
+            continue
+        found[key] = item
+    return found
 
 
-def _tidy(key: str, item: object) -> object:
-    if isinstance(item, dict):
-        return dict(item) if key in _FREE else tidy(item)
-    if isinstance(item, list):
-        return [_tidy("", entry) for entry in item]
-    return item  # other JSON values are immutable in Python
-
-
-def _says_nothing(key: str, item: object) -> bool:
-    if item is None or item == []:
-        return True
-    if key in _EMPTY_MEANS_ABSENT and item == {}:
-        return True
-    return key in _ZERO_MEANS_ABSENT and item in ("", 0, False)
+def _tidy(entry: object) -> object:
+    if isinstance(entry, dict):
+        return tidy(entry)
+    if isinstance(entry, list):
+        return [_tidy(one) for one in entry]
+    return entry  # other JSON values are immutable in Python
 
 
 def containers(spec: dict) -> list[dict]:
