@@ -22,6 +22,7 @@ from fakes.edge import Call, Killed
 from fakes.likeness import likeness
 from fakes.runs import Run, Seen
 from fakes.world import World
+from kubectl_selfhost.cluster.errors import Unreachable
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.engine.runner import Stopped
@@ -66,6 +67,15 @@ def _at_each(*_: object) -> bool:
     return True
 
 
+def _none(*_: object) -> Sequence[Way]:
+    return ()
+
+
+#: The worlds, with the steps that are still to be done, from which a run has come to its end, by what
+#: was typed. Whoever tests the same verb need not see these runs again.
+_known: dict[str, set[int]] = {}
+
+
 @dataclass(frozen=True)
 class Way:
     """A way to fail: what happens as the step begins, and what is done instead of the step.
@@ -83,29 +93,30 @@ class Way:
     passes: bool = False
     at_once: bool = False
 
-    @property
-    def kills(self) -> bool:
-        return Killed in self.raises
-
 
 @dataclass
 class Along(Seen):
     """An observer that keeps the worlds in which the steps begin; ``come`` is called with each."""
 
     world: World = None  # type: ignore[assignment]
-    come: Callable[[str], None] = lambda _: None
-    course: set[str] = field(default_factory=set)
+    come: Callable[[int], None] = lambda _: None
+    course: set[int] = field(default_factory=set)
+
+    def settled(self) -> None:
+        self._comes(hash(("settled", likeness(self.world))))
 
     def step_started(self, number: int, name: str, title: str) -> None:
         super().step_started(number, name, title)
-        here = whence(self, self.world, number)
+        self._comes(whence(self, self.world, number))
+
+    def _comes(self, here: int) -> None:
         self.come(here)
         self.course.add(here)
 
 
-def whence(seen: Seen, world: World, number: int) -> str:
-    """Return the world, and the steps of the plan that are still to be done."""
-    return f"{likeness(world)} {' '.join(seen.planned[number - 1 :])}"
+def whence(seen: Seen, world: World, number: int) -> int:
+    """Return a number for the world, and the steps of the plan that are still to be done."""
+    return hash((likeness(world), *seen.planned[number - 1 :]))
 
 
 @dataclass
@@ -115,35 +126,38 @@ class Trial(Seen):
     world: World = None  # type: ignore[assignment]
     verb: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-    ways: Sequence[Way] = ()
-    in_turn: Sequence[Sequence[Way]] = ()
+    #: The ways to fail as a step begins, by the step's name and number.
+    ways: Callable[[str, int], Sequence[Way]] = _none
+    #: The ways to be killed after a change, by the step's name and number and the change's number.
+    kills: Callable[[str, int, int], Sequence[Way]] = _none
     #: The steps at which a run may fail, by the name and by those of the whole plan.
     meant: Callable[[str, list[str]], bool] = _at_each
-    #: The steps from which runs have come to their end, and the worlds in which these runs began.
-    known: set[str] = field(default_factory=set)
     #: Whether a component was between two instances already as the run began.
     mid_air: bool = False
     #: For how many seconds nobody may answer, beside what a dead man's switch costs.
     silence: float = 0.0
     way: Way | None = None
     step: str = ""
-    #: In which ways the run is killed with the next change, of those that take turns.
-    kills: list[Way] = field(default_factory=list)
+    #: The changes that the step has made, each kind once: after one more of the same kind a kill finds
+    #: nothing new.
+    changes: list[str] = field(default_factory=list)
     pipe: int = 0
-    #: The number of broken runs, and of those after which another run followed.
-    broken: int = 0
+    #: The steps and the names of the ways of the broken runs, and how often another run followed.
+    met: list[tuple[str, str]] = field(default_factory=list)
     resumed: int = 0
+    #: What this copy has added to what is known.
+    learned: set[int] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lease = Lease(self.world)
+        self.known = _known.setdefault(f"{self.verb} {self.options}", set())
         self.certificates = [dict(node.credentials.files) for node in self.world.nodes]
         self.run = self._new_run(self.world, self)
 
-    def from_known(self, whence: str) -> None:
-        """End this copy if the rest of its run has been seen."""
-        if whence in self.known:
-            self._tell("")
+    def _learn(self, seen: set[int]) -> None:
+        self.known |= seen
+        self.learned |= seen
 
     def _new_run(self, world: World, seen: Seen) -> Run:
         return Run(world, self.verb, dict(self.options), seen=seen, settle=True)
@@ -163,7 +177,7 @@ class Trial(Seen):
             self._end(error)
         if error is not None:
             raise error
-        assert self.broken > 0
+        assert self.met
         assert not self.problems, "\n\n".join([f"{len(self.problems)} problems", *self.problems])
         return self
 
@@ -182,12 +196,9 @@ class Trial(Seen):
             if self.way.passes and whence(self, self.world, number) in self.known:
                 self._tell("")
         elif self.meant(name, self.planned):
-            self.step = name
-            turn = len(self.steps)
-            now = [some[turn % len(some)] for some in self.in_turn]
-            self.kills = [way for way in now if way.kills]
-            for way in (*self.ways, *now):
-                if not way.kills and self._branch(way):
+            self.step, self.changes = name, []
+            for way in self.ways(name, len(self.steps)):
+                if self._branch(way):
                     self.way.begin(self)  # type: ignore[union-attr]
                     return
         else:
@@ -199,8 +210,11 @@ class Trial(Seen):
         """
         if self.way is not None or not self.step or call.path.endswith(f"/{JOURNAL}"):
             return
-        kills, self.kills = self.kills, []
-        for way in (*kills, *(way for way in self.ways if way.kills)):
+        kind = call.order or f"{call.method} {call.path}"
+        if kind in self.changes:
+            return
+        self.changes.append(kind)
+        for way in self.kills(self.step, len(self.steps), len(self.changes) - 1):
             if self._branch(way):
                 self.step += f", after {call}"
                 self.run.edge.killed = True  # type: ignore[union-attr]
@@ -227,15 +241,15 @@ class Trial(Seen):
         if pid == 0:
             gc.disable()
             os.close(read)
-            self.pipe, self.way, self.resumed = write, way, 0
+            self.pipe, self.way, self.resumed, self.learned = write, way, 0, set()
             return True
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
             told = pipe.read()
         os.waitpid(pid, 0)
-        self.broken += 1
-        problem, known, resumed = pickle.loads(told) if told else ("it told nothing", (), 0)
-        self.known.update(known)
+        self.met.append((self.step, way.name))
+        problem, learned, resumed = pickle.loads(told) if told else ("it told nothing", set(), 0)
+        self.known |= learned
         self.resumed += resumed
         if problem:
             self.problems.append(f"{self.verb}, {self.step}: {way.name}:\n{problem}")
@@ -243,7 +257,7 @@ class Trial(Seen):
 
     def _tell(self, problem: str) -> NoReturn:
         with os.fdopen(self.pipe, "wb") as pipe:
-            pickle.dump((problem, self.known, self.resumed), pipe)
+            pickle.dump((problem, self.learned, self.resumed), pipe)
         os._exit(0)
 
     # ---- how it is judged ----
@@ -272,8 +286,9 @@ class Trial(Seen):
         if undone:
             assert world.unserved(alone=self.verb != "revert") == []
         if way.at_once:
-            self._dry_run()
-            self._again(f"at once {likeness(world)}")
+            if len(self.changes) <= 2:
+                self._dry_run()
+            self._again(hash(("at once", likeness(world))))
             return
         world.pass_time(SETTLED)
         # Where there are several nodes, a revert leaves both side by side until the node's label goes.
@@ -284,7 +299,7 @@ class Trial(Seen):
         if undone:
             assert [node.credentials.files for node in world.nodes] == self.certificates
         assert world.silent_api <= self.silence + (0.0 if undone else ONE_START)
-        self._again(f"rested {likeness(world)}")
+        self._again(hash(("rested", likeness(world))))
 
     def _dry_run(self) -> None:
         world = self.world
@@ -292,10 +307,17 @@ class Trial(Seen):
         try:
             replace(self._new_run(world, Seen()), edge=world.client("a dry run")).rehearse()
         except SelfhostError as error:
-            _says_to_wait(error)
+            self._may_wait(error)
         assert world.changed[before:] == []
 
-    def _again(self, known: str) -> None:
+    def _may_wait(self, error: SelfhostError) -> None:
+        """Raise the error, unless the DaemonSet controller is still at it, or the plan says that
+        nobody answers for a while.
+        """
+        if not (self.silence and isinstance(error, Unreachable)):
+            _says_to_wait(error)
+
+    def _again(self, known: int) -> None:
         """Check that the next run of the same verb does what this one should have done, and leaves
         nothing.
         """
@@ -304,19 +326,25 @@ class Trial(Seen):
         nothing_is_lost(world, self.verb)
         if known in self.known:
             return
-        self.known.add(known)
         self.resumed += 1
-        again = Along(world=world, come=self.from_known)
+
+        def come(here: int) -> None:
+            """End this copy if the rest of its run has been seen."""
+            if here in self.known:
+                self._learn({known, *again.course})
+                self._tell("")
+
+        again = Along(world=world, come=come)
         next_run = replace(self._new_run(world, again), edge=world.client("the next run"))
         try:
             next_run()
         except SelfhostError as error:
-            _says_to_wait(error)
+            self._may_wait(error)
             world.pass_time(SETTLED)
             next_run()
         world.pass_time(SETTLED)
         came_to_its_end(world, self.verb, silence=self.silence)
-        self.known |= again.course
+        self._learn({known, *again.course})
 
 
 def came_to_its_end(world: World, verb: str, *, silence: float = 0.0) -> None:

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fakes.store import BY_PLURAL, Refusal
+from fakes.memory import Told
+from fakes.store import BY_PLURAL, Object, Refusal
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.connection.exec import ExecResult
 from kubectl_selfhost.cluster.connection.transport import Answer
@@ -124,8 +125,9 @@ class Edge:
             return _Request(self.world, call, query, content_type).answer()
 
         status, content = self._carry(call, act)
-        text = content if isinstance(content, str) else json.dumps(content)
-        return Answer(status, {}, text.encode())
+        if not isinstance(content, Told):
+            content = (content if isinstance(content, str) else json.dumps(content)).encode()
+        return Answer(status, {}, content)
 
     def once(self, method: str, path: str, *, timeout: float = 10.0, **_: Any) -> Answer:
         return self.request(method, path, timeout=timeout)
@@ -215,7 +217,7 @@ class _Request:
             return 200, ""
         method = self._call.method
         if method == "GET" and name:
-            return 200, store.get(plural, name, namespace)
+            return self._one(200, store.get(plural, name, namespace))
         if method == "GET":
             found = store.list(
                 plural,
@@ -223,23 +225,25 @@ class _Request:
                 labels=query.get("labelSelector", ""),
                 fields=query.get("fieldSelector", ""),
             )
-            items = ", ".join(map(store.text, found))
-            return 200, f'{{"kind": "List", "metadata": {{}}, "items": [{items}]}}'
+            return 200, Told.of([store.frozen(one) for one in found])
         if method == "POST":
             self._world.admit(plural, body)
-            return 201, store.create(plural, body, dry_run=dry)
+            return self._one(201, store.create(plural, body, dry_run=dry))
         if method == "PUT":
-            return 200, store.replace(plural, body, dry_run=dry)
+            return self._one(200, store.replace(plural, body, dry_run=dry))
         if method == "PATCH" and "apply-patch" in self._content_type:
             self._world.admit(plural, body)
-            return 200, store.apply(plural, body, dry_run=dry)
+            return self._one(200, store.apply(plural, body, dry_run=dry))
         if method == "PATCH":
-            return 200, store.merge(plural, name, body, namespace)
+            return self._one(200, store.merge(plural, name, body, namespace))
         if method == "DELETE":
             uid = ((body or {}).get("preconditions") or {}).get("uid")
             store.delete(plural, name, namespace, uid=uid)
             return 200, {"kind": "Status", "status": "Success"}
         raise Refusal(405, "MethodNotAllowed", f"{method} {self._call.path}")
+
+    def _one(self, status: int, one: Object) -> tuple[int, Told]:
+        return status, Told.of([self._world.store.frozen(one)], one=True)
 
 
 def _place(path: str) -> tuple[str, str, str] | None:

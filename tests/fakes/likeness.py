@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fakes.plane import Node
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 #: UIDs, made-up ends of pods' names, and identities of leaders; then what only counts on.
 _NAMES = r"uid-\d+|-2a[0-9a-f]{3}\b|_\d{4}\b"
 _COUNTERS = r'2026-11-26T[\d:.]+Z|"resourceVersion": "\d+"'
-_PASSING = re.compile(f"({_NAMES})|{_COUNTERS}")
+_NAME, _PASSING = re.compile(_NAMES), re.compile(f"({_NAMES})|{_COUNTERS}")
 
 
 def likeness(world: World) -> str:
@@ -25,18 +26,39 @@ def likeness(world: World) -> str:
 
     Times, UIDs and versions are left out, and so is the journal: it explains, and never decides.
     """
-    names: dict[str, str] = {}
+    objects = [(_place("/".join(key)), one) for key, one in _kept(world)]
+    texts = []
+    for place, one in sorted(objects, key=lambda pair: pair[0]):
+        texts += [place, world.store.text(one)]
+    texts += [json.dumps(_of_node(node), default=_digest) for node in world.nodes]
+    found, names = hashlib.sha256(), dict[str, int]()
+    for text in texts:
+        plain, passing = _plain(text)
+        numbers = [names.setdefault(name, len(names)) for name in passing]
+        found.update(f"{plain}{numbers}".encode())
+    return found.hexdigest()
 
-    def plain(match: re.Match[str]) -> str:
-        return names.setdefault(match[1], f"#{len(names)}") if match[1] else ""
 
-    objects = sorted(
-        ((re.sub(_NAMES, "", "/".join(key)), one) for key, one in world.store.all()),
-        key=lambda pair: pair[0],
-    )
-    kept = [pair for pair in objects if not pair[0].endswith(f"/{JOURNAL}")]
-    text = json.dumps([kept, [_of_node(node) for node in world.nodes]], default=_digest)
-    return hashlib.sha256(_PASSING.sub(plain, text).encode()).hexdigest()
+def _kept(world: World) -> list[Any]:
+    return [pair for pair in world.store.all() if pair[0][2] != JOURNAL]
+
+
+@cache
+def _place(key: str) -> str:
+    return _NAME.sub("", key)
+
+
+@cache
+def _plain(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the text without what passes, and the names that were in it."""
+    names: list[str] = []
+
+    def note(match: re.Match[str]) -> str:
+        if match[1]:
+            names.append(match[1])
+        return "#" if match[1] else ""
+
+    return _PASSING.sub(note, text), tuple(names)
 
 
 def _of_node(node: Node) -> Any:
@@ -61,5 +83,6 @@ def _of_node(node: Node) -> Any:
     ]
 
 
+@cache
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()

@@ -7,7 +7,6 @@ called Ready until its process has ended.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import yaml
 
 from fakes.agent import Agent, Disk
 from fakes.credentials import Credentials, kubeadm
+from fakes.memory import copied
 from fakes.store import Refusal
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, component_named
 from kubectl_selfhost.controlplane.daemonset.facts import WAIT_CONTAINER
@@ -207,7 +207,7 @@ class Node:
             pod = _parsed(content)
             name = f"{pod['metadata']['name']}-{self.name.lower()}"
             if not any(one.static and one.name == name for one in self.processes):
-                self._add(uid, name, copy.deepcopy(pod), static=True)
+                self._add(uid, name, copied(pod), static=True)
 
     def _run_pods(self) -> None:
         if not self.world.api_answers():
@@ -270,7 +270,7 @@ class Node:
                 store.touch(pod)
 
     def _mirror(self, one: Process) -> dict[str, Any]:
-        mirror = copy.deepcopy(one.pod)
+        mirror = copied(one.pod)
         metadata = mirror["metadata"]
         metadata["name"] = one.name
         metadata["annotations"] = {

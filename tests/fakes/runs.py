@@ -44,6 +44,9 @@ class Seen:
 
     def clear(self) -> None: ...
 
+    def settled(self) -> None:
+        """Note that the run has settled what an earlier one left, and begins to look."""
+
     def run_started(self, plan_title: str, steps: int) -> None: ...
 
     def step_started(self, number: int, name: str, title: str) -> None:
@@ -83,16 +86,21 @@ class Run:
     edge: Edge | None = None
 
     def __call__(self) -> Any:
-        """Run to the end; raise what ends the run."""
+        """Run to the end; raise what ends the run. Return None if there is nothing to do."""
         self.edge = self.edge or self.world.client()
         cluster = self.edge.cluster()
         with cluster.acting_while(self.still_ours):
             left = leftovers.look(cluster)
             if self.settle and left:
                 self._settle(cluster, left)
+                left = leftovers.look(cluster)
+            self.seen.settled()
+            verb = self.command(cluster)
+            if verb.nothing_to_do(left.situation):
+                return None
             # The findings of the pre-flight checks, which a person reads.
             with redirect_stderr(StringIO()):
-                prepared = self.command(cluster).prepare(self.seen)  # type: ignore[arg-type]
+                prepared = verb.prepare(self.seen)  # type: ignore[arg-type]
             return self._carry_out(cluster, prepared)
 
     def rehearse(self) -> None:

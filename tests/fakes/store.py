@@ -6,14 +6,14 @@ ConfigMaps and Secrets; server-side apply by one manager. Controllers are not he
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from fakes.memory import copied, frozen
 from kubectl_selfhost.cluster.kinds import KINDS, Kind
 
 Object = dict[str, Any]
@@ -50,7 +50,7 @@ class Store:
         self._objects: dict[str, dict[tuple[str, str], Object]] = {}
         self._applied: dict[Key, Object] = {}
         self.version = 0
-        self._texts: dict[str, tuple[str, str]] = {}
+        self._kept: dict[tuple[str, Any], tuple[str, Any]] = {}
         self._names = itertools.count(0x2A7F3)
         self.now = "2026-11-26T09:00:00Z"
 
@@ -97,22 +97,26 @@ class Store:
         ]
 
     def text(self, one: Object) -> str:
-        """Return the object as JSON; of a pod, whose every change is known, the JSON of its
-        version.
-        """
+        """Return the object as JSON."""
+        return str(self._of_its_version(one, json.dumps))
+
+    def frozen(self, one: Object) -> bytes:
+        """Return the object as it is now, for an answer."""
+        return bytes(self._of_its_version(one, frozen))
+
+    def _of_its_version(self, one: Object, make: Callable[[Object], Any]) -> Any:
+        """Make it anew, but for a pod of the same version: each change of a pod is known."""
         if one.get("kind") != "Pod":
-            return json.dumps(one)
-        metadata = one["metadata"]
-        version, text = self._texts.get(metadata["name"], ("", ""))
-        if version != metadata["resourceVersion"]:
-            text = json.dumps(one)
-            self._texts[metadata["name"]] = metadata["resourceVersion"], text
-        return text
+            return make(one)
+        key, version = (one["metadata"]["name"], make), one["metadata"]["resourceVersion"]
+        if self._kept.get(key, ("",))[0] != version:
+            self._kept[key] = version, make(one)
+        return self._kept[key][1]
 
     # ---- changing ----
 
     def create(self, plural: str, manifest: Object, *, dry_run: bool = False) -> Object:
-        made = copy.deepcopy(manifest)
+        made = copied(manifest)
         metadata = made.setdefault("metadata", {})
         if "name" not in metadata:
             metadata["name"] = f"{metadata['generateName']}{next(self._names):05x}"
@@ -136,7 +140,7 @@ class Store:
                 f'Operation cannot be fulfilled on {plural} "{key[2]}": the object has been '
                 "modified; please apply your changes to the latest version and try again",
             )
-        return self._change(key, copy.deepcopy(manifest), dry_run=dry_run)
+        return self._change(key, copied(manifest), dry_run=dry_run)
 
     def merge(self, plural: str, name: str, patch: Object, namespace: str = "") -> Object:
         """Apply a JSON merge patch (RFC 7386)."""
@@ -150,11 +154,11 @@ class Store:
         if current is None:
             made = self.create(plural, manifest, dry_run=dry_run)
         else:
-            made = copy.deepcopy(current)
+            made = copied(current)
             _apply(made, self._applied.get(key, {}), manifest)
             made = self._change(key, made, dry_run=dry_run)
         if not dry_run:
-            self._applied[key] = copy.deepcopy(manifest)
+            self._applied[key] = copied(manifest)
         return made
 
     def delete(
@@ -226,7 +230,7 @@ class Store:
 def merged(current: Any, patch: Any) -> Any:
     """Return ``current`` with the merge patch applied (RFC 7386)."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     result = dict(current) if isinstance(current, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -244,7 +248,7 @@ def _apply(current: Object, before: Object, wanted: Object) -> None:
         if isinstance(value, dict) and isinstance(current.get(key), dict):
             _apply(current[key], before.get(key) or {}, value)
         else:
-            current[key] = copy.deepcopy(value)
+            current[key] = copied(value)
 
 
 Requirement = tuple[str, str, tuple[str, ...]]

@@ -19,20 +19,22 @@ import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from fakes import memory
 from fakes.agent import DIGEST, PROGRAM
 from fakes.clock import STEP, Clock
 from fakes.edge import LOCK, Call, Edge, Fault
+from fakes.memory import copied
 from fakes.plane import MANIFESTS, Node, Process
 from fakes.store import Object, Refusal, Store
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.facts import MIN_READY_SECONDS
+from kubectl_selfhost.engine import journal
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import binaries
 
@@ -44,7 +46,10 @@ _RECONCILE = 10.0
 _LEASE, _RENEW = 15.0, 2.0
 _NEVER = math.inf
 _DAY = datetime(2026, 11, 26, tzinfo=timezone.utc)
-#: How often everybody looks at each moment, so that each sees what the others do.
+#: No kubelet and no controller here looks at these.
+_UNSEEN = {"configmaps", "secrets"}
+#: How often everybody looks at each moment, so that each sees what the others do (once if there is
+#: nothing to see).
 _ROUNDS = 2
 _ETCD = b"""
 apiVersion: v1
@@ -63,6 +68,8 @@ class World:
         self.faults: list[Fault] = []
         #: Every call of a client that changed something, in order.
         self.changed: list[Call] = []
+        #: How many of these changed something that anybody in the cluster looks at.
+        self._stirred = 0
         #: Called with each of these calls.
         self.watchers: list[Callable[[Call], None]] = []
         self.allows: Callable[[Object], bool] = lambda _: True
@@ -124,6 +131,7 @@ class World:
 
     def note_change(self, call: Call) -> None:
         self.changed.append(call)
+        self._stirred += not _UNSEEN & set(call.path.split("/")[-2:])
         for watcher in list(self.watchers):
             watcher(call)
 
@@ -206,7 +214,7 @@ class World:
     def tick(self) -> None:
         """Let everybody look, if something is due or has changed."""
         with LOCK:
-            seen = self.clock.now, len(self.changed)
+            seen = self.clock.now, self._stirred
             if self._ticking or seen == self._seen:
                 return
             if seen[0] < self._wake and seen[1] == self._seen[1]:
@@ -214,23 +222,29 @@ class World:
             self._seen, self._ticking = seen, True
             self._count()
             try:
-                for _ in range(_ROUNDS):
-                    for node in self.nodes:
-                        node.tick()
-                    self._lead()
-                    self._keep_service()
-                    self._control()
+                rounds = 0
+                while rounds < _ROUNDS and self._look():
+                    rounds += 1
                 self._lacks_address = not self._service_addresses()
                 self._lacks_api = not self.api_answers()
-                self._sleep()
+                self._sleep(changed=rounds > 0)
             finally:
                 self._ticking = False
 
-    def _sleep(self) -> None:
-        """Find out when to look again: at once if this look has changed something."""
+    def _look(self) -> bool:
+        """Let everybody look once; return whether anything has changed since the look before."""
+        for node in self.nodes:
+            node.tick()
+        self._lead()
+        self._keep_service()
+        self._control()
         version = self.store.version - self._renewals
         before, self._state = self._state, (version, *(node.state() for node in self.nodes))
-        if before != self._state:
+        return before != self._state
+
+    def _sleep(self, *, changed: bool) -> None:
+        """Find out when to look again: at once if these looks have changed something."""
+        if changed:
             self._wake = self._rests_until = self.clock.now
             return
         due = [at for node in self.nodes for at in node.due()]
@@ -491,25 +505,18 @@ class World:
         monkeypatch.setattr(binaries, "digest", lambda _: DIGEST)
         # A plan's parallel looks happen here in an order that is always the same.
         monkeypatch.setattr(ThreadPoolExecutor, "submit", _at_once)
-        # Indented JSON is written in Python, any other in C.
-        monkeypatch.setattr(
-            json, "dumps", lambda thing, **more: _dumps(thing, **{**more, "indent": None})
-        )
         monkeypatch.setattr(
             "kubectl_selfhost.cluster.connection.exec.run_in_container", _run_in_container
         )
         monkeypatch.setattr("kubectl_selfhost.probe.prober.Prober", NoProber)
-        # A plan reads manifests again and again: each text is read once, and by the C library.
-        monkeypatch.setattr(yaml, "safe_load", lambda text: copy.deepcopy(_all_of(text))[0])
-        monkeypatch.setattr(yaml, "safe_load_all", lambda t: iter(copy.deepcopy(_all_of(t))))
+        # A journal of many runs costs more than the runs themselves.
+        monkeypatch.setattr(journal, "RUNS_KEPT", 2)
+        memory.install(monkeypatch)
         monkeypatch.setattr(
             yaml,
             "safe_dump",
             lambda data, **more: yaml.dump_all([data], None, Dumper=yaml.CSafeDumper, **more),
         )
-
-
-_dumps = json.dumps
 
 
 def _at_once(_: object, do: Callable[..., Any], /, *words: Any, **more: Any) -> Future[Any]:
@@ -519,11 +526,6 @@ def _at_once(_: object, do: Callable[..., Any], /, *words: Any, **more: Any) -> 
     except Exception as error:
         future.set_exception(error)
     return future
-
-
-@cache
-def _all_of(text: str | bytes) -> list[Any]:
-    return list(yaml.load_all(text, yaml.CSafeLoader)) or [None]
 
 
 class NoProber:
@@ -592,7 +594,7 @@ def _revision_of(pod: Object) -> str:
 
 
 def _pod_of(daemonset: Object, revision: str, node: Node) -> Object:
-    template = copy.deepcopy(daemonset["spec"]["template"])
+    template = copied(daemonset["spec"]["template"])
     pod: Object = {
         "metadata": {
             **template["metadata"],
