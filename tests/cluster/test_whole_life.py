@@ -42,7 +42,7 @@ def test_a_whole_life(release: versions.Release, tmp_path: Path) -> None:
         assert looks.self_hosted(bed) == set(looks.COMPONENTS)
         assert looks.static_pods(bed) == {"etcd"}
         bed.selfhost("status")
-        _run(bed, row, "rollout", "--set-flag=v=3")
+        _run(bed, row, "rollout")
         row["apiBack"]["restart"] = _comes_back(bed, "restart")
         row["apiBack"]["power cut"] = _comes_back(bed, "kill")
         _run(bed, row, "revert", "--from-backup")
