@@ -67,8 +67,10 @@ def print_version() -> None:
 
 def _dispatch(words: list[str]) -> int:
     verb, rest = (words[0], words[1:]) if words else ("--help", [])
-    if verb == "help" and rest and spelling.joined(rest)[0] in (*VERBS, *GROUPS):
-        verb, rest = spelling.joined(rest)[0], ["--help"]
+    if verb == "help" and rest:
+        (meant, *_) = spelling.joined(rest)
+        if meant in (*VERBS, *GROUPS):
+            verb, rest = meant, ["--help"]
     if verb in ("-h", "--help", "help"):
         sys.stdout.write(overview())
         return DONE

@@ -53,14 +53,15 @@ class Whole(Protocol):
 class Verb(Generic[W]):
     """A verb that changes something.
 
-    ``nothing_to_do`` returns a sentence if there is nothing to do, else an empty text. ``prepare``
-    looks and plans, and changes nothing. ``timeout`` is the limit of each wait, in seconds.
+    ``prepare`` looks and plans, and changes nothing. ``nothing_to_do`` returns a sentence if there is
+    nothing to do, else an empty text; without it the verb can always do its work again. ``timeout``
+    is the limit of each wait, in seconds.
     """
 
     name: str
     timeout: float
-    nothing_to_do: Callable[[Situation], str]
     prepare: Callable[[Progress], Prepared[W]]
+    nothing_to_do: Callable[[Situation], str] = lambda _: ""
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,6 @@ class Done(Generic[W]):
 
     prepared: Prepared[W]
     probe: ProbeReport
-
-
-def always_something(_: Situation) -> str:
-    """Return an empty text: the verb can always do its work again."""
-    return ""
 
 
 def through(

@@ -114,7 +114,6 @@ def _verb(cluster: Cluster, options: RenewalOptions) -> run.Verb[Renewal]:
     return run.Verb(
         name="credentials renew",
         timeout=options.timeout,
-        nothing_to_do=run.always_something,
         prepare=lambda progress: prepare(cluster, options, observer=progress),
     )
 
@@ -127,6 +126,5 @@ def _look(cluster: Cluster, timeout: float) -> run.Verb[Renewal]:
     return run.Verb(
         name="credentials status",
         timeout=timeout,
-        nothing_to_do=run.always_something,
         prepare=lambda progress: prepare_look(cluster, options, observer=progress),
     )

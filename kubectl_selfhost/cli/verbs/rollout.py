@@ -118,6 +118,5 @@ def _verb(cluster: Cluster, options: RolloutOptions) -> run.Verb[Rollout]:
     return run.Verb(
         name="rollout",
         timeout=options.timeout,
-        nothing_to_do=run.always_something,
         prepare=lambda progress: prepare(cluster, options, observer=progress),
     )

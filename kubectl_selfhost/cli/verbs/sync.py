@@ -32,6 +32,5 @@ def _verb(cluster: Cluster, timeout: float) -> run.Verb[Rollout]:
     return run.Verb(
         name="sync",
         timeout=timeout,
-        nothing_to_do=run.always_something,
         prepare=lambda progress: prepare(cluster, timeout=timeout, observer=progress),
     )
