@@ -12,14 +12,13 @@ The document's schema is kubectl-selfhost/v1alpha1, kind Credentials. New versio
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 from kubectl_selfhost.health.credentials import LOOK, Credentials, Known
 from kubectl_selfhost.health.notices import EXPIRY_FAILURE, EXPIRY_WARNING
-from kubectl_selfhost.output.document import API_VERSION
+from kubectl_selfhost.output.document import API_VERSION, timestamp
 from kubectl_selfhost.output.table import table
-from kubectl_selfhost.output.text import PLAIN, Style, age, clean, duration, utc, wrap
+from kubectl_selfhost.output.text import PLAIN, Style, age, clean, left, utc, wrap
 
 _IN_USE = {True: "yes", False: "no", None: "unknown"}
 
@@ -44,7 +43,7 @@ def _unseen(found: Credentials) -> str:
 
 def _from_here(found: Credentials, style: Style) -> list[str]:
     rows = [
-        [one.what, utc(one.not_after), _left(one.not_after, found.taken)]
+        [one.what, utc(one.not_after), left(one.not_after, found.taken)]
         for one in found.certificates
     ]
     return table(("CERTIFICATE", "VALID UNTIL", "LEFT"), rows, paint=_painter(found, style))
@@ -55,7 +54,7 @@ def _of_node(known: list[Known], found: Credentials, style: Style) -> list[str]:
     rows = [
         [
             *(one.name, one.used_by, utc(one.not_after)[: len("2027-11-26")]),
-            *(_left(one.not_after, found.taken), _IN_USE[one.in_use]),
+            *(left(one.not_after, found.taken), _IN_USE[one.in_use]),
         ]
         for one in known
     ]
@@ -65,8 +64,8 @@ def _of_node(known: list[Known], found: Credentials, style: Style) -> list[str]:
 
 
 def _painter(found: Credentials, style: Style) -> Any:
-    late = {_left(one.not_after, found.taken) for one in found.ending(EXPIRY_FAILURE)}
-    soon = {_left(one.not_after, found.taken) for one in found.ending(EXPIRY_WARNING)}
+    late = {left(one.not_after, found.taken) for one in found.ending(EXPIRY_FAILURE)}
+    soon = {left(one.not_after, found.taken) for one in found.ending(EXPIRY_WARNING)}
 
     def paint(header: str, cell: str) -> str:
         if header == "LEFT" and cell in soon:
@@ -101,23 +100,18 @@ def _sentence(found: Credentials) -> str:
     return f"Each certificate is valid for {EXPIRY_WARNING.days} days at least."
 
 
-def _left(end: datetime, now: datetime) -> str:
-    seconds = (end - now).total_seconds()
-    return "expired" if seconds <= 0 else duration(seconds)
-
-
 def document(found: Credentials) -> dict[str, Any]:
     """Return the document as plain data."""
     return {
         "apiVersion": API_VERSION,
         "kind": "Credentials",
-        "observedAt": _time(found.taken),
+        "observedAt": timestamp(found.taken),
         "healthy": found.healthy,
         "next": found.next or None,
         "certificates": [
             {
                 "of": one.what,
-                "notAfter": _time(one.not_after),
+                "notAfter": timestamp(one.not_after),
                 "secondsLeft": int((one.not_after - found.taken).total_seconds()),
             }
             for one in found.certificates
@@ -127,18 +121,14 @@ def document(found: Credentials) -> dict[str, Any]:
                 "node": one.node,
                 "name": one.name,
                 "usedBy": one.used_by,
-                "notAfter": _time(one.not_after),
+                "notAfter": timestamp(one.not_after),
                 "secondsLeft": int((one.not_after - found.taken).total_seconds()),
                 "serial": one.serial,
                 "sha256": one.sha256,
                 "inUse": one.in_use,
-                "seenAt": _time(one.seen),
+                "seenAt": timestamp(one.seen),
             }
             for one in found.known
         ],
         "unseen": list(found.unseen),
     }
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -61,7 +61,7 @@ def document(survey: Survey) -> dict[str, Any]:
             "server": survey.server,
             "version": survey.version or None,
         },
-        "observedAt": _time(survey.taken),
+        "observedAt": timestamp(survey.taken),
         "verdict": {
             "state": verdict.state,
             "healthy": verdict.healthy,
@@ -77,12 +77,12 @@ def document(survey: Survey) -> dict[str, Any]:
             {
                 "of": one.what,
                 "node": one.node or None,
-                "notAfter": _time(one.not_after),
+                "notAfter": timestamp(one.not_after),
                 "secondsLeft": int((one.not_after - survey.taken).total_seconds()),
             }
             for one in survey.certificates
         ],
-        "run": run and {"holder": run.holder, "renewedAt": _time(run.renewed)},
+        "run": run and {"holder": run.holder, "renewedAt": timestamp(run.renewed)},
         "lastRun": last and {key: last.get(key) for key in _OF_A_RUN},
         "programs": [
             {
@@ -170,7 +170,7 @@ def _instance(instance: Instance) -> dict[str, Any]:
         "image": instance.image,
         "phase": instance.phase,
         "ready": instance.ready,
-        "since": _time(instance.since),
+        "since": timestamp(instance.since),
         "restarts": instance.restarts,
         "waitingForPort": instance.waiting_for_port,
         "terminating": instance.terminating,
@@ -199,8 +199,8 @@ def _leader(leader: Leader) -> dict[str, Any]:
     return {
         "holder": leader.holder,
         "current": leader.current,
-        "renewedAt": _time(leader.renewed),
-        "acquiredAt": _time(leader.acquired),
+        "renewedAt": timestamp(leader.renewed),
+        "acquiredAt": timestamp(leader.acquired),
         "transitions": leader.transitions,
     }
 
@@ -214,7 +214,8 @@ def _backup(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _time(moment: datetime | None) -> str | None:
+def timestamp(moment: datetime | None) -> str | None:
+    """Return a point in time for programs (RFC 3339, UTC); None for None."""
     if moment is None:
         return None
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from kubectl_selfhost.controlplane.instance import parse_time
-from kubectl_selfhost.health.certificates import Expiry
 from kubectl_selfhost.health.notices import ROLLOUT, ending
 from kubectl_selfhost.health.state import ControlPlane
 from kubectl_selfhost.health.unfinished import step_under_way
 from kubectl_selfhost.health.verdict import Survey, Verdict
 from kubectl_selfhost.output import backups, instances, reboot
 from kubectl_selfhost.output.table import pairs, table
-from kubectl_selfhost.output.text import PLAIN, Style, age, clean, duration, utc, wrap
+from kubectl_selfhost.output.text import PLAIN, Style, age, clean, duration, left, utc, wrap
 
 
 def page(survey: Survey, *, wide: bool = False, style: Style = PLAIN) -> list[str]:
@@ -74,22 +73,17 @@ def _ending(seen: ControlPlane) -> list[str]:
 
 
 def _certificates(survey: Survey, style: Style) -> list[str]:
-    soon = {_left(one, survey.taken) for one in ending(survey.certificates, survey.taken)}
+    soon = {left(one.not_after, survey.taken) for one in ending(survey.certificates, survey.taken)}
 
     def paint(header: str, cell: str) -> str:
         return style.paint(cell, "yellow") if header == "LEFT" and cell in soon else cell
 
     rows = [
-        [o.what, utc(o.not_after), _left(o, survey.taken)]
+        [o.what, utc(o.not_after), left(o.not_after, survey.taken)]
         for o in survey.certificates
         if not o.node  # `credentials status` lists files
     ]
     return table(("CERTIFICATE", "VALID UNTIL", "LEFT"), rows, paint=paint)
-
-
-def _left(one: Expiry, now: datetime) -> str:
-    seconds = (one.not_after - now).total_seconds()
-    return "expired" if seconds <= 0 else duration(seconds)
 
 
 def _other_programs(seen: ControlPlane) -> list[str]:

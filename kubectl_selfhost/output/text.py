@@ -125,6 +125,12 @@ def utc(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def left(end: datetime, now: datetime) -> str:
+    """Return how long it is until ``end``: 364d, or ``expired``."""
+    remaining = (end - now).total_seconds()
+    return "expired" if remaining <= 0 else duration(remaining)
+
+
 class Style:
     """Colours or no colours: ``Style.for_stream`` decides."""
 
