@@ -144,26 +144,27 @@ def read(cluster: Cluster) -> dict:
     found = cluster.find(CONFIGMAPS, JOURNAL, NAMESPACE)
     content: object = None
     with suppress(ValueError, TypeError, RecursionError):
-        content = json.loads(_mapping(_mapping(found).get("data")).get(KEY, ""))
-    said = _mapping(content)
+        content = json.loads(mapping(mapping(found).get("data")).get(KEY, ""))
+    said = mapping(content)
     runs = said.get("runs")
     return {
         "runs": [{**run, "steps": _mappings(run.get("steps"))} for run in _mappings(runs)],
         "nodes": {
             node: {
-                name: facts for name, facts in _mapping(of_node).items() if isinstance(facts, dict)
+                name: facts for name, facts in mapping(of_node).items() if isinstance(facts, dict)
             }
-            for node, of_node in _mapping(said.get("nodes")).items()
+            for node, of_node in mapping(said.get("nodes")).items()
         },
         "credentials": {
             node: seen
-            for node, seen in _mapping(said.get("credentials")).items()
+            for node, seen in mapping(said.get("credentials")).items()
             if isinstance(seen, dict)
         },
     }
 
 
-def _mapping(thing: object) -> dict:
+def mapping(thing: object) -> dict:
+    """Return ``thing``, a part of a journal, if it is a mapping; else an empty mapping."""
     return thing if isinstance(thing, dict) else {}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from kubectl_selfhost.controlplane.credentials import CREDENTIALS
 from kubectl_selfhost.controlplane.instance import parse_time
+from kubectl_selfhost.engine.journal import mapping
 from kubectl_selfhost.health.certificates import Expiry
 from kubectl_selfhost.health.notices import EXPIRY_FAILURE, EXPIRY_WARNING, RENEW
 from kubectl_selfhost.health.verdict import Survey
@@ -95,13 +96,13 @@ def credentials(survey: Survey) -> Credentials:
 
 def from_journal(journal: Mapping[str, Any], nodes: Iterable[str]) -> list[Known]:
     """Return the certificates of the ``nodes``; leave out what makes no sense."""
-    kept = _mapping(journal.get("credentials"))
+    kept = mapping(journal.get("credentials"))
     found = []
     for node in nodes:
-        of_node = _mapping(kept.get(node))
-        seen, listed = parse_time(of_node.get("seen")), _mapping(of_node.get("certificates"))
+        of_node = mapping(kept.get(node))
+        seen, listed = parse_time(of_node.get("seen")), mapping(of_node.get("certificates"))
         for one in CREDENTIALS if seen else ():
-            facts = _mapping(listed.get(one.name))
+            facts = mapping(listed.get(one.name))
             end, in_use = parse_time(facts.get("notAfter")), facts.get("inUse")
             if end is not None and seen is not None:
                 found.append(
@@ -117,7 +118,3 @@ def from_journal(journal: Mapping[str, Any], nodes: Iterable[str]) -> list[Known
                     )
                 )
     return found
-
-
-def _mapping(thing: object) -> Mapping[str, Any]:
-    return thing if isinstance(thing, dict) else {}

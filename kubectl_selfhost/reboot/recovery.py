@@ -25,6 +25,7 @@ from kubectl_selfhost.controlplane.pod import flags as component_flags
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.pod.defaults import actions, containers
 from kubectl_selfhost.controlplane.program import AGENT_VOLUME
+from kubectl_selfhost.engine.journal import mapping
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import (
     DAEMONSET_ANNOTATION,
@@ -161,10 +162,10 @@ def outdated(
     if not node.host_ip:
         return ()  # the node could not be read, so the right content of its copies is unknown
     by_name = {one["metadata"]["name"]: one for one in daemonsets}
-    kept = _mapping(_mapping(journal.get("nodes")).get(node.name))
+    kept = mapping(mapping(journal.get("nodes")).get(node.name))
     found = []
     for component in (each.of(group) for each in COMPONENTS):
-        known = _mapping(kept.get(component.name)).get("recovery")
+        known = mapping(kept.get(component.name)).get("recovery")
         daemonset = by_name.get(component.daemonset)
         if known and daemonset and known != _digest_now(daemonset, component, node):
             found.append(component.name)
@@ -176,10 +177,6 @@ def _digest_now(daemonset: dict, component: Component, node: NodeFacts) -> str:
         return digest(copy_of(daemonset, component, node))
     except SelfhostError:
         return ""  # no static pod can run this DaemonSet
-
-
-def _mapping(thing: object) -> dict[str, Any]:
-    return thing if isinstance(thing, dict) else {}
 
 
 def _without_ours(spec: dict) -> None:
