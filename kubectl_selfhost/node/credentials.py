@@ -78,7 +78,7 @@ class CredentialFiles:
 
     def holds(self, path: str, key: bytes, *, of: str) -> bool:
         """Return whether the private key in a file belongs to the public ``key``."""
-        answer = self._agent.order("holds", files=[path], content=as_text(key), **{"from": of})
+        answer = self._agent.order("holds", files=[path], content=as_text(key), **_named(from_=of))
         return bool(answer["holds"])
 
     def sets(self) -> list[str]:
@@ -87,7 +87,7 @@ class CredentialFiles:
 
     def drop(self, name: str) -> None:
         """Remove a set of ours."""
-        self._agent.order("drop", **{"from": name})
+        self._agent.order("drop", **_named(from_=name))
 
     def shown_at(self, address: str, port: int) -> Certificate | None:
         """Return the certificate that a server on the node shows; None if nobody shows one."""

@@ -52,7 +52,7 @@ class Renewal(Rollout):
                 **as_fact(self.nodes),
                 "Certificates": ", ".join(self.options.only),
                 **({"Which end": f"in less than {self._limit()}"} if self._limit() else {}),
-                **ways.told(self.choices()),
+                **ways.told(self.choices),
             },
             know=[
                 _BY_ITSELF,

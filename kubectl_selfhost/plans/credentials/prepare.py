@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.cluster.kinds import DAEMONSETS
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.session import Prepared
@@ -22,12 +21,7 @@ def prepare(cluster: Cluster, options: RenewalOptions, *, observer: Observer) ->
     Raise SelfhostError if a renewal can't begin, with what to do.
     """
     renewal = _look(cluster, options, observer)
-    for component in renewal.components():
-        # The API server judges the change now, not half-way.
-        cluster.replace(DAEMONSETS, renewal.after(component), dry_run=True)
-    journal = Journal(cluster, warn=observer.warning)
-    plan = renewal.plan(observer=observer, journal=journal)
-    return Prepared("credentials renew", renewal, plan, journal, options.timeout)
+    return rollout.judged("credentials renew", renewal, observer=observer)
 
 
 def prepare_look(

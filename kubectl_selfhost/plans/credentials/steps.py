@@ -5,6 +5,7 @@ in their place together; until the run has succeeded, the former files are one s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from kubectl_selfhost.cluster.client import Cluster
@@ -54,13 +55,10 @@ class CredentialSteps(RolloutSteps):
         self.due: list[Credential] = []
 
     def inspect(self) -> Step:
-        return Step(
-            name=f"node-agent/{self._node}",
-            title=f"Start the node agent on {self._node}",
+        return replace(
+            super().inspect(),
             why="the agent reads the certificates' public parts and runs the node's kubeadm",
-            done=needed_again,
             do=lambda: self._agent.start(timeout=self._timeout, tell=self._tell),
-            undo=self.stop_agent,
         )
 
     def look(self) -> Step:

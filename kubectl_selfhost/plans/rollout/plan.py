@@ -7,6 +7,7 @@ in the order that the DaemonSet controller chooses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 from kubectl_selfhost.cluster.client import Cluster
@@ -136,7 +137,7 @@ class Rollout:
                 *self.changes(steps, observer, journal),
                 *[own.end_agent() for own in steps],
             ],
-            facts={**as_fact(self.nodes), **ways.told(self.choices())},
+            facts={**as_fact(self.nodes), **ways.told(self.choices)},
             know=[
                 *[
                     f"{component}: {'; '.join(said) or 'only new pods'}"
@@ -146,6 +147,7 @@ class Rollout:
             ],
         )
 
+    @cached_property
     def choices(self) -> dict[str, dict[Component, Choice]]:
         """Return the way in which each component will change hands, by node."""
         return {one.node: one.choices() for one in self.nodes}
@@ -155,14 +157,14 @@ class Rollout:
         return [
             *([_ONE_AFTER_THE_OTHER] if len(self.nodes) > 1 else []),
             *([_GROUPS] if any(one.group for one in self.nodes) else []),
-            *self._falls_back(self.choices()),
+            *self._falls_back(self.choices),
         ]
 
     def changes(
         self, steps: Sequence[RolloutSteps], observer: Observer, journal: Journal
     ) -> list[Step]:
         """Return the steps from the first new pod to the recovery copies; ``steps`` are the nodes'."""
-        by_node = self.choices()
+        by_node = self.choices
         made = [
             [
                 own.handover(self.situation.led(component, one.node), by_node[one.node][component])

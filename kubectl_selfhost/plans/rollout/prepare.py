@@ -30,14 +30,18 @@ def prepare(cluster: Cluster, options: RolloutOptions, *, observer: Observer) ->
 
     Raise SelfhostError if a roll-out can't begin, with what to do.
     """
+    return judged("rollout", look(cluster, options, observer=observer), observer=observer)
 
-    rollout = look(cluster, options, observer=observer)
+
+def judged(verb: str, rollout: R, *, observer: Observer) -> Prepared[R]:
+    """Return the run of ``verb`` that carries ``rollout`` out. Raise SelfhostError if the API server
+    refuses a DaemonSet: it judges the change now, not half-way.
+    """
     for component in rollout.components():
-        # The API server judges the change now, not half-way.
-        cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
-    journal = Journal(cluster, warn=observer.warning)
+        rollout.cluster.replace(DAEMONSETS, rollout.after(component), dry_run=True)
+    journal = Journal(rollout.cluster, warn=observer.warning)
     plan = rollout.plan(observer=observer, journal=journal)
-    return Prepared("rollout", rollout, plan, journal, options.timeout)
+    return Prepared(verb, rollout, plan, journal, rollout.options.timeout)
 
 
 def look(cluster: Cluster, options: RolloutOptions, *, observer: Observer) -> Rollout:
