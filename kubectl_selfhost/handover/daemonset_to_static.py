@@ -5,9 +5,6 @@ beside the DaemonSet's pod. The agent on the node removes the manifest again by 
 run confirms in time that the static pod serves. Only after this the run deletes the DaemonSet. So
 whatever becomes of this run, one of the two serves.
 
-If there is a leader, the agent kills the old process, not its pod: the kubelet starts the process
-again, as a standby, so that somebody leads even if the new instance can't.
-
 If two must not run side by side (``beside``), the DaemonSet's pod is deleted for the static pod; a
 pod that the DaemonSet controller makes meanwhile waits at the hold file.
 """
@@ -89,7 +86,6 @@ class ToStaticPod(HandOver[Hosted]):
 
     def _take_back(self) -> None:
         with suppress(AgentGone):  # an agent that ends removes what wasn't confirmed
-            self._agent.resume(self.component.name)
             state = self._agent.status()
             if state["component"] == self.component.name:
                 if state["state"] == "confirmed" and self.stands():
@@ -141,12 +137,7 @@ class ToStaticPod(HandOver[Hosted]):
             self._let_new_start(subject)
             self._conditions.delete_pods([subject.old_uid])
         if self.component != APISERVER:
-            self._agent.kill(subject.old_uid)
-
-    def _wait_until_old_is_gone(self) -> None:
-        """Do nothing: the old process was seen to be gone; what runs by now is a standby that the
-        kubelet has started.
-        """
+            self._kill_old(subject.old_uid)
 
     def _finish(self, leadership: Leadership | None, *, began: float) -> None:
         super()._finish(leadership, began=began)

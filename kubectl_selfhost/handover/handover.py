@@ -18,7 +18,6 @@ from typing import Any, Generic, TypeVar
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import Component
-from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.handover.conditions import Conditions
 from kubectl_selfhost.handover.leadership import Leadership
@@ -92,6 +91,9 @@ class HandOver(Generic[S]):
         self._slack = slack
         self._shared = False
         self._leadership: Leadership | None = None
+        #: The old pod's UID if its process was killed; the pod is not deleted.
+        self._killed = ""
+        self._killed_again = False
         self._began_at = 0.0
         self.seconds: float | None = None
 
@@ -138,8 +140,6 @@ class HandOver(Generic[S]):
         with self._cluster.waiting(self._limit):
             if self._shares:
                 self._start_beside(subject)
-            if self._shares and leadership is not None:
-                self._make_ready_to_lead(subject.retry_period)
             self._leadership, self._began_at = leadership, time.monotonic()
             self._stop_old(subject)
             self._take_over()
@@ -151,7 +151,6 @@ class HandOver(Generic[S]):
         if self._leadership is not None:
             self._wait_until_old_is_gone()
             self._leadership.release()
-            self._agent.resume(self.component.name)
         self._finish(self._leadership, began=self._began_at)
 
     def undo(self) -> None:
@@ -166,11 +165,21 @@ class HandOver(Generic[S]):
         """Tell the old instance to end; the new one is up, or waits for the port."""
         raise NotImplementedError
 
+    def _kill_old(self, uid: str) -> None:
+        """Kill the old instance's process, not its pod, and return when the process is gone.
+
+        The kubelet starts the process again, as a standby: so somebody leads even if the new
+        instance can't.
+        """
+        self._agent.kill(uid)
+        self._killed = uid
+
     def _wait_until_old_is_gone(self) -> None:
         """Wait until no process of the old instance is left that could think it led."""
-        self._wait(
-            self._conditions.old_process_gone, f"the {self.old_kind} {self.component} to end"
-        )
+        if not self._killed:  # else the process was seen to be gone
+            self._wait(
+                self._conditions.old_process_gone, f"the {self.old_kind} {self.component} to end"
+            )
 
     def _settle(self) -> None:
         """Complete the hand-over: the new instance serves, and there is no way back from here."""
@@ -231,26 +240,27 @@ class HandOver(Generic[S]):
 
         self._wait(shares, f"the {self.old_kind} {self.component} to listen")
 
-    def _make_ready_to_lead(self, retry_period: float) -> None:
-        """Have the new instance's next try to lead come at the very moment when it may lead.
-
-        An instance tries every RetryPeriod to 2.2 times this period (client-go's leaderelection.go,
-        JitterFactor 1.2). A process that was stopped for so long tries as soon as it goes on. The
-        old instance leads meanwhile.
-        """
-        self._tell(f"the {self.new_kind} {self.component} prepares to lead")
-        self._agent.pause(self.component.name, self._new_uids())
-        time.sleep(min(pace.PAUSE * retry_period, pace.LONGEST_PAUSE))
-
     def _finish(self, leadership: Leadership | None, *, began: float) -> None:
-        self._wait(self._new_serves, f"the {self.new_kind} {self.component} to serve")
         if leadership is not None:
             self._wait(
-                lambda: self._conditions.leads(leadership),
+                lambda: self._new_leads(leadership),
                 f"the {self.new_kind} {self.component} to become the leader",
             )
+        self._wait(self._new_serves, f"the {self.new_kind} {self.component} to serve")
         self._settle()
         self.seconds = time.monotonic() - began
+
+    def _new_leads(self, leadership: Leadership) -> bool:
+        """Return True when the new instance holds the lease; raise Waiting until then."""
+        try:
+            return self._conditions.leads(leadership)
+        except Waiting:
+            # A process that has just started asks for the lease at once, and so before the new
+            # instance. After a second end within a moment the kubelet waits 10 s with its start.
+            if self._killed and not self._killed_again:
+                self._killed_again = self._agent.kill(self._killed, by_name=True) > 0
+            self._new_serves()
+            raise
 
     def _new_serves(self) -> bool:
         """Return True when the new instance serves as itself; raise Waiting until then."""

@@ -84,8 +84,6 @@ class AcrossNodes:
             if serving:
                 back[done.node] = self._reversed(done.node, serving)
                 ways_back.append(done.again())
-        for handover in begun:
-            handover.resume()
         for handover in ways_back:
             self._expect(handover, back[handover.node])
         put_back(self._cluster, next(iter(self._subjects.values())).before)

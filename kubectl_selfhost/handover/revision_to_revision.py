@@ -6,9 +6,6 @@ whatever becomes of this run, a new instance that doesn't get Ready never costs 
 hand-over adds what the controller can't do: no client meets an apiserver which isn't ready, and the
 next instance leads at once.
 
-If there is a leader, the agent kills the old process, not its pod: the kubelet starts the process
-again, as a standby, so that somebody leads even if the new instance can't.
-
 If two must not run side by side (``beside``), the new pod stands by at its first container, which
 waits for the port. Then the run deletes the old pod, which the DaemonSet controller would never do.
 """
@@ -87,11 +84,6 @@ class BetweenRevisions(HandOver[Revision]):
                 self._conditions.one_serves, f"one {self.component} to serve alone", self._timeout
             )
 
-    def resume(self) -> None:
-        """Let a new instance go on that was stopped for the moment when it may lead."""
-        with suppress(AgentGone):  # an agent that ends lets everybody go on
-            self._agent.resume(self.component.name)
-
     def serving(self) -> str:
         """Return the UID of the pod that serves, after the switch; empty if it no longer serves."""
         return next((i.uid for i in self._conditions.new_instances() if i.ready), "")
@@ -130,7 +122,7 @@ class BetweenRevisions(HandOver[Revision]):
             self._wait(self._stands_by, f"the new {self.component} to stand by")
             self._conditions.delete_pods([subject.old_uid])
         if self.component != APISERVER:
-            self._agent.kill(subject.old_uid)
+            self._kill_old(subject.old_uid)
 
     def _stands_by(self) -> bool:
         """Return True when the new pod waits for the port: all that comes before is done."""
@@ -140,11 +132,6 @@ class BetweenRevisions(HandOver[Revision]):
                 return True
             raise Waiting(f"{instance.pod}: {instance.phase}")
         raise Waiting("no pod yet")
-
-    def _wait_until_old_is_gone(self) -> None:
-        """Do nothing: the old process was seen to be gone; what runs by now is a standby that the
-        kubelet has started.
-        """
 
     def _settle(self) -> None:
         overdue = time.monotonic() + _OVERDUE

@@ -20,6 +20,7 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.instance import STATIC, Instance
+from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.conditions import Conditions
 from kubectl_selfhost.handover.handover import SWITCH_LIMIT
@@ -43,11 +44,13 @@ class ToFormerFile:
         kept: Callable[[], KeptFile],
         timeout: float,
         tell: Callable[[str], None],
+        hosts: Hosts = ONLY_HOST,
         slack: float = 0.0,
     ) -> None:
         """Prepare the hand-over. ``slack`` is what the component's own flags add to a switch
         (``pace.slack``). ``timeout`` is the limit of each wait in seconds; ``tell`` is called with
-        what is waited for.
+        what is waited for; ``hosts`` tells the node's host from the others', if the leader may be
+        on another.
         """
         self._cluster = cluster
         self._agent = agent
@@ -58,6 +61,7 @@ class ToFormerFile:
         self._timeout = timeout + slack
         self._limit = min(timeout, SWITCH_LIMIT) + slack
         self._tell = tell
+        self._hosts = hosts
         self._begun = False
 
     def done(self) -> bool:
@@ -67,7 +71,11 @@ class ToFormerFile:
     def do(self, port: int) -> None:
         """Exchange the files, and wait until the pod serves. Raise SelfhostError."""
         kept, current = self._kept(), self._current()
-        leadership = Leadership(self._cluster, self.component) if self.component.lease else None
+        leadership = None
+        if self.component.lease:
+            leadership = Leadership(self._cluster, self.component, hosts=self._hosts)
+            if not leadership.is_here():
+                leadership = None  # another node's instance leads, and goes on to lead
         old = self._conditions.new_instances()[0]
         self._begun = True
         with self._cluster.waiting(self._limit):

@@ -46,7 +46,6 @@ class FromStaticPod(HandOver[StaticPod]):
             if self.component.lease is not None:
                 leadership = Leadership(self._cluster, self.component)
                 leadership.forget_holder()
-                self._agent.resume(self.component.name)
             self._finish(leadership, began=time.monotonic())
 
     def undo(self) -> None:

@@ -15,6 +15,7 @@ For a plan, what the API tells of a node is enough; the agent looks again on the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,8 +59,6 @@ _WORDS = {
 
 #: The work that stands still while nobody leads.
 _WORK = {CONTROLLER_MANAGER: "controllers", SCHEDULER: "scheduling"}
-#: Seconds without a leader if the run removes the old instance's name from the lease, as measured.
-_LEADERLESS = 3
 #: Seconds in which the API server chooses a leader by itself: the lease runs out (15), and its
 #: controller asks the candidates (5) and looks again (5) (Kubernetes 1.31 to 1.37: leaderelection of
 #: pkg/controlplane/controller).
@@ -171,9 +170,9 @@ def unavailable(component: Component, way: str, pod: dict) -> str:
     if pace.uses_coordinated_election(pod):
         return f"{work}, for up to {_COORDINATED} s (the API server itself chooses the next leader)"
     if way != WAITING:
-        return f"{work}, for up to {_LEADERLESS} s"
+        return f"{work}, for up to {math.ceil(retry)} s"
     start = f"{work}, for one start of the {component.name.removeprefix('kube-')}"
-    if pace.longest_retry(component, pod) <= _ORDINARY_RETRY:
+    if retry <= _ORDINARY_RETRY:
         return start
     return f"{start}; for up to {retry:g} s if the new instance asks for the lease too early"
 

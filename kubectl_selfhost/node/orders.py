@@ -224,17 +224,14 @@ class Orders:
             "unshare", component=component, instance_uids=list(instance_uids), log_dir=self._logs
         )
 
-    def pause(self, component: str, instance_uids: Sequence[str]) -> None:
-        """Stop the new instance's processes until ``resume``, for 15 s at most."""
-        self.order("pause", component=component, instance_uids=list(instance_uids))
+    def kill(self, pod_uid: str, *, by_name: bool = False) -> int:
+        """Kill the pod's server, and return how many processes it was when they are gone. The
+        kubelet starts the server again.
 
-    def resume(self, component: str) -> None:
-        """Continue the processes that ``pause`` has stopped."""
-        self.order("resume", component=component)
-
-    def kill(self, pod_uid: str) -> None:
-        """Kill the pod's processes, and return when they are gone. The kubelet restarts them."""
-        self.order("kill", pod_uid=pod_uid)
+        ``by_name``: kill only what runs under the name of a component's program; a server that is
+        just starting does not yet, and a sidecar never does.
+        """
+        return int(self.order("kill", pod_uid=pod_uid, by_name=by_name)["killed"])
 
     def store_recovery(self, name: str, content: str) -> None:
         """Keep a file on the node for the time after a reboot."""

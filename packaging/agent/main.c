@@ -33,7 +33,6 @@
 #include "handover/handover.h"
 #include "handover/report.h"
 #include "handover/serve.h"
-#include "handover/standstill.h"
 #include "node/hello.h"
 #include "node/port.h"
 #include "node/process.h"
@@ -103,9 +102,7 @@ static const struct kind {
     {"release", release, "component", ""},
     {"steer", steer, "component", ""},
     {"unshare", unshare_port, "component", "instance_uids log_dir"},
-    {"pause", standstill_pause, "component instance_uids", "limit"},
-    {"resume", standstill_resume, "component", ""},
-    {"kill", kill_servers, "pod_uid", ""},
+    {"kill", kill_servers, "pod_uid", "by_name"},
     {"store", recovery_store, "file content", ""},
     {"install", recovery_install, "manifests content sha256", ""},
     {"disable", recovery_disable, "manifests", ""},

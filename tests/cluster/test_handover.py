@@ -6,8 +6,6 @@ the load of the machine: `make bench` measures the length.
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 from cluster import looks
 from cluster.probes import nothing_is_lost, probed
@@ -231,7 +229,7 @@ def test_the_other_ways_can_be_asked_for(fresh_cluster):
 
 MOMENTS = (
     "... self-hosted kube-apiserver: Running",
-    "the self-hosted kube-controller-manager prepares to lead",
+    "... self-hosted kube-controller-manager: Running",
     "... self-hosted kube-apiserver: Init",
     "hand-over/kube-controller-manager:",
 )
@@ -253,16 +251,4 @@ def test_an_agent_that_is_killed_is_started_again_and_goes_on(fresh_cluster, mom
         assert looks.answers(bed)
         completes(bed)
     assert looks.self_hosted(bed) == set(looks.COMPONENTS), out + err
-    assert stopped_processes(bed) == []
     assert looks.works(bed)
-
-
-def stopped_processes(bed) -> list[str]:
-    """Return processes on the node that are stopped (state T)."""
-    lines = subprocess.run(
-        ["docker", "exec", bed.node, "ps", "-eo", "stat,args"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    return [line for line in lines if line.startswith("T")]

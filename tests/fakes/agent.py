@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fakes.credentials import CredentialOrders, Refused
 
 if TYPE_CHECKING:
-    from fakes.plane import Node, Process
+    from fakes.plane import Node
 
 IDLE, ARMED, CONFIRMED, PUT_BACK, PLACED, TAKEN_AWAY = (
     "idle",
@@ -324,21 +324,14 @@ class Agent(CredentialOrders):
 
     # ---- processes ----
 
-    def _pause(self, fields: Fields) -> None:
-        for process in self._of(_uids(fields)):
-            process.paused_until = self._node.now + 15.0
-
-    def _resume(self, fields: Fields) -> None:
-        for process in self._node.servers():
-            if process.component == fields["component"] and process.paused_until:
-                process.paused_until, process.next_try = 0.0, self._node.now
-
-    def _kill(self, fields: Fields) -> None:
-        for process in self._of((fields["pod_uid"],)):
+    def _kill(self, fields: Fields) -> dict[str, Any]:
+        running = [
+            one for one in self._node.servers() if one.uid == fields["pod_uid"] and one.began
+        ]
+        for process in running:
             process.restart()
-
-    def _of(self, uids: tuple[str, ...]) -> list[Process]:
-        return [one for one in self._node.servers() if one.uid in uids]
+            process.kills += 1
+        return {"killed": len(running)}
 
     # ---- after a reboot ----
 

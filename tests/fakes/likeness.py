@@ -72,10 +72,7 @@ def _of_node(node: Node) -> Any:
         node.credentials.likeness(),
         sorted(
             (
-                [
-                    *(p.name, p.uid, p.runs, p.ready, p.ends is None, p.shares, p.spoilt),
-                    *(p.restarts > 0, p.paused_until > 0),
-                ]
+                [p.name, p.uid, p.runs, p.ready, p.ends is None, p.shares, p.spoilt, p.restarts > 0]
                 for p in node.processes
             ),
             key=str,

@@ -35,6 +35,8 @@ MANIFESTS = "/etc/kubernetes/manifests"
 _START = {APISERVER.name: 2.0}
 _DRAIN = {APISERVER.name: 4.0}
 _COMPONENTS = tuple(c.name for c in COMPONENTS)
+#: Seconds until the kubelet starts a process again that was killed before.
+_BACK_OFF = 10.0
 _numbers = itertools.count(1)
 
 
@@ -59,7 +61,8 @@ class Process:
     began: float | None = None
     ends: float | None = None
     restarts: int = 0
-    paused_until: float = 0.0
+    kills: int = 0
+    starts_at: float = 0.0
     next_try: float = 0.0
     next_reconcile: float = 0.0
     identity: str = ""
@@ -84,11 +87,11 @@ class Process:
 
     @property
     def leads_if_it_may(self) -> bool:
-        return self.listens and not self.paused_until and self.spoilt != "follower"
+        return self.listens and self.spoilt != "follower"
 
     def start(self) -> None:
         """Get the port, unless another process has it and one of the two doesn't share."""
-        if self.ends is not None or self.began is not None:
+        if self.ends is not None or self.began is not None or self.node.now < self.starts_at:
             return
         if self.component and not self.node.may_start(self):
             return
@@ -113,7 +116,8 @@ class Process:
         """Start again, as the kubelet does with a process that ended."""
         if self.component == APISERVER.name and self.listens:
             self.node.world.apiserver_ends(self)
-        self.began, self.paused_until = None, 0.0
+        self.began = None
+        self.starts_at = self.node.now + (_BACK_OFF if self.kills else 0.0)
         self.restarts += 1
 
 
@@ -171,15 +175,15 @@ class Node:
         return (
             self.disk.switch.state,
             *self.manifests,
-            *((o.uid, o.began, o.ends, o.restarts, o.paused_until) for o in self.processes),
+            *((o.uid, o.began, o.ends, o.restarts) for o in self.processes),
         )
 
     def due(self) -> Iterator[float]:
         """Yield when something is going to happen here by itself, or was."""
         yield self.disk.switch.deadline
         for one in self.processes:
-            yield one.paused_until
             yield one.ends or 0.0
+            yield one.starts_at
             yield (one.began or 0.0) + _START.get(one.component, 1.0)
 
     def tick(self) -> None:
@@ -187,8 +191,6 @@ class Node:
         self._run_static_pods()
         self._run_pods()
         for one in list(self.processes):
-            if one.paused_until and self.now >= one.paused_until:
-                one.paused_until, one.next_try = 0.0, self.now
             if one.ends is not None and self.now >= one.ends:
                 self.processes.remove(one)
         for one in self.processes:

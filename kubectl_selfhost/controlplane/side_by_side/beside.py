@@ -58,11 +58,11 @@ def _why_alone(component: Component, pod: dict) -> str:
     found = conflicts(component, pod)
     if found:
         return "; ".join(found)
-    retry = staticpod.retry_period(pod, component)
-    if retry > pace.LONGEST_PAUSED_RETRY:
+    longest = pace.longest_retry(component, pod)
+    if longest > pace.LONGEST_WAIT:
         return (
-            f"beside the old instance, the new one would ask for the lease only every {retry:g} to "
-            f"{pace.longest_retry(component, pod):g} s (--leader-elect-retry-period)"
+            "beside the old instance, the new one would ask for the lease only every "
+            f"{staticpod.retry_period(pod, component):g} to {longest:g} s (--leader-elect-retry-period)"
         )
     return ""
 

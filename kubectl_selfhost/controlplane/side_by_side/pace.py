@@ -9,13 +9,9 @@ from kubectl_selfhost.controlplane.values import durations
 #: A process that doesn't lead tries again after RetryPeriod to this many times RetryPeriod (client-go's
 #: leaderelection.go: JitterUntil with JitterFactor 1.2).
 LONGEST_RETRY = 2.2
-#: A new instance is paused for this many times RetryPeriod, so that its next try is due.
-PAUSE = 2.25
-#: A new instance can be paused for this many seconds: then it tries as soon as it continues. The agent
-#: itself continues a paused process after 15 s.
-LONGEST_PAUSE = 10.0
-#: The longest RetryPeriod for which this pause is long enough.
-LONGEST_PAUSED_RETRY = LONGEST_PAUSE / PAUSE
+#: Seconds after which a standby must have asked for the lease: the kubelet does not restart an old
+#: process that was killed twice earlier than that.
+LONGEST_WAIT = 10.0
 #: The default of terminationGracePeriodSeconds.
 _DEFAULT_GRACE = 30.0
 
@@ -50,7 +46,7 @@ def slack(component: Component, pod: dict) -> float:
     early asks again after its retry period.
     """
     retry = longest_retry(component, pod)
-    return listens_on(component, pod) + (retry if retry > LONGEST_PAUSE else 0.0)
+    return listens_on(component, pod) + (retry if retry > LONGEST_WAIT else 0.0)
 
 
 def uses_coordinated_election(pod: dict) -> bool:

@@ -122,6 +122,7 @@ class RevertSteps(CommonSteps):
             kept=lambda: self._kept[component],
             timeout=self._timeout,
             tell=self._tell,
+            hosts=self._hosts,
             slack=self._part.slack(component),
         )
         port = self._part.port(component)

@@ -62,6 +62,7 @@ static const struct row {
     IN(idle, 1, 86400),
     IN(bytes, 1, 64 << 20),
     ONE(keep_backups, FLAG),
+    ONE(by_name, FLAG),
     ONE(link, FLAG),
 #undef ONE
 #undef LIST

@@ -44,6 +44,7 @@ struct options {
     long user; /* -1: our own */
     long bytes;
     bool keep_backups;
+    bool by_name;
     bool link;
     uint64_t given; /* which rows of the table */
 };

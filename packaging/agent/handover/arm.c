@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "handover/handover.h"
 #include "handover/instance.h"
-#include "handover/standstill.h"
 #include "handover/state.h"
 #include "handover/watcher.h"
 #include "node/process.h"
@@ -235,7 +234,6 @@ int handover_bring_back(const struct options *options, struct state *state, cons
     if (component_directory(kept, dir, state->component) == 0) {
         file_touch(kept, HOLD_FILE);
     }
-    standstill_end(dir, proc); /* who is stopped doesn't hear */
     if (instance_stop(proc, state, SIGTERM) > 0) {
         wait_for_port(proc, state, end);
     }

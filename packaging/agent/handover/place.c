@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "handover/handover.h"
 #include "handover/instance.h"
-#include "handover/standstill.h"
 #include "handover/state.h"
 #include "handover/watcher.h"
 #include "node/process.h"
@@ -156,7 +155,6 @@ int handover_take_away(const struct options *options, struct state *state, const
         copy_text(state->reason, sizeof state->reason, reason);
         state_write(options->dir, state); /* it must go, full disk or not */
     }
-    standstill_end(options->dir, options->proc); /* who is stopped doesn't hear */
     return_connections(options, state);
     if (take_file(options->dir, state, note) != 0) {
         return -1;

@@ -17,7 +17,6 @@
 #include "base/runtime.h"
 #include "handover/handover.h"
 #include "handover/instance.h"
-#include "handover/standstill.h"
 #include "handover/state.h"
 #include "handover/watcher.h"
 #include "node/program.h"
@@ -368,7 +367,6 @@ int report_status(const struct options *options) {
     add_view(&json, options->proc, &state);
     add_steward(&json, options->dir, &order);
     add_listeners(&json, options->proc, &state, &order);
-    json_bool(&json, "paused", standstill_is_on(options->dir));
     json_bool(&json, "agent_running", watcher_is_there(options->dir));
     json_string(&json, "version", AGENT_VERSION);
     json_string(&json, "program", digest);

@@ -13,7 +13,6 @@
 #include "base/text.h"
 #include "handover/handover.h"
 #include "handover/instance.h"
-#include "handover/standstill.h"
 #include "handover/state.h"
 #include "handover/watcher.h"
 #include "node/process.h"
@@ -233,25 +232,10 @@ static void see_state(struct watch *watch) {
     tell_phase(watch);
 }
 
-/* Between two looks: what is steered is looked at more often, and what is paused is limited. */
-static void watch_port(struct watch *watch) {
-    const struct options *options = watch->options;
-    int resumed = standstill_check(options->dir, options->proc, false);
-    if (resumed > 0) {
-        say("%d paused processes go on: nobody has let them", resumed);
-    } else if (resumed < 0) {
-        say("%s", failure_text());
-    }
-    steward_step(&watch->steward);
-    steward_wait(&watch->steward, TICK);
-}
-
-/* Nobody will steer any more, nor let anybody go on. The lock is ours by now. */
+/* Nobody will steer any more. The lock is ours by now. */
 static void leave(struct watch *watch) {
-    const struct options *options = watch->options;
-    standstill_end(options->dir, options->proc);
     steward_finish(&watch->steward);
-    share_end(options);
+    share_end(watch->options);
 }
 
 int serve(const struct options *options) {
@@ -264,7 +248,6 @@ int serve(const struct options *options) {
     }
     say("kubectl-selfhost agent " AGENT_VERSION " watches %s", options->dir);
     contact_is_new(&watch); /* what is there is of an earlier agent's time */
-    standstill_check(options->dir, options->proc, true);
     steward_start(&watch.steward, options);
     while (!stopped) {
         int64_t now = boot_milliseconds();
@@ -285,7 +268,8 @@ int serve(const struct options *options) {
             say("nobody has called for %ld s: the agent ends", (long)idle_limit(&watch) / 1000);
             return 0;
         }
-        watch_port(&watch);
+        steward_step(&watch.steward);
+        steward_wait(&watch.steward, TICK); /* what is steered is looked at more often */
     }
     finish(&watch);
     leave(&watch);

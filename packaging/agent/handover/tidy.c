@@ -8,13 +8,12 @@
 #include "base/text.h"
 #include "credentials/credentials.h"
 #include "handover/handover.h"
-#include "handover/standstill.h"
 #include "handover/state.h"
 #include "steward/order.h"
 #include "steward/steering.h"
 
 /* Of the directory itself; the locks last, for as long as they are there nobody else begins. */
-static const char *const names[] = {"state",   "steward", "steward-progress", "paused",
+static const char *const names[] = {"state",   "steward",  "steward-progress",
                                     "contact", AGENT_LOCK, HANDOVER_LOCK};
 
 static bool is_kind(const char *path, mode_t kind) {
@@ -72,7 +71,6 @@ static void make_good(const struct options *options) {
     if (progress_read(options->dir, &progress) == 0) {
         migrate_restore(options->proc, progress.migrate);
     }
-    standstill_end(options->dir, options->proc);
 }
 
 static int remove_all(const struct options *options) {

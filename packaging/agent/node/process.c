@@ -217,11 +217,12 @@ static void add_server(const char *proc, long pid, void *argument) {
 }
 
 /* Finds the processes that are the component, as pod_servers() counts them. */
-static void pod_find_servers(const char *proc, const char *uid, struct server_list *found) {
+static void pod_find_servers(const char *proc, const char *uid, bool known_program,
+                             struct server_list *found) {
     struct server_search search = {SERVER, found};
     found->count = 0;
     process_each(proc, uid, add_server, &search);
-    if (found->count == 0) {
+    if (found->count == 0 && !known_program) {
         search.role = OTHER;
         process_each(proc, uid, add_server, &search);
     }
@@ -229,7 +230,7 @@ static void pod_find_servers(const char *proc, const char *uid, struct server_li
 
 void pod_signal_servers(const char *proc, const char *uid, int signal) {
     struct server_list servers;
-    pod_find_servers(proc, uid, &servers);
+    pod_find_servers(proc, uid, false, &servers);
     for (size_t i = 0; i < servers.count; i++) {
         kill((pid_t)servers.pids[i], signal);
     }
@@ -263,7 +264,7 @@ static bool any_lives(const char *proc, const struct server_list *processes) {
 
 int kill_servers(const struct options *options) {
     static struct server_list processes;
-    pod_find_servers(options->proc, options->pod_uid, &processes);
+    pod_find_servers(options->proc, options->pod_uid, options->by_name, &processes);
     for (size_t i = 0; i < processes.count; i++) {
         kill((pid_t)processes.pids[i], SIGKILL);
     }

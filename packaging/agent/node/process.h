@@ -50,7 +50,8 @@ void pod_signal_servers(const char *proc, const char *uid, int signal);
 void boot_id_read(const char *proc, char *out, size_t size);
 
 /* The order `kill`: kills the pod's server, so that it is known to be dead: a leader, say, whose lease is
- * to be given on. Answers when no process that was killed is left. The kubelet starts it again. */
+ * to be given on. Answers when no process that was killed is left. The kubelet starts it again. With
+ * `by_name` it kills only what runs under the name of a component's program. */
 int kill_servers(const struct options *options);
 
 #endif

@@ -12,7 +12,6 @@
 #include "base/text.h"
 #include "handover/handover.h"
 #include "handover/instance.h"
-#include "handover/standstill.h"
 #include "handover/watcher.h"
 #include "node/process.h"
 #include "node/sockets.h"
@@ -314,7 +313,6 @@ int unshare_port(const struct options *options) {
     if (state_is_pending(&state) && strcmp(state.component, options->component) == 0) {
         return fail(FAIL_STATE, "a hand-over of %s is under way: put it back", state.component);
     }
-    standstill_end(options->dir, options->proc); /* who is stopped doesn't hear */
     bool nothing = order.number == 0 || strcmp(order.component, options->component) != 0;
     if (!nothing && undo_all(options, &order) != 0) {
         return -1;

@@ -3,7 +3,8 @@ read ten times a second.
 
 Leaderless is the time from the end of the old holder to the moment when the new holder acquired the
 lease, as the lease says. The old holder ends when its process was last seen, or with its last
-renewal, or when it gave the lease back, whichever is later. The clocks are the nodes', and in a
+renewal, or when it gave the lease back, whichever is later. A process that ends after the old holder
+is the same pod's, started again. The clocks are the nodes', and in a
 kind cluster these are this machine's; so are the processes.
 """
 
@@ -54,8 +55,8 @@ def leaderless(sightings: Sequence[Sighting], until: float, ends: Sequence[float
     total, holder, last = 0.0, "", 0.0
     for seen in sightings:
         if seen.holder and holder and seen.holder != holder:
-            # The last process that ended before is the old holder: a standby has no reason to end.
-            led = max([last, *(end for end in ends if end <= seen.acquired)])
+            # The first process that ended after the last renewal is the old holder.
+            led = min((end for end in ends if last <= end <= seen.acquired), default=last)
             total += max(0.0, seen.acquired - led)
         if seen.holder:
             holder = seen.holder

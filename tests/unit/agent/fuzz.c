@@ -10,7 +10,6 @@
 #include "base/record.h"
 #include "credentials/pem.h"
 #include "guardian/recovery.h"
-#include "handover/standstill.h"
 #include "handover/state.h"
 #include "node/process.h"
 #include "node/sockets.h"
@@ -72,8 +71,6 @@ static const char order_sample[] =
     "uid=0\nold=123456\nprobe_address=127.0.0.2\nboot_id=x\nend=1\n";
 static const char progress_sample[] =
     "number=5\nsteward=1\nreached=watching\nmigrate=1\nreason=why\nend=1\n";
-static const char standstill_sample[] =
-    "since=5\nlimit=15000\ncomponent=kube-scheduler\ninstance_uid=01234567-89ab\nboot_id=x\nend=1\n";
 
 /* A damaged copy of the sample, as file_read() would give it. */
 static char *damaged(const char *sample_text, size_t size) {
@@ -108,7 +105,6 @@ static void fuzz_files(void) {
     ROUND_TRIP(state);
     ROUND_TRIP(order);
     ROUND_TRIP(progress);
-    ROUND_TRIP(standstill);
 }
 
 static void fuzz_recovery(void) {

@@ -6,8 +6,8 @@ import pytest
 from agent_node import CONMON, INSTANCE_UID, STATIC_UID, Node
 
 
-def kill(node: Node, uid: str = INSTANCE_UID) -> dict:
-    return node.order("kill", pod_uid=uid)
+def kill(node: Node, uid: str = INSTANCE_UID, **fields: object) -> dict:
+    return node.order("kill", pod_uid=uid, **fields)
 
 
 def test_a_server_is_killed_even_if_it_is_deaf(node: Node) -> None:
@@ -45,6 +45,15 @@ def test_a_program_under_another_name_is_killed(node: Node, words: str) -> None:
     assert kill(node) == {"killed": 1 if words else 2}
     assert server.wait(1) < 0
     assert (other.poll() is None) == bool(words)
+
+
+def test_by_name_only_a_program_that_says_its_name_is_killed(node: Node) -> None:
+    starting = node.process(INSTANCE_UID, comm="runc:[2:INIT]")
+    assert kill(node, by_name=True) == {"killed": 0}
+    server = node.process(INSTANCE_UID)
+    assert kill(node, by_name=True) == {"killed": 1}
+    assert server.wait(1) < 0
+    assert starting.poll() is None
 
 
 def test_a_pod_without_processes_is_no_failure(node: Node) -> None:

@@ -30,10 +30,6 @@ def exchange(node: Node) -> dict:
     return node.exchange(KEPT, MANIFEST)
 
 
-def pause(node: Node) -> dict:
-    return node.order("pause", component=COMPONENT, instance_uids=[INSTANCE_UID])
-
-
 def share(node: Node) -> dict:
     return node.order(
         "share",
@@ -49,7 +45,7 @@ def steer(node: Node) -> dict:
     return node.order("steer", component=COMPONENT)
 
 
-WATCHED = [arm, place, exchange, pause, share, steer]
+WATCHED = [arm, place, exchange, share, steer]
 
 
 @contextlib.contextmanager
@@ -94,7 +90,7 @@ def ready(node: Node) -> Node:
 
 def nothing_was_done(node: Node) -> bool:
     return node.status()["state"] == "idle" and not any(
-        (node.dir / name).exists() for name in ("paused", "steward", "journal")
+        (node.dir / name).exists() for name in ("steward", "journal")
     )
 
 
@@ -112,7 +108,7 @@ def test_an_agent_that_only_holds_its_lock_does_not_count(
     assert server.poll() is None
 
 
-@pytest.mark.parametrize("order", [arm, pause])
+@pytest.mark.parametrize("order", [arm, share])
 def test_an_order_that_comes_behind_an_agent_that_ends_is_refused(
     ready: Node, order: Callable[[Node], dict]
 ) -> None:

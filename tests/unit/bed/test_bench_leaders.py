@@ -40,5 +40,6 @@ def test_nobody_at_the_end():
 def test_the_old_leader_leads_as_long_as_its_process_is_there() -> None:
     seen = [Sighting("a", 0, 10), Sighting("b", 13, 13)]
     assert leaderless(seen, 14, [4.0, 11.5]) == 1.5
+    assert leaderless(seen, 14, [11.5, 12.5]) == 1.5  # the second one was started again
     assert leaderless(seen, 14, [9.0]) == 3  # it was seen to renew later than that
     assert leaderless(seen, 14, [13.5]) == 3  # an end after the change is not the old leader's

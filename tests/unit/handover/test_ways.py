@@ -145,8 +145,8 @@ def test_a_daemonsets_pod_shares_by_itself_on_an_old_kernel():
         (APISERVER, SEAMLESS, (), ""),
         (APISERVER, SHARED, (), "some requests, in the new API server's first second"),
         (APISERVER, WAITING, (), "the API, for one start of the API server"),
-        (CONTROLLER_MANAGER, SHARED, (), "controllers, for up to 3 s"),
-        (SCHEDULER, SHARED, (), "scheduling, for up to 3 s"),
+        (CONTROLLER_MANAGER, SHARED, (), "controllers, for up to 5 s"),
+        (SCHEDULER, SHARED, (), "scheduling, for up to 5 s"),
         (
             SCHEDULER,
             WAITING,
