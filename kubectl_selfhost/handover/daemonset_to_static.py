@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from kubectl_selfhost.cluster.kinds import DAEMONSETS, PODS
 from kubectl_selfhost.controlplane.component import APISERVER
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
-from kubectl_selfhost.handover.conditions import AGAIN, HandOverFailed
 from kubectl_selfhost.handover.handover import HandOver, Subject
 from kubectl_selfhost.handover.leadership import Leadership
 from kubectl_selfhost.handover.revision_to_revision import stand_in
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import manifestfile
-from kubectl_selfhost.node.agent import AgentError, AgentGone
+from kubectl_selfhost.node.agent import AgentGone
 from kubectl_selfhost.node.orders import Placement
 
 
@@ -148,14 +147,7 @@ class ToStaticPod(HandOver[Hosted]):
         return self._conditions.is_ready()
 
     def _settle(self) -> None:
-        try:
-            self._agent.confirm(self.component.name)
-        except AgentError as error:
-            raise HandOverFailed(
-                f"The agent on node {self.node} removed the static {self.component} just before the run "
-                f"confirmed it: {error.message}",
-                AGAIN,
-            ) from error
+        self._confirm(f"removed the static {self.component}")
 
     def _delete_daemonset(self) -> None:
         """Delete the DaemonSet and then its pod: in this order the pod isn't made again, whoever

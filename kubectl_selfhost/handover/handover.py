@@ -19,7 +19,7 @@ from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.controlplane.values.hosts import ONLY_HOST, Hosts
-from kubectl_selfhost.handover.conditions import Conditions
+from kubectl_selfhost.handover.conditions import AGAIN, Conditions, HandOverFailed
 from kubectl_selfhost.handover.leadership import Leadership
 from kubectl_selfhost.handover.ways import WAITING, Choice
 from kubectl_selfhost.node.agent import AgentError, NodeAgent
@@ -183,6 +183,17 @@ class HandOver(Generic[S]):
 
     def _settle(self) -> None:
         """Complete the hand-over: the new instance serves, and there is no way back from here."""
+
+    def _confirm(self, undone: str) -> None:
+        """Tell the agent that the new instance serves. ``undone``: what the agent has done if it was
+        faster.
+        """
+        try:
+            self._agent.confirm(self.component.name)
+        except AgentError as error:
+            raise HandOverFailed(
+                f"The agent on node {self.node} {undone} just as it served: {error.message}", AGAIN
+            ) from error
 
     @property
     def _shares(self) -> bool:

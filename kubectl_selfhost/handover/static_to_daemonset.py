@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.handover.conditions import AGAIN, HandOverFailed
+from kubectl_selfhost.handover.conditions import HandOverFailed
 from kubectl_selfhost.handover.handover import HandOver, Subject
 from kubectl_selfhost.handover.leadership import Leadership
 from kubectl_selfhost.names import NAMESPACE
@@ -144,12 +144,4 @@ class FromStaticPod(HandOver[StaticPod]):
         return state["state"] == "armed" and state["component"] == self.component.name
 
     def _settle(self) -> None:
-        try:
-            self._agent.confirm(self.component.name)
-        except AgentError as error:
-            raise HandOverFailed(
-                f"The agent on node {self.node} took {self.component} back just before the run "
-                f"confirmed it: "
-                f"{error.message}",
-                AGAIN,
-            ) from error
+        self._confirm(f"took {self.component} back")

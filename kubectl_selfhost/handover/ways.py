@@ -43,8 +43,7 @@ WAYS = (WAITING, SHARED, STEERED, SEAMLESS)
 #: pidfd_getfd(2) takes a socket out of another process, since Linux 5.6.
 _OLDEST_KERNEL = (5, 6)
 #: tcp_migrate_req: connections in the queue of a listener that closes go to another listener of its
-#: group. The sysctl alone proves nothing: Debian's 5.10 has the file and not the mechanism. The agent
-#: finds a back-port by the kernel's symbols; then the plan promises less than the run does.
+#: group. The sysctl alone proves nothing: Debian's 5.10 has the file and not the mechanism.
 _MIGRATING_KERNEL = (5, 14)
 
 _STEERS = "both share the port, and the agent steers each connection to the instance that serves"

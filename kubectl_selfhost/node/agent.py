@@ -1,8 +1,8 @@
 """The node agent: this module starts its pod, carries orders and answers, and ends the pod.
 
 For an order the run starts the agent's program once more in the agent's container (``pods/exec``), with
-the same words each time. The order itself is a JSON object on one line of stdin, so no part of the
-order is in a URL. The answer is a JSON object, too. The agent writes an order's effect into a state
+the same words each time. The order itself is lines of key=value on stdin, so no part of the order is in
+a URL. The answer is a JSON object. The agent writes an order's effect into a state
 file on the node before it answers, and a run may give every order twice. So an answer that is lost
 while the API server changes hands costs nothing.
 """
@@ -24,7 +24,7 @@ from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import NAMESPACE, PROGRAM_UID_ANNOTATION
 from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
-from kubectl_selfhost.node.orders import Orders
+from kubectl_selfhost.node.orders import Orders, as_lines
 from kubectl_selfhost.node.pod import NodeTarget
 
 #: Seconds until the kubelet restarts a container: at once the first time, after 10 s the next time (its
@@ -121,8 +121,7 @@ class NodeAgent(Orders):
     def order(self, name: str, **fields: object) -> dict:
         """Return the agent's answer to an order. Raise AgentError with the agent's reason."""
         directory = agent_pod.HOST + self.target.directory
-        line = json.dumps({"order": name, "dir": directory, **fields}) + "\n"
-        answer = self._answer(name, line.encode("ascii"))
+        answer = self._answer(name, as_lines(order=name, dir=directory, **fields))
         if "error" in answer:
             raise AgentError(
                 f"The agent on node {self.target.node} refused '{name}': {answer['error']}",
@@ -131,7 +130,7 @@ class NodeAgent(Orders):
             )
         return answer
 
-    def _answer(self, name: str, line: bytes) -> dict:
+    def _answer(self, name: str, lines: bytes) -> dict:
         """Return the answer to an order.
 
         If the answer was lost, give the order again, for as long as the cluster is patient. If the
@@ -147,7 +146,7 @@ class NodeAgent(Orders):
         while True:
             try:
                 result = self.cluster.exec(
-                    self.pod, agent_pod.CONTAINER, words, stdin=line, timeout=15.0
+                    self.pod, agent_pod.CONTAINER, words, stdin=lines, timeout=15.0
                 )
                 answer: dict = json.loads(result.stdout)
                 return answer

@@ -19,7 +19,6 @@ from kubectl_selfhost.controlplane.values.x509 import Certificate
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.agent import AgentError, NodeAgent
-from kubectl_selfhost.node.orders import as_content, as_text
 
 #: The set of files that kubeadm works on; the agent's pod shows it to kubeadm as /etc/kubernetes.
 NEW = agent_pod.NEW_CREDENTIALS
@@ -65,7 +64,7 @@ class CredentialFiles:
                     path=one["file"],
                     sha256=one["sha256"],
                     changed=one["changed"],
-                    certificate=in_file(as_content(one["public"])),
+                    certificate=in_file(bytes.fromhex(one["public"])),
                 )
         return found
 
@@ -78,7 +77,7 @@ class CredentialFiles:
 
     def holds(self, path: str, key: bytes, *, of: str) -> bool:
         """Return whether the private key in a file belongs to the public ``key``."""
-        answer = self._agent.order("holds", files=[path], content=as_text(key), **_named(from_=of))
+        answer = self._agent.order("holds", files=[path], content=key, **_named(from_=of))
         return bool(answer["holds"])
 
     def sets(self) -> list[str]:
@@ -93,11 +92,11 @@ class CredentialFiles:
         """Return the certificate that a server on the node shows; None if nobody shows one."""
         try:
             answer = self._agent.order(
-                "hello", address=[address], port=port, content=as_text(certificate.hello())
+                "hello", address=[address], port=port, content=certificate.hello()
             )
         except AgentError:
             return None
-        der = certificate.shown_in(as_content(answer["answer"]))
+        der = certificate.shown_in(bytes.fromhex(answer["answer"]))
         return x509.parse(der) if der is not None else None
 
     def kubeadm(self) -> str:

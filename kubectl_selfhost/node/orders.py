@@ -169,7 +169,7 @@ class Orders:
             manifests=self._manifests,
             component=placement.component,
             file=placement.file,
-            content=as_text(placement.content),
+            content=placement.content,
             sha256=hashlib.sha256(placement.content).hexdigest(),
             port=placement.port,
             limit=placement.limit,
@@ -235,7 +235,7 @@ class Orders:
 
     def store_recovery(self, name: str, content: str) -> None:
         """Keep a file on the node for the time after a reboot."""
-        self.order("store", file=name, content=content)
+        self.order("store", file=name, content=content.encode())
 
     def install_guardian(self, manifest: str) -> None:
         """Put the guardian's program and its static pod's ``manifest`` on the node.
@@ -245,7 +245,7 @@ class Orders:
         self.order(
             "install",
             manifests=self._manifests,
-            content=manifest,
+            content=manifest.encode(),
             sha256=binaries.digest(self.target.arch),
         )
 
@@ -272,15 +272,23 @@ class Orders:
         return agent_pod.HOST + self.target.pod_logs_dir
 
 
-def as_text(content: bytes) -> str:
-    """Return a file's content as a string. Bytes that are not UTF-8 become lone surrogates (PEP 383).
-    In JSON these are the escapes \\udc80 to \\udcff, which the agent reads and writes, too."""
-    return content.decode("utf-8", "surrogateescape")
+def as_lines(**fields: object) -> bytes:
+    """Return an order as the agent reads it: lines of key=value, the last one "end=1".
+
+    A list is a line for each of its values; bytes are in hexadecimal, true is 1, and false is 0.
+    """
+    lines = [
+        f"{name}={_as_word(one)}\n"
+        for name, value in fields.items()
+        for one in (value if isinstance(value, (list, tuple)) else [value])
+    ]
+    return "".join([*lines, "end=1\n"]).encode("utf-8", "replace")
 
 
-def as_content(text: str) -> bytes:
-    """Return the bytes from which ``as_text`` made ``text``."""
-    return text.encode("utf-8", "surrogateescape")
+def _as_word(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(int(value)) if isinstance(value, bool) else str(value).replace("\n", " ")
 
 
 def _manifest_file(entry: dict) -> ManifestFile:
@@ -289,5 +297,5 @@ def _manifest_file(entry: dict) -> ManifestFile:
         name=entry["name"],
         mode=entry["mode"],
         sha256=entry["sha256"],
-        content=None if content is None else as_content(content),
+        content=None if content is None else bytes.fromhex(content),
     )

@@ -40,14 +40,15 @@
 #include "steward/share.h"
 
 enum {
-    ORDER_MAX = 2 << 20, /* bytes: content whose every byte is written \u0000, and the rest */
+    ORDER_MAX = 1 << 20, /* bytes: the largest content has half of them in hexadecimal */
     READ_LIMIT = 10000,  /* milliseconds; who gives an order waits for 15 s */
 };
 
 /* ---- the moves of a hand-over, which answer alike ---- */
 
-static int move(int (*make)(const struct options *, struct state *, bool *),
-                const struct options *options) {
+typedef int (*maker)(const struct options *, struct state *, bool *already);
+
+static int move(maker make, const struct options *options) {
     static struct state state;
     bool already = false;
     struct json json;
@@ -64,65 +65,58 @@ static int move(int (*make)(const struct options *, struct state *, bool *),
     return answer_end(&json);
 }
 
-static int arm(const struct options *options) { return move(handover_arm, options); }
-
-static int place(const struct options *options) { return move(handover_place, options); }
-
-static int exchange(const struct options *options) { return move(handover_exchange, options); }
-
-static int confirm(const struct options *options) { return move(handover_confirm, options); }
-
-static int put_back(const struct options *options) { return move(handover_put_back, options); }
-
 static int hold(const struct options *options) {
     return handover_hold(options) == 0 ? answer_string("held", options->component) : -1;
 }
 
 /* ---- which orders there are ---- */
 
-/* Each needs `order` and `dir` as well, and may have `proc`. */
-static const struct kind {
+struct command {
     const char *name;
-    int (*carry_out)(const struct options *);
     const char *needed;
     const char *allowed;
-} kinds[] = {
-    {"check", report_check, "manifests", "bytes"},
-    {"list", report_list, "", "manifests"},
-    {"status", report_status, "", ""},
-    {"hold", hold, "component", ""},
-    {"arm", arm, "manifests component file sha256 limit port",
-     "listen_limit static_uid instance_uids log_dir container"},
-    {"place", place, "manifests component file content sha256 limit port", ""},
-    {"exchange", exchange, "manifests component file sha256 former limit port static_uid", ""},
-    {"confirm", confirm, "component", ""},
-    {"put-back", put_back, "component reason", "manifests"},
-    {"can-share", examine_answer, "port pod_uid", "instance_uids"},
-    {"share", share, "component port pod_uid way", "instance_uids probe_address"},
-    {"release", release, "component", ""},
-    {"steer", steer, "component", ""},
-    {"unshare", unshare_port, "component", "instance_uids log_dir"},
-    {"kill", kill_servers, "pod_uid", "by_name"},
-    {"store", recovery_store, "file content", ""},
-    {"install", recovery_install, "manifests content sha256", ""},
-    {"disable", recovery_disable, "manifests", ""},
-    {"clear", recovery_clear, "manifests", ""},
-    {"tidy", tidy, "", "keep_backups"},
-    {"certificates", credentials_certificates, "files", "from"},
-    {"copy", credentials_copy, "files", "from to link"},
-    {"holds", credentials_holds, "files content", "from"},
-    {"sets", credentials_sets, "", ""},
-    {"drop", credentials_drop, "from", ""},
-    {"hello", hello_answer, "address port content", ""},
+    int (*run)(const struct options *);
+    maker make; /* instead of `run`: it makes a move of a hand-over */
 };
 
-static const struct kind *kind_named(const char *name) {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (strcmp(kinds[i].name, name) == 0) {
-            return &kinds[i];
-        }
+/* Each needs `order` and `dir` as well, and may have `proc`. The last one has no name. */
+static const struct command orders[] = {
+    {"check", "manifests", "", report_check, NULL},
+    {"list", "", "manifests", report_list, NULL},
+    {"status", "", "", report_status, NULL},
+    {"hold", "component", "", hold, NULL},
+    {"arm", "manifests component file sha256 limit port",
+     "listen_limit static_uid instance_uids log_dir container", NULL, handover_arm},
+    {"place", "manifests component file content sha256 limit port", "", NULL, handover_place},
+    {"exchange", "manifests component file sha256 former limit port static_uid", "", NULL,
+     handover_place},
+    {"confirm", "component", "", NULL, handover_confirm},
+    {"put-back", "component reason", "manifests", NULL, handover_put_back},
+    {"can-share", "port pod_uid", "instance_uids", examine_answer, NULL},
+    {"share", "component port pod_uid way", "instance_uids probe_address", share, NULL},
+    {"release", "component", "", release, NULL},
+    {"steer", "component", "", steer, NULL},
+    {"unshare", "component", "instance_uids log_dir", unshare_port, NULL},
+    {"kill", "pod_uid", "by_name", kill_servers, NULL},
+    {"store", "file content", "", recovery_store, NULL},
+    {"install", "manifests content sha256", "", recovery_install, NULL},
+    {"disable", "manifests", "", recovery_disable, NULL},
+    {"clear", "manifests", "", recovery_clear, NULL},
+    {"tidy", "", "keep_backups", tidy, NULL},
+    {"certificates", "files", "from", credentials_certificates, NULL},
+    {"copy", "files", "from to link", credentials_copy, NULL},
+    {"holds", "files content", "from", credentials_holds, NULL},
+    {"sets", "", "", credentials_sets, NULL},
+    {"drop", "from", "", credentials_drop, NULL},
+    {"hello", "address port content", "", hello_answer, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static const struct command *command_named(const struct command *list, const char *name) {
+    while (list->name != NULL && strcmp(list->name, name) != 0) {
+        list++;
     }
-    return NULL;
+    return list->name != NULL ? list : NULL;
 }
 
 /* ---- taking an order ---- */
@@ -138,61 +132,59 @@ static int wait_for_input(int64_t end) {
                      : fail(FAIL_USAGE, "no whole order came within %d s", READ_LIMIT / 1000);
 }
 
-/* The end of a line is the end of the order: the exec protocol before v5.channel.k8s.io (Kubernetes
- * 1.30) cannot close the input of a command. The time limit ends a command whose client is gone. */
-static int read_line(char *line, size_t *length) {
+/* The line "end=1" is the end of the order: the exec protocol before v5.channel.k8s.io (Kubernetes 1.30)
+ * cannot close the input of a command. The time limit ends a command whose client is gone. */
+static int read_order(char *text) {
+    static const char last[] = "\nend=1\n";
     int64_t end = boot_milliseconds() + READ_LIMIT;
-    *length = 0;
-    while (*length < ORDER_MAX) {
+    size_t length = 0, tail = sizeof last - 1;
+    while (length < ORDER_MAX - 1) {
         if (wait_for_input(end) != 0) {
             return -1;
         }
-        ssize_t count = read(STDIN_FILENO, line + *length, ORDER_MAX - *length);
+        ssize_t count = read(STDIN_FILENO, text + length, ORDER_MAX - 1 - length);
         if (count < 0 && (errno == EINTR || errno == EAGAIN)) {
             continue;
         }
         if (count <= 0) {
             return count < 0 ? fail_errno("read", "the order")
-                             : fail(FAIL_USAGE, "the order ended before its line did");
+                             : fail(FAIL_USAGE, "the order ended before its last line");
         }
-        char *newline = memchr(line + *length, '\n', (size_t)count);
-        if (newline != NULL) {
-            *newline = '\0';
-            *length = (size_t)(newline - line);
+        length += (size_t)count;
+        text[length] = '\0';
+        if (length >= tail && memcmp(text + length - tail, last, tail) == 0) {
             return 0;
         }
-        *length += (size_t)count;
     }
-    return fail(FAIL_USAGE, "the order is larger than %d bytes", ORDER_MAX);
+    return fail(FAIL_USAGE, "the order is larger than %d bytes", ORDER_MAX - 1);
 }
 
-static int check(const struct kind *kind, const struct options *order) {
+static int check(const struct command *command, const struct options *order) {
     char needed[256], allowed[256];
-    snprintf(needed, sizeof needed, "order dir %s", kind->needed);
-    snprintf(allowed, sizeof allowed, "proc %s", kind->allowed);
-    return options_check(order, kind->name, needed, allowed);
+    snprintf(needed, sizeof needed, "order dir %s", command->needed);
+    snprintf(allowed, sizeof allowed, "proc %s", command->allowed);
+    return options_check(order, command->name, needed, allowed);
 }
 
 static int take_order(const struct options *options) {
-    static char line[ORDER_MAX];
+    static char text[ORDER_MAX];
     static struct options order;
-    size_t length;
     (void)options;
-    if (read_line(line, &length) != 0 || options_read_order(&order, line, length) != 0) {
+    if (read_order(text) != 0 || options_read_order(&order, text) != 0) {
         return -1;
     }
     if (order.order == NULL) {
-        return fail(FAIL_USAGE, "the order has no name: it needs the field order");
+        return fail(FAIL_USAGE, "the order has no name: it needs order=");
     }
-    const struct kind *kind = kind_named(order.order);
-    if (kind == NULL) {
+    const struct command *command = command_named(orders, order.order);
+    if (command == NULL) {
         return fail(FAIL_USAGE, "there is no order '%.60s'", order.order);
     }
-    if (check(kind, &order) != 0) {
+    if (check(command, &order) != 0) {
         return -1;
     }
     contact_touch(order.dir);
-    return kind->carry_out(&order);
+    return command->make != NULL ? move(command->make, &order) : command->run(&order);
 }
 
 /* ---- which commands there are ---- */
@@ -202,34 +194,21 @@ static int version(const struct options *options) {
     return answer_string("version", AGENT_VERSION);
 }
 
-static const struct command {
-    const char *name;
-    int (*run)(const struct options *);
-    const char *needed;
-    const char *allowed;
-} commands[] = {
-    {"order", take_order, "", ""},
-    {"serve", serve, "dir manifests", "idle proc"},
-    {"guard", guard, "dir manifests", "proc"},
-    {"wait-port", port_wait, "port", "address hold user"},
-    {"version", version, "", ""},
+static const struct command commands[] = {
+    {"order", "", "", take_order, NULL},
+    {"serve", "dir manifests", "idle proc", serve, NULL},
+    {"guard", "dir manifests", "proc", guard, NULL},
+    {"wait-port", "port", "address hold user", port_wait, NULL},
+    {"version", "", "", version, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
-
-static const struct command *command_named(const char *name) {
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(commands[i].name, name) == 0) {
-            return &commands[i];
-        }
-    }
-    return NULL;
-}
 
 static int run(int count, char **words) {
     struct options options;
     if (count < 2) {
         return fail(FAIL_USAGE, "which command? One of order, serve, guard, wait-port, version");
     }
-    const struct command *command = command_named(words[1]);
+    const struct command *command = command_named(commands, words[1]);
     if (command == NULL) {
         return fail(FAIL_USAGE, "there is no command '%.60s'", words[1]);
     }

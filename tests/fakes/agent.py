@@ -126,7 +126,6 @@ class Agent(CredentialOrders):
             "file": switch.file,
             "sha256": switch.sha256,
             "reason": switch.reason,
-            "armed_at": "",
             "remaining": max(0, int(switch.deadline - self._node.now)) if switch.is_pending else 0,
             "static_alive": any(one.uid == switch.old_uid for one in self._node.processes),
             "static_servers": len(
@@ -145,15 +144,9 @@ class Agent(CredentialOrders):
     def _check(self, fields: Fields) -> Fields:
         self._disk.exists = True
         return {
-            "writable": True,
             "same_filesystem": True,
-            "free_bytes": 10**9,
-            "kernel": "6.18.0",
-            "machine": "x86_64",
-            "version": "1.0.0",
             "guardian": self._disk.program,
-            "manifests": sorted(self._node.manifests),
-            "kept": sorted(self._disk.kept),
+            "selinux_enforces": False,
         }
 
     def _list(self, fields: Fields) -> Fields:
@@ -249,7 +242,7 @@ class Agent(CredentialOrders):
 
     def _place(self, fields: Fields) -> Fields | None:
         switch, component, file = self._disk.switch, fields["component"], fields["file"]
-        content, digest = _bytes(fields["content"]), fields["sha256"]
+        content, digest = fields["content"], fields["sha256"]
         if switch.state == PLACED and (switch.component, switch.sha256) == (component, digest):
             return {"already": True}
         if switch.is_pending:
@@ -337,14 +330,14 @@ class Agent(CredentialOrders):
 
     def _store(self, fields: Fields) -> None:
         self._disk.exists = True
-        self._disk.recovery[fields["file"]] = fields["content"]
+        self._disk.recovery[fields["file"]] = fields["content"].decode()
 
     def _install(self, fields: Fields) -> None:
         if fields["sha256"] != DIGEST:
             raise Refused("changed", "another program runs here")
         self._disk.exists, self._disk.program = True, DIGEST
         self._disk.guardian_off = False
-        self._node.manifests[_GUARDIAN] = _bytes(fields["content"])
+        self._node.manifests[_GUARDIAN] = fields["content"]
 
     def _disable(self, fields: Fields) -> None:
         self._disk.guardian_off = True
@@ -386,6 +379,22 @@ class Agent(CredentialOrders):
         return digest
 
 
+def fields_of(order: bytes) -> Fields:
+    """Return the fields of an order as it is sent: lines of key=value."""
+    fields: Fields = {}
+    for line in order.decode().splitlines():
+        key, _, value = line.partition("=")
+        if key in ("instance_uids", "files", "address"):
+            fields.setdefault(key, []).append(value)
+        elif key == "content":
+            fields[key] = bytes.fromhex(value)
+        elif key in ("port", "limit", "listen_limit", "keep_backups", "by_name", "link"):
+            fields[key] = int(value)
+        else:
+            fields[key] = value
+    return fields
+
+
 def _uids(fields: Fields) -> tuple[str, ...]:
     return tuple(fields.get("instance_uids", ()))
 
@@ -398,13 +407,6 @@ def _entry(name: str, content: bytes) -> Fields:
     return {
         "name": name,
         "mode": "0600",
-        "uid": 0,
-        "gid": 0,
-        "size": len(content),
         "sha256": _digest(content),
-        "content": content.decode("utf-8", "surrogateescape"),
+        "content": content.hex(),
     }
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

@@ -122,7 +122,7 @@ class CredentialOrders:
                     "file": path,
                     "sha256": hashlib.sha256(files[path]).hexdigest(),
                     "changed": int(self._credentials.changed.get(path, 0)),
-                    "public": _public(files[path]).decode(),
+                    "public": _public(files[path]).hex(),
                 }
                 for path in fields["files"]
                 if path in files
@@ -147,7 +147,7 @@ class CredentialOrders:
     def _holds(self, fields: Fields) -> Fields:
         (path,) = fields["files"]
         der = _key(self._credentials.of(fields.get("from"))[path])
-        return {"holds": fields["content"].encode("utf-8", "surrogateescape") in der}
+        return {"holds": fields["content"] in der}
 
     def _sets(self, fields: Fields) -> Fields:
         return {"sets": list(self._credentials.sets)}
@@ -159,7 +159,7 @@ class CredentialOrders:
         here, port = self._credentials, fields["port"]
         der = x509.first_in_pem(here.shown.get(port, here.files[_PORTS[port]]))
         assert der is not None
-        return {"answer": certificates.shown(der).decode("utf-8", "surrogateescape")}
+        return {"answer": certificates.shown(der).hex()}
 
 
 def kubeadm(node: Node, words: list[str]) -> tuple[int, str]:

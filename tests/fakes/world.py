@@ -26,7 +26,7 @@ import pytest
 import yaml
 
 from fakes import memory
-from fakes.agent import DIGEST, PROGRAM
+from fakes.agent import DIGEST, PROGRAM, fields_of
 from fakes.clock import STEP, Clock
 from fakes.edge import LOCK, Call, Edge, Fault
 from fakes.memory import copied
@@ -557,7 +557,7 @@ def _run_in_container(transport: Edge, *, pod: str, command: Any, action: str, *
 def _order(command: list[str], stdin: bytes) -> tuple[str, dict[str, Any]]:
     """Return an order as its name and fields: no part of it is in the command's words."""
     assert command[1:] == ["order"]
-    fields: dict[str, Any] = json.loads(stdin)
+    fields = fields_of(stdin)
     return fields.pop("order"), fields
 
 

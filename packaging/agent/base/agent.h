@@ -1,6 +1,5 @@
 /* Limits and words that all parts of the node agent share. */
-#ifndef AGENT_H
-#define AGENT_H
+#pragma once
 
 #define AGENT_VERSION "1.0.0"
 
@@ -20,5 +19,3 @@ enum {
     ADDRESSES_MAX = LIST_MAX, /* addresses that a server listens on */
     CONTENT_MAX = 256 * 1024, /* bytes of a manifest that is read or written; one has a few KiB */
 };
-
-#endif

@@ -1,7 +1,6 @@
 /* How a failure travels: a function returns -1 (or false) after it has said here what went wrong;
  * main() prints it as the command's answer. */
-#ifndef FAILURE_H
-#define FAILURE_H
+#pragma once
 
 /* Kinds of failure that the other side reacts to; the words are in failure.c. */
 enum failure_code {
@@ -25,5 +24,3 @@ int fail_errno(const char *doing, const char *path);
 const char *failure_text(void);
 const char *failure_code(void);
 enum failure_code failure_kind(void);
-
-#endif

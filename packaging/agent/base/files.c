@@ -106,27 +106,15 @@ int file_read(const char *path, char *buffer, size_t size, size_t *length, bool 
     return result;
 }
 
-void file_lines(const char *path, bool (*take)(void *into, char *line), void *into) {
-    static char block[4096];
-    char line[256];
-    size_t length = 0;
-    ssize_t count;
-    bool wanted = true;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && wanted && (count = read(fd, block, sizeof block)) > 0) {
-        for (ssize_t i = 0; i < count && wanted; i++) {
-            if (block[i] == '\n') {
-                line[length] = '\0';
-                length = 0;
-                wanted = take(into, line);
-            } else if (length + 1 < sizeof line) {
-                line[length++] = block[i];
-            }
-        }
+void file_line(const char *dir, const char *name, char *out, size_t size) {
+    char path[PATH_SIZE];
+    size_t length;
+    bool found;
+    out[0] = '\0';
+    if (path_join(path, dir, name) == 0) {
+        file_read(path, out, size, &length, &found);
     }
-    if (fd >= 0) {
-        close(fd);
-    }
+    out[strcspn(out, "\n")] = '\0';
 }
 
 int write_all(int fd, const char *bytes, size_t count, const char *path) {
@@ -259,63 +247,36 @@ bool file_exists(const char *dir, const char *name) {
 
 /* ---- the names in a directory ---- */
 
-/* As getdents64(2) fills it in. */
-struct entry {
-    uint64_t inode;
-    int64_t offset;
-    uint16_t size;
-    uint8_t type;
-    char name[];
-};
-
-int directory_open(struct directory *directory, const char *path) {
-    directory->length = 0;
-    directory->position = 0;
-    directory->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return directory->fd < 0 ? -1 : 0;
+const char *directory_next(DIR *directory) {
+    const struct dirent *entry = directory == NULL ? NULL : readdir(directory);
+    return entry == NULL ? NULL : entry->d_name;
 }
 
-const char *directory_next(struct directory *directory) {
-    if (directory->fd >= 0 && directory->position >= directory->length) {
-        long count = syscall(SYS_getdents64, directory->fd, directory->entries,
-                             sizeof directory->entries);
-        directory->length = count > 0 ? (size_t)count : 0;
-        directory->position = 0;
-    }
-    if (directory->position >= directory->length) {
-        return NULL;
-    }
-    const struct entry *entry = (const struct entry *)(directory->entries + directory->position);
-    directory->position += entry->size;
-    return entry->name;
-}
-
-void directory_close(struct directory *directory) {
-    if (directory->fd >= 0) {
-        close(directory->fd);
-        directory->fd = -1;
+void directory_close(DIR *directory) {
+    if (directory != NULL) {
+        closedir(directory);
     }
 }
 
 int directory_empty(const char *path, const char *prefix) {
-    struct directory directory;
     struct stat facts;
     const char *name;
     char file[PATH_SIZE];
     int removed, result = 0;
     do { /* removing moves the names that are still to be read */
         removed = 0;
-        if (directory_open(&directory, path) != 0) {
+        DIR *directory = opendir(path);
+        if (directory == NULL) {
             return errno == ENOENT ? 0 : fail_errno("read", path);
         }
-        while (result == 0 && (name = directory_next(&directory)) != NULL) {
+        while (result == 0 && (name = directory_next(directory)) != NULL) {
             if (strncmp(name, prefix, strlen(prefix)) == 0 && path_join(file, path, name) == 0 &&
                 lstat(file, &facts) == 0 && S_ISREG(facts.st_mode)) {
                 result = file_remove(path, name);
                 removed++;
             }
         }
-        directory_close(&directory);
+        directory_close(directory);
     } while (result == 0 && removed > 0);
     return result;
 }
@@ -335,11 +296,14 @@ static int open_regular(const char *path, struct stat *facts) {
     return fd;
 }
 
-int file_digest(const char *path, char hex[DIGEST_SIZE], struct stat *facts) {
+int file_digest(const char *dir, const char *name, char hex[DIGEST_SIZE]) {
     static char block[16384];
+    char path[PATH_SIZE];
+    struct stat facts;
     struct sha256 sum;
     ssize_t count;
-    int fd = open_regular(path, facts);
+    int fd = path_join(path, dir, name) == 0 ? open_regular(path, &facts) : -1;
+    hex[0] = '\0';
     if (fd < 0) {
         return -1;
     }

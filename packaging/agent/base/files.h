@@ -1,9 +1,8 @@
 /* Files that must survive a power cut. Every function that returns int gives 0, or
  * -1 after fail(). */
-#ifndef FILES_H
-#define FILES_H
+#pragma once
 
-#include <stdalign.h>
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -27,9 +26,8 @@ bool same_file_system(const char *from, const char *to);
  * false, no failure. */
 int file_read(const char *path, char *buffer, size_t size, size_t *length, bool *found);
 
-/* Calls `take` with each line of a file, however long that is, until it returns false. The kernel's own
- * files, for what can't be read has no lines; what a line has beyond 255 bytes is cut off. */
-void file_lines(const char *path, bool (*take)(void *into, char *line), void *into);
+/* The first line of a small file; empty if the file can't be read, or is larger than size - 1 bytes. */
+void file_line(const char *dir, const char *name, char *out, size_t size);
 
 /* `path` is for the failure's text. */
 int write_all(int fd, const char *bytes, size_t count, const char *path);
@@ -51,22 +49,11 @@ int file_touch(const char *dir, const char *name);
 int file_remove(const char *dir, const char *name);
 bool file_exists(const char *dir, const char *name);
 
-/* ---- the names in a directory, read without allocating memory, which readdir(3) can't ---- */
-
-struct directory {
-    int fd;
-    size_t length;
-    size_t position;
-    alignas(8) char entries[4096];
-};
-
-/* Returns 0, or -1 with errno; then there are no names, and nothing needs to be closed. */
-int directory_open(struct directory *directory, const char *path);
+/* ---- the names in a directory; there are none where `directory` is NULL (opendir(3) failed) ---- */
 
 /* The next name, which lasts until the next call; NULL at the end. */
-const char *directory_next(struct directory *directory);
-
-void directory_close(struct directory *directory);
+const char *directory_next(DIR *directory);
+void directory_close(DIR *directory);
 
 /* Removes the regular files whose names begin with `prefix`. What else there is stays. A directory that
  * isn't there has none. */
@@ -74,8 +61,8 @@ int directory_empty(const char *path, const char *prefix);
 
 /* ---- whole files: their digest, and moving them so that a power cut finds one whole ---- */
 
-/* The digest of a regular file, never of what a symbolic link points to. */
-int file_digest(const char *path, char hex[DIGEST_SIZE], struct stat *facts);
+/* The digest of a regular file, never of what a symbolic link points to; empty if it has none. */
+int file_digest(const char *dir, const char *name, char hex[DIGEST_SIZE]);
 
 /* Copies a regular file with its mode, owner and times, and syncs it. */
 int file_copy(const char *from, const char *to);
@@ -92,5 +79,3 @@ int file_exchange(const char *from, const char *to, const char *file);
 
 /* Moves a file, by a rename where that is possible. */
 int file_move(const char *from, const char *to, const char *file);
-
-#endif

@@ -1,7 +1,6 @@
-/* What a command is told: words of a command line ("--port 6443") or the fields of an order, which is
- * a JSON object ({"port": 6443}). options.c has the one table of both. */
-#ifndef OPTIONS_H
-#define OPTIONS_H
+/* What a command is told: words of a command line ("--port 6443") or the lines of an order ("port=6443",
+ * see record.h). options.c has the one table of both. */
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +27,7 @@ struct options {
     const char *log_dir;
     const char *addresses[LIST_MAX];
     size_t address_count;
-    const char *content; /* any bytes, with a NUL after them */
+    const char *content; /* any bytes */
     size_t content_length;
     const char *former;
     const char *from; /* a set of credentials; NULL: the node's own */
@@ -42,7 +41,6 @@ struct options {
     long listen_limit;
     long idle;
     long user; /* -1: our own */
-    long bytes;
     bool keep_backups;
     bool by_name;
     bool link;
@@ -52,12 +50,10 @@ struct options {
 /* Reads the words after a command's name. Returns 0, or -1 after fail(). */
 int options_read_words(struct options *options, int count, char *const *words);
 
-/* Reads an order: `text` is as reader_object() wants it. Returns 0, or -1 after fail(). */
-int options_read_order(struct options *options, char *text, size_t length);
+/* Reads an order; the text is changed, and the options point into it. Returns 0, or -1 after fail(). */
+int options_read_order(struct options *options, char *text);
 
 /* Whether `who`, a command or an order, is given all `needed` options and none beyond the `allowed`
  * ones; both are names with blanks between them. Returns 0, or -1 after fail(). */
 int options_check(const struct options *options, const char *who, const char *needed,
                   const char *allowed);
-
-#endif

@@ -1,7 +1,7 @@
 #include "base/record.h"
 
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/agent.h"
@@ -9,83 +9,124 @@
 #include "base/files.h"
 #include "base/text.h"
 
-static int damaged(const char *name, const char *line) {
-    return fail(FAIL_STATE, "the %s file is damaged at '%.60s'", name, line);
-}
-
 /* ---- reading ---- */
 
-int record_lines(const char *name, const char *text,
-                 bool (*set)(void *into, const char *key, const char *value), void *into) {
-    char line[PATH_SIZE + COMPONENT_SIZE];
-    bool ended = false;
-    while (*text != '\0' && !ended) {
-        size_t length = strcspn(text, "\n");
-        if (length >= sizeof line || text[length] != '\n') {
-            return damaged(name, "a line without an end");
-        }
-        memcpy(line, text, length);
-        line[length] = '\0';
-        text += length + 1;
+int record_lines(char *text, int (*set)(void *into, const char *key, char *value), void *into) {
+    for (int number = 1; *text != '\0'; number++) {
+        char *line = text, *end = strchr(line, '\n');
         char *value = strchr(line, '=');
-        if (value == NULL) {
-            return damaged(name, line);
+        if (end == NULL || value == NULL || value > end) {
+            return fail(FAIL_USAGE, "line %d is no key=value with an end", number);
         }
-        *value++ = '\0';
-        if (!set(into, line, value)) {
-            return damaged(name, line);
+        *end = *value++ = '\0';
+        text = end + 1;
+        if (strcmp(line, "end") == 0) {
+            return 0; /* what follows is of an older file, which was overwritten */
         }
-        ended = strcmp(line, "end") == 0;
+        if (set(into, line, value) != 0) {
+            return -1;
+        }
     }
-    return ended ? 0 : damaged(name, "its end");
+    return fail(FAIL_USAGE, "the end is missing");
 }
 
-static bool set_word(const struct field *field, void *member, const char *value) {
+static bool set_word(const struct field *field, int *member, const char *value) {
     for (int64_t i = field->low; i <= field->high; i++) {
         if (strcmp(value, field->words[i]) == 0) {
-            *(int *)member = (int)i;
+            *member = (int)i;
             return true;
         }
     }
     return false;
 }
 
-static bool set_text(const struct field *field, char *member, const char *value) {
-    return (field->is_valid == NULL || field->is_valid(value)) &&
-           copy_whole(member, field->size, value);
+/* A text without a size isn't copied: the member points to it. */
+static bool set_text(const struct field *field, void *member, const char *value) {
+    if (field->is_valid != NULL && !field->is_valid(value)) {
+        return false;
+    }
+    if (field->size > 0) {
+        return copy_whole(member, field->size, value);
+    }
+    *(const char **)member = value;
+    return true;
 }
 
-static bool set_field(const struct field *field, char *into, const char *value) {
-    void *member = into + field->offset;
-    void *counter = into + field->count_offset;
-    size_t *count = counter;
+static bool set_number(const struct field *field, void *member, const char *value) {
     int64_t number;
+    if (!is_number(value, field->low, field->high, &number)) {
+        return false;
+    }
+    if (field->kind == FIELD_LONG) {
+        *(long *)member = (long)number;
+    } else {
+        *(int64_t *)member = number;
+    }
+    return true;
+}
+
+/* Two hexadecimal digits for each byte; the bytes take the digits' place. */
+static bool set_bytes(const struct field *field, const char **member, size_t *count, char *value) {
+    size_t length = strlen(value);
+    if (length % 2 != 0 || length / 2 > (size_t)field->high ||
+        strspn(value, "0123456789abcdef") != length) {
+        return false;
+    }
+    for (size_t i = 0; i < length / 2; i++) {
+        char digits[] = {value[2 * i], value[2 * i + 1], '\0'};
+        value[i] = (char)strtol(digits, NULL, 16);
+    }
+    *member = value;
+    *count = length / 2;
+    return true;
+}
+
+static bool set_member(const struct field *field, char *into, char *value) {
+    void *member = into + field->offset, *counter = into + field->count_offset;
+    size_t *count = counter, stride = field->size > 0 ? field->size : sizeof(const char *);
     switch (field->kind) {
     case FIELD_TEXT:
         return set_text(field, member, value);
     case FIELD_TEXTS:
-        return *count < (size_t)field->high &&
-               set_text(field, (char *)member + (*count)++ * field->size, value);
+        return set_text(field, (char *)member + (*count)++ * stride, value);
     case FIELD_LONG:
     case FIELD_NUMBER:
-        if (!is_count(value, &number) || number < field->low || number > field->high) {
-            return false;
-        }
-        if (field->kind == FIELD_LONG) {
-            *(long *)member = (long)number;
-        } else {
-            *(int64_t *)member = number;
-        }
-        return true;
+        return set_number(field, member, value);
     case FIELD_FLAG:
         *(bool *)member = strcmp(value, "1") == 0;
         return *(bool *)member || strcmp(value, "0") == 0;
     case FIELD_WORD:
         return set_word(field, member, value);
-    case FIELD_ADDRESS:
-        return is_loopback(value, member);
+    case FIELD_BYTES:
+        return set_bytes(field, member, count, value);
     }
     return false;
+}
+
+int record_set(const struct field *field, void *into, char *value) {
+    void *counter = (char *)into + field->count_offset;
+    if (field->kind == FIELD_TEXTS && *(size_t *)counter == (size_t)field->high) {
+        return fail(FAIL_USAGE, "%s is given more than %d times", field->key, (int)field->high);
+    }
+    if (set_member(field, into, value)) {
+        return 0;
+    }
+    if (field->kind != FIELD_BYTES) {
+        return fail(FAIL_USAGE, "%s can't be '%.200s'", field->key, value);
+    }
+    /* It may be a secret. */
+    return strlen(value) > 2 * (size_t)field->high
+               ? fail(FAIL_USAGE, "%s is larger than %d bytes", field->key, (int)field->high)
+               : fail(FAIL_USAGE, "%s isn't in hexadecimal", field->key);
+}
+
+const struct field *record_field(const struct record *record, const char *key) {
+    for (size_t i = 0; i < record->count; i++) {
+        if (strcmp(key, record->fields[i].key) == 0) {
+            return &record->fields[i];
+        }
+    }
+    return NULL;
 }
 
 struct reading {
@@ -93,14 +134,10 @@ struct reading {
     void *into;
 };
 
-static bool set_line(void *into, const char *key, const char *value) {
+static int set_known(void *into, const char *key, char *value) {
     const struct reading *reading = into;
-    for (size_t i = 0; i < reading->record->count; i++) {
-        if (strcmp(key, reading->record->fields[i].key) == 0) {
-            return set_field(&reading->record->fields[i], reading->into, value);
-        }
-    }
-    return true;
+    const struct field *field = record_field(reading->record, key);
+    return field != NULL ? record_set(field, reading->into, value) : 0;
 }
 
 static int64_t number_of(const struct field *field, const void *member) {
@@ -113,8 +150,6 @@ static int64_t number_of(const struct field *field, const void *member) {
         return *(const bool *)member;
     case FIELD_WORD:
         return *(const int *)member;
-    case FIELD_ADDRESS:
-        return *(const uint32_t *)member;
     default:
         return 0;
     }
@@ -125,15 +160,14 @@ static bool is_set(const struct field *field, const char *from) {
     return field->kind == FIELD_TEXT ? *member != '\0' : number_of(field, member) != 0;
 }
 
-int record_parse(const struct record *record, void *into, const char *text) {
+int record_parse(const struct record *record, void *into, char *text) {
     struct reading reading = {record, into};
-    if (record_lines(record->name, text, set_line, &reading) != 0) {
+    if (record_lines(text, set_known, &reading) != 0) {
         return -1;
     }
     for (size_t i = 0; i < record->count; i++) {
         if (record->fields[i].required && !is_set(&record->fields[i], into)) {
-            return fail(FAIL_STATE, "the %s file is damaged: it has no %s", record->name,
-                        record->fields[i].key);
+            return fail(FAIL_USAGE, "it has no %s", record->fields[i].key);
         }
     }
     return 0;
@@ -147,40 +181,21 @@ int record_text(const char *dir, const char *name, char *text, bool *found) {
                                            : -1;
 }
 
+int record_damaged(const char *dir, const char *name) {
+    return fail(FAIL_STATE, "%s/%s is damaged: %s", dir, name, failure_text());
+}
+
 int record_read(const struct record *record, const char *dir, void *into, bool *found) {
     static char text[RECORD_SIZE];
     if (record_text(dir, record->name, text, found) != 0) {
         return -1;
     }
-    if (*found && record_parse(record, into, text) != 0) {
-        return fail(FAIL_STATE, "%s/%s: %s", dir, record->name, failure_text());
-    }
-    return 0;
+    return *found && record_parse(record, into, text) != 0 ? record_damaged(dir, record->name) : 0;
 }
 
 /* ---- writing ---- */
 
-struct printing {
-    char *out;
-    size_t size;
-    size_t length;
-};
-
-static void add(struct printing *printing, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void add(struct printing *printing, const char *format, ...) {
-    va_list arguments;
-    size_t room = printing->size - printing->length;
-    va_start(arguments, format);
-    int count = vsnprintf(printing->out + printing->length, room, format, arguments);
-    va_end(arguments);
-    if (count > 0) {
-        printing->length += (size_t)count < room ? (size_t)count : room;
-    }
-}
-
-static void add_field(struct printing *printing, const struct field *field, const char *from) {
+static void print_field(FILE *out, const struct field *field, const char *from) {
     const char *member = from + field->offset;
     size_t count = 1;
     int64_t number = number_of(field, member);
@@ -191,7 +206,7 @@ static void add_field(struct printing *printing, const struct field *field, cons
     case FIELD_TEXT:
         for (size_t i = 0; i < count; i++, member += field->size) {
             if (*member != '\0') {
-                add(printing, "%s=%s\n", field->key, member);
+                fprintf(out, "%s=%s\n", field->key, member);
             }
         }
         break;
@@ -200,29 +215,31 @@ static void add_field(struct printing *printing, const struct field *field, cons
     case FIELD_FLAG:
         /* A number that a reader would refuse is not written: it is not set. */
         if (number != 0 || field->low == 0) {
-            add(printing, "%s=%lld\n", field->key, (long long)number);
+            fprintf(out, "%s=%lld\n", field->key, (long long)number);
         }
         break;
     case FIELD_WORD:
-        add(printing, "%s=%s\n", field->key, field->words[number]);
+        fprintf(out, "%s=%s\n", field->key, field->words[number]);
         break;
-    case FIELD_ADDRESS:
-        add(printing, "%s=%d.%d.%d.%d\n", field->key, (int)(number >> 24), (int)(number >> 16 & 255),
-            (int)(number >> 8 & 255), (int)(number & 255));
+    case FIELD_BYTES: /* no file has any */
         break;
     }
 }
 
-int record_print(const struct record *record, const void *from, char *out, size_t size) {
-    struct printing printing = {.out = out, .size = size};
+int record_print(const struct record *record, const void *from, char *text, size_t size) {
+    FILE *out = fmemopen(text, size, "w");
+    if (out == NULL) {
+        return fail_errno("write", record->name);
+    }
     for (size_t i = 0; i < record->count; i++) {
-        add_field(&printing, &record->fields[i], from);
+        print_field(out, &record->fields[i], from);
     }
-    add(&printing, "end=1\n");
-    if (printing.length + 1 >= size) {
-        return fail(FAIL_STATE, "the %s file is larger than %d bytes", record->name, (int)size);
-    }
-    return (int)printing.length;
+    fputs("end=1\n", out);
+    bool whole = fflush(out) == 0 && !ferror(out);
+    int length = (int)ftell(out);
+    fclose(out);
+    return whole ? length
+                 : fail(FAIL_STATE, "the %s file is larger than %d bytes", record->name, (int)size);
 }
 
 int record_write(const struct record *record, const char *dir, const void *from) {

@@ -1,6 +1,5 @@
 /* What a process of ours needs while it runs: time, being told to stop, a log, locks. */
-#ifndef RUNTIME_H
-#define RUNTIME_H
+#pragma once
 
 #include <signal.h>
 #include <stdbool.h>
@@ -40,5 +39,3 @@ bool lock_is_at(int fd, const char *path);
 
 /* Whether somebody else holds the lock. */
 bool lock_is_held(const char *path);
-
-#endif

@@ -1,6 +1,5 @@
 /* SHA-256 (FIPS 180-4). */
-#ifndef SHA256_H
-#define SHA256_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -16,5 +15,3 @@ void sha256_add(struct sha256 *sum, const void *bytes, size_t count);
 
 /* Writes 64 hexadecimal digits and an end. */
 void sha256_finish(struct sha256 *sum, char hex[65]);
-
-#endif

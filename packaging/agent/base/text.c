@@ -1,104 +1,63 @@
 #include "base/text.h"
 
+#include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/agent.h"
 
-static const char lower[] = "abcdefghijklmnopqrstuvwxyz";
-static const char digits[] = "0123456789";
+static bool is_control(char c) { return (unsigned char)c < 0x20 || c == 0x7f; }
 
-static bool one_of(char c, const char *set) { return c != '\0' && strchr(set, c) != NULL; }
-
-static bool has_control_characters(const char *text) {
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
-            return true;
-        }
+static bool is_printable(const char *text) {
+    while (*text != '\0' && !is_control(*text)) {
+        text++;
     }
-    return false;
+    return *text == '\0';
 }
+
+/* Whether the text is `least` to `most` characters of `set`, and nothing else. */
+static bool is_made_of(const char *text, const char *set, size_t least, size_t most) {
+    size_t length = strspn(text, set);
+    return least <= length && length <= most && text[length] == '\0';
+}
+
+bool is_given(const char *text) { return text[0] != '\0'; }
 
 bool is_path(const char *text) {
     return text[0] == '/' && strlen(text) <= PATH_SIZE - 2 * NAME_SIZE - COMPONENT_SIZE &&
-           !has_control_characters(text);
+           is_printable(text);
 }
 
 bool is_file_name(const char *text) {
     /* Room for the ".123" of an older one and the affixes of a temporary one. */
     return text[0] != '\0' && text[0] != '.' && strlen(text) <= NAME_SIZE - 16 &&
-           strchr(text, '/') == NULL && !has_control_characters(text);
+           strchr(text, '/') == NULL && is_printable(text);
 }
 
 bool is_component(const char *text) {
-    size_t length = strlen(text);
-    if (length == 0 || length >= COMPONENT_SIZE || text[0] == '-') {
-        return false;
-    }
-    for (; *text != '\0'; text++) {
-        if (!one_of(*text, lower) && !one_of(*text, digits) && *text != '-') {
-            return false;
-        }
-    }
-    return true;
+    return text[0] != '-' && is_made_of(text, "abcdefghijklmnopqrstuvwxyz0123456789-", 1,
+                                        COMPONENT_SIZE - 1);
 }
 
 bool is_digest(const char *text) {
-    size_t length = strspn(text, "0123456789abcdef");
-    return length == DIGEST_SIZE - 1 && text[length] == '\0';
+    return is_made_of(text, "0123456789abcdef", DIGEST_SIZE - 1, DIGEST_SIZE - 1);
 }
 
 bool is_uid(const char *text) {
-    size_t length = strspn(text, "0123456789abcdefABCDEF-");
-    return length >= 8 && length < UID_SIZE && text[length] == '\0';
+    return is_made_of(text, "0123456789abcdefABCDEF-", 8, UID_SIZE - 1);
 }
 
-bool is_count(const char *text, int64_t *value) {
-    size_t length = strspn(text, digits);
-    if (length == 0 || length > 17 || text[length] != '\0') {
+bool is_number(const char *text, int64_t low, int64_t high, int64_t *value) {
+    if (!is_made_of(text, "0123456789", 1, 17)) {
         return false;
     }
-    for (*value = 0; *text != '\0'; text++) {
-        *value = *value * 10 + (*text - '0');
-    }
-    return true;
+    *value = strtoll(text, NULL, 10);
+    return low <= *value && *value <= high;
 }
 
-bool is_number(const char *text, long low, long high, long *value) {
-    int64_t number;
-    if (strlen(text) > 9 || !is_count(text, &number)) {
-        return false;
-    }
-    *value = (long)number;
-    return low <= number && number <= high;
-}
-
-bool is_natural(const char *text, long *value) {
-    int64_t number;
-    if (!is_count(text, &number) || number > INT32_MAX) {
-        return false;
-    }
-    *value = (long)number;
-    return true;
-}
-
-bool is_loopback(const char *text, uint32_t *address) {
-    *address = 0;
-    for (int part = 0; part < 4; part++) {
-        char number[4];
-        long value;
-        size_t length = strspn(text, digits);
-        if (length == 0 || length >= sizeof number) {
-            return false;
-        }
-        memcpy(number, text, length);
-        number[length] = '\0';
-        if (!is_number(number, 0, 255, &value) || text[length] != (part < 3 ? '.' : '\0')) {
-            return false;
-        }
-        *address = *address << 8 | (uint32_t)value;
-        text += length + (part < 3 ? 1 : 0);
-    }
-    return *address >> 24 == 127;
+bool is_loopback(const char *text) {
+    unsigned char address[4];
+    return inet_pton(AF_INET, text, address) == 1 && address[0] == 127;
 }
 
 bool is_way(const char *text) {
@@ -109,8 +68,7 @@ bool is_way(const char *text) {
 void copy_text(char *out, size_t size, const char *text) {
     size_t length = 0;
     for (; text[length] != '\0' && length + 1 < size; length++) {
-        unsigned char c = (unsigned char)text[length];
-        out[length] = c < 0x20 || c == 0x7f ? ' ' : text[length];
+        out[length] = is_control(text[length]) ? ' ' : text[length];
     }
     out[length] = '\0';
 }
@@ -143,14 +101,4 @@ size_t utf8_length(const char *text) {
     bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
     bool beyond = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
     return overlong || beyond ? 0 : length;
-}
-
-size_t utf8_put(unsigned long code, char *out) {
-    size_t length = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    static const unsigned char first[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = length; i-- > 1; code >>= 6) {
-        out[i] = (char)(0x80 | (code & 0x3f));
-    }
-    out[0] = (char)(first[length] | code);
-    return length;
 }

@@ -1,10 +1,12 @@
 /* What a name, a path, a digest, a number may look like, on the command line and in our files. */
-#ifndef TEXT_H
-#define TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Anything but an empty text. */
+bool is_given(const char *text);
 
 /* Absolute, printable, and short enough for what is appended to it. */
 bool is_path(const char *text);
@@ -22,17 +24,11 @@ bool is_digest(const char *text);
  * characters, so that none can match by accident what isn't meant. */
 bool is_uid(const char *text);
 
-/* A decimal number of at most 17 digits, with nothing around it. */
-bool is_count(const char *text, int64_t *value);
+/* A decimal number from `low` to `high`, of at most 17 digits, with nothing around it. */
+bool is_number(const char *text, int64_t low, int64_t high, int64_t *value);
 
-/* A decimal number from `low` to `high`, with nothing around it. */
-bool is_number(const char *text, long low, long high, long *value);
-
-/* A decimal number from 0 to 2^31 - 1, as a user's in Kubernetes (runAsUser) is. */
-bool is_natural(const char *text, long *value);
-
-/* An address in 127.0.0.0/8, as a number of this machine's byte order. */
-bool is_loopback(const char *text, uint32_t *address);
+/* An address in 127.0.0.0/8. */
+bool is_loopback(const char *text);
 
 /* A way to share a port: "seamless", "steered" or "shared". */
 bool is_way(const char *text);
@@ -47,8 +43,3 @@ bool copy_whole(char *out, size_t size, const char *text);
 
 /* How many bytes the character at `text`, which ends with a NUL, has; 0 if it is not valid. */
 size_t utf8_length(const char *text);
-
-/* Writes a character, of at most 4 bytes. Returns how many it has. */
-size_t utf8_put(unsigned long code, char *out);
-
-#endif

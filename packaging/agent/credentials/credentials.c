@@ -12,7 +12,10 @@
 #include "base/text.h"
 #include "credentials/pem.h"
 
-enum { FILE_MAX = 128 * 1024 }; /* bytes, with an end; a kubeconfig has some 6 KiB */
+enum {
+    FILE_MAX = 128 * 1024, /* bytes, with an end; a kubeconfig has some 6 KiB */
+    ANSWER_MAX = 2 * FILE_MAX,
+};
 
 static const char SETS[] = "credentials";
 /* Where files of a set are, from the innermost on. */
@@ -84,8 +87,11 @@ static int tell(struct json *json, const char *folder, const char *file) {
     if (!found) {
         return 0;
     }
-    if (file_digest(path, hex, &facts) != 0) {
+    if (file_digest(folder, file + 1, hex) != 0) {
         return -1;
+    }
+    if (lstat(path, &facts) != 0) {
+        return fail_errno("look at", path);
     }
     pem_keep_public(content);
     snprintf(mode, sizeof mode, "%04o", (unsigned)facts.st_mode & 07777);
@@ -102,27 +108,31 @@ static int tell(struct json *json, const char *folder, const char *file) {
 }
 
 int credentials_certificates(const struct options *options) {
-    static char buffer[FILE_MAX];
+    static char buffer[ANSWER_MAX];
     char folder[PATH_SIZE];
     struct json json;
     if (set_folder(folder, options, options->from) != 0) {
         return -1;
     }
     /* In memory until it is whole: a file that can't be read is the answer then. */
-    json_start(&json, buffer, sizeof buffer, -1);
+    json = (struct json){.out = fmemopen(buffer, sizeof buffer, "w")};
+    if (json.out == NULL) {
+        return fail_errno("write", "the answer");
+    }
     json_open(&json, NULL, '{');
     json_open(&json, "files", '[');
-    for (size_t i = 0; i < options->file_count; i++) {
-        if (tell(&json, folder, options->files[i]) != 0) {
-            return -1;
-        }
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < options->file_count; i++) {
+        result = tell(&json, folder, options->files[i]);
     }
     json_close(&json, ']');
     json_close(&json, '}');
-    if (json_finish(&json) != 0) {
-        return fail(FAIL_IO, "the certificates are larger than %d bytes", FILE_MAX);
+    if (json_finish(&json) != 0 && result == 0) {
+        result = fail(FAIL_IO, "the certificates are larger than %d bytes", ANSWER_MAX);
     }
-    return write_all(STDOUT_FILENO, buffer, json.length, "the answer");
+    long length = ftell(json.out);
+    fclose(json.out);
+    return result == 0 ? write_all(STDOUT_FILENO, buffer, (size_t)length, "the answer") : -1;
 }
 
 /* ---- copy ---- */
@@ -204,25 +214,25 @@ int credentials_holds(const struct options *options) {
 /* ---- sets ---- */
 
 int credentials_sets(const struct options *options) {
-    struct directory directory;
     char path[PATH_SIZE];
     const char *name;
     struct json json;
     if (path_join(path, options->dir, SETS) != 0) {
         return -1;
     }
-    if (directory_open(&directory, path) != 0 && errno != ENOENT) {
+    DIR *directory = opendir(path);
+    if (directory == NULL && errno != ENOENT) {
         return fail_errno("read", path);
     }
     answer_begin(&json);
     json_open(&json, "sets", '[');
-    while ((name = directory_next(&directory)) != NULL) {
+    while ((name = directory_next(directory)) != NULL) {
         if (is_component(name)) {
             json_string(&json, NULL, name);
         }
     }
     json_close(&json, ']');
-    directory_close(&directory);
+    directory_close(directory);
     return answer_end(&json);
 }
 
@@ -247,19 +257,18 @@ int credentials_drop(const struct options *options) {
 }
 
 int credentials_clear(const struct options *options) {
-    struct directory directory;
     char path[PATH_SIZE];
     const char *name;
     int result = path_join(path, options->dir, SETS);
-    if (result != 0 || directory_open(&directory, path) != 0) {
-        return result; /* there are none */
-    }
-    while (result == 0 && (name = directory_next(&directory)) != NULL) {
+    DIR *directory = result == 0 ? opendir(path) : NULL; /* NULL: there are none */
+    while (result == 0 && (name = directory_next(directory)) != NULL) {
         if (is_component(name)) {
             result = drop(options, name);
         }
     }
-    directory_close(&directory);
-    rmdir(path); /* not, if something is left in it */
+    if (directory != NULL) {
+        directory_close(directory);
+        rmdir(path); /* not, if something is left in it */
+    }
     return result;
 }

@@ -1,8 +1,7 @@
 /* The files with the control plane's certificates and keys: sets of them. One set is the node's own, in
  * the folder above our directory (/etc/kubernetes). The others are ours, DIR/credentials/NAME, each for
  * root alone: a new set until it is used, former sets. An answer has public parts only. */
-#ifndef CREDENTIALS_H
-#define CREDENTIALS_H
+#pragma once
 
 #include "base/options.h"
 
@@ -25,5 +24,3 @@ int credentials_drop(const struct options *options);
 
 /* Removes all sets of ours. */
 int credentials_clear(const struct options *options);
-
-#endif

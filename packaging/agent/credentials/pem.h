@@ -1,6 +1,5 @@
 /* Certificates and keys as kubeadm writes them: PEM, and kubeconfigs with PEM inside. */
-#ifndef PEM_H
-#define PEM_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,5 +10,3 @@ void pem_keep_public(char *text);
 
 /* Whether a private key, in PEM or in a kubeconfig, has these bytes. `text` is changed. */
 bool pem_key_has(char *text, const char *part, size_t length);
-
-#endif

@@ -142,35 +142,26 @@ static void move(struct guardian *guardian, const char *component, enum guard_mo
 }
 
 /* Once for each server that listens alone where the API server does: leaves a program in the kernel. Who
- * gets which connection while the DaemonSet's own comes to the copy's side is decided there. `*steered`
- * is the socket that this was done (or tried) for. Returns 1 when done just now, 0 when there was nothing
- * to do, -1 after fail() (share). */
-static int steer_standin(const char *proc, const struct guarded *guarded, int64_t *steered) {
+ * gets which connection while the DaemonSet's own comes to the copy's side is decided there. */
+static void steer(struct guardian *guardian, const struct guarded *one) {
     struct listeners listeners;
-    listeners_find_at(proc, guarded->port, guarded->address, &listeners);
+    listeners_find_at(guardian->options->proc, one->port, one->address, &listeners);
     const struct listener *only = &listeners.list[0];
-    if (listeners.total != 1 || only->inode == *steered || !listener_is_wildcard(only)) {
-        return 0;
+    if (listeners.total != 1 || only->inode == guardian->steered || !listener_is_wildcard(only)) {
+        return;
     }
-    *steered = only->inode;
+    guardian->steered = only->inode;
     /* A server that takes IPv6 alone can't be told from one that takes both: it isn't shared then. */
-    struct order order = {.port = guarded->port, .uid = only->uid, .ipv6 = only->ipv6};
+    struct order order = {.port = one->port, .uid = only->uid, .ipv6 = only->ipv6};
     int fd = member_socket(&order);
-    if (fd < 0) {
-        return -1;
+    if (fd < 0 || steering_attach_standin(fd) != 0) {
+        complain(guardian); /* then the kernel gives each a part of the connections */
+    } else {
+        say("%s: the copy has all connections until it goes", one->component);
     }
     /* What comes to this socket in the meantime is lost with it: a moment after the server's start. */
-    int result = steering_attach_standin(fd) == 0 ? 1 : -1;
-    close(fd);
-    return result;
-}
-
-static void steer(struct guardian *guardian, const struct guarded *one) {
-    int result = steer_standin(guardian->options->proc, one, &guardian->steered);
-    if (result < 0) {
-        complain(guardian); /* then the kernel gives each a part of the connections */
-    } else if (result > 0) {
-        say("%s: the copy has all connections until it goes", one->component);
+    if (fd >= 0) {
+        close(fd);
     }
 }
 

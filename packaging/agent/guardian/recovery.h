@@ -2,8 +2,7 @@
  * (DIR/recovery/<component>.yaml), which components there are (DIR/recovery/guarded), and the
  * guardian, a static pod of this program (DIR/agent), which puts the copies in place. What returns int
  * gives 0, or -1 after fail(). */
-#ifndef RECOVERY_H
-#define RECOVERY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +12,7 @@
 #include "node/sockets.h"
 
 #define RECOVERY_FOLDER "recovery"
-#define GUARDED_FILE "guarded"
+#define GUARDED_FILE RECOVERY_FOLDER "/guarded"
 #define GUARDIAN_OFF "guardian-off" /* as long as it is there, the guardian does nothing */
 #define GUARDIAN_FILE "kubectl-selfhost-guardian.yaml"
 #define PLACED_PREFIX "kubectl-selfhost-recovery-" /* of a copy in the kubelet's directory */
@@ -38,7 +37,7 @@ struct guarded_list {
 
 /* Of key=value lines: each component=... begins one, then come its port=..., address=... (which
  * lists of older versions lack) and file=... */
-int guarded_parse(struct guarded_list *guarded, const char *text);
+int guarded_parse(struct guarded_list *guarded, char *text);
 
 /* No file: nothing is guarded. */
 int guarded_read(const char *dir, struct guarded_list *guarded);
@@ -64,5 +63,3 @@ int recovery_disable(const struct options *options);
 
 /* Nothing of all this is left, copies that are in place neither. */
 int recovery_clear(const struct options *options);
-
-#endif

@@ -1,7 +1,6 @@
 /* When the guardian puts a recovery copy in place, and when it takes it away. Pure: it is told what
  * there is, and what time it is. */
-#ifndef RULE_H
-#define RULE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,5 +30,3 @@ struct guard_memory {
 };
 
 enum guard_move guard_decide(struct guard_memory *memory, const struct guard_view *view);
-
-#endif

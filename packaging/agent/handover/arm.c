@@ -11,7 +11,6 @@
 #include "handover/handover.h"
 #include "handover/instance.h"
 #include "handover/state.h"
-#include "handover/watcher.h"
 #include "node/process.h"
 #include "steward/order.h"
 
@@ -28,30 +27,24 @@ struct undo {
     struct state before;
 };
 
-static void undo(const struct undo *undo, const struct state *state) {
-    char why[TEXT_SIZE];
-    enum failure_code code = failure_kind();
-    copy_text(why, sizeof why, failure_text());
+static int undo(const struct undo *undo, const struct state *state) {
     if (undo->older[0] != '\0') {
         file_rename(undo->kept, undo->older, undo->kept, state->file);
     }
     if (undo->hold_removed) {
         file_touch(undo->kept, HOLD_FILE);
     }
-    state_write(undo->dir, &undo->before);
-    journal_add(undo->dir, "arm-failed", state, why);
-    fail(code, "%s", why);
+    return handover_unmade(undo->dir, &undo->before, state, "arm-failed");
 }
 
 /* Makes room for the manifest among the kept ones: an identical one will be replaced, a different one
  * gets the next free number. */
 static int set_aside(struct undo *undo, const struct state *state) {
-    char path[PATH_SIZE], digest[DIGEST_SIZE], name[NAME_SIZE + 16];
-    struct stat facts;
+    char digest[DIGEST_SIZE], name[NAME_SIZE + 16];
     if (!file_exists(undo->kept, state->file)) {
         return 0;
     }
-    if (path_join(path, undo->kept, state->file) != 0 || file_digest(path, digest, &facts) != 0) {
+    if (file_digest(undo->kept, state->file, digest) != 0) {
         return -1;
     }
     if (strcmp(digest, state->sha256) == 0) {
@@ -109,10 +102,8 @@ static int check_steward(const char *dir, const char *proc, const char *componen
 int handover_arm(const struct options *options, struct state *state, bool *already) {
     struct undo change = {.dir = options->dir};
     *already = false;
-    if (directory_make(options->dir) != 0 || handover_lock(options->dir) != 0 ||
-        watcher_require(options->dir) != 0 || state_read(options->dir, &change.before) != 0 ||
-        component_directory(change.kept, options->dir, options->component) != 0 ||
-        handover_fill(state, options, ARMED) != 0) {
+    if (handover_begin(options, ARMED, &change.before, state) != 0 ||
+        component_directory(change.kept, options->dir, options->component) != 0) {
         return -1;
     }
     if (change.before.phase == ARMED) {
@@ -129,13 +120,13 @@ int handover_arm(const struct options *options, struct state *state, bool *alrea
         return fail(FAIL_USAGE, "a manifest can't be named %s", HOLD_FILE);
     }
     if (check_steward(options->dir, options->proc, options->component) != 0 ||
-        manifest_check(state->manifests, state->file, state->sha256) != 0 || directory_make(change.kept) != 0 ||
+        manifest_check(state->manifests, state->file, state->sha256) != 0 ||
+        directory_make(change.kept) != 0 ||
         journal_add(options->dir, "armed", state, NULL) != 0) {
         return -1;
     }
     if (state_write(options->dir, state) != 0 || take(&change, state) != 0) {
-        undo(&change, state);
-        return -1;
+        return undo(&change, state);
     }
     return 0;
 }
@@ -144,44 +135,43 @@ int handover_arm(const struct options *options, struct state *state, bool *alrea
 
 enum { GRACE = 2000 }; /* milliseconds from SIGTERM to SIGKILL */
 
-/* Waits until the stopped instance has let go of the port, or the grace is over. The static one, were
- * it back before, would fail to bind, and its next try would come after the kubelet's back-off. */
-static void wait_for_port(const char *proc, const struct state *state, int64_t end) {
-    struct instance_view view;
+/* Looks until the new instance has ended (`of_port`: or nobody listens; else the static one has to end as
+ * well), or the grace is over. Returns whether it came to that. */
+static bool wait_for(const char *proc, const struct state *state, int64_t end, bool of_port,
+                     struct instance_view *view) {
     for (;;) {
-        instance_look(proc, state, &view);
-        if (!view.listening || view.servers == 0) {
-            return;
+        instance_look(proc, state, view);
+        if (of_port ? !view->listening || view->servers == 0
+                    : view->servers == 0 && view->static_servers == 0) {
+            return true;
         }
         if (boot_milliseconds() >= end) {
-            instance_stop(proc, state, SIGKILL);
-            return;
+            return false;
         }
         sleep_milliseconds(20);
     }
 }
 
+/* Waits until the stopped instance has let go of the port, or the grace is over. The static one, were
+ * it back before, would fail to bind, and its next try would come after the kubelet's back-off. */
+static void wait_for_port(const char *proc, const struct state *state, int64_t end) {
+    struct instance_view view;
+    if (!wait_for(proc, state, end, true, &view)) {
+        instance_stop(proc, state, SIGKILL);
+    }
+}
+
 /* Waits until the instance has ended, and kills it when the grace is over. So it does with a static
- * instance that the kubelet is stopping and that doesn't listen any more: with open watches it would
- * drain for all of its grace period (30 s), and the kubelet starts the pod again only after that. */
+ * instance that the kubelet is stopping: see handover_end_drained(). */
 static void wait_for_ends(const char *proc, const struct state *state, int64_t end) {
     struct instance_view view;
-    for (;;) {
-        instance_look(proc, state, &view);
-        if (view.servers == 0 && view.static_servers == 0) {
-            return;
-        }
-        if (boot_milliseconds() >= end) {
-            break;
-        }
-        sleep_milliseconds(50);
+    if (wait_for(proc, state, end, false, &view)) {
+        return;
     }
     if (view.servers > 0) {
         instance_stop(proc, state, SIGKILL);
     }
-    if (view.static_servers > 0 && !view.listening) {
-        pod_signal_servers(proc, state->static_uid, SIGKILL);
-    }
+    handover_end_drained(proc, state, &view);
 }
 
 void handover_stop_new(const char *proc, const struct state *pods) {
@@ -192,11 +182,9 @@ void handover_stop_new(const char *proc, const struct state *pods) {
 }
 
 static bool is_same_file(const char *kept, const struct state *state) {
-    char a[PATH_SIZE], b[PATH_SIZE], first[DIGEST_SIZE], second[DIGEST_SIZE];
-    struct stat facts;
-    return path_join(a, kept, state->file) == 0 && path_join(b, state->manifests, state->file) == 0 &&
-           file_digest(a, first, &facts) == 0 && file_digest(b, second, &facts) == 0 &&
-           strcmp(first, second) == 0;
+    char digest[DIGEST_SIZE];
+    return file_digest(kept, state->file, digest) == 0 &&
+           manifest_check(state->manifests, state->file, digest) == 0;
 }
 
 /* Brings the file home. `note` says what else there is to tell, or is empty. Returns 1 if there is

@@ -9,6 +9,7 @@
 #include "base/runtime.h"
 #include "base/text.h"
 #include "handover/instance.h"
+#include "handover/watcher.h"
 #include "node/process.h"
 #include "steward/order.h"
 
@@ -35,20 +36,21 @@ int handover_lock(const char *dir) {
 }
 
 int manifest_check(const char *dir, const char *file, const char *sha256) {
-    char path[PATH_SIZE], digest[DIGEST_SIZE];
-    struct stat facts;
-    if (path_join(path, dir, file) != 0 || file_digest(path, digest, &facts) != 0) {
+    char digest[DIGEST_SIZE];
+    if (file_digest(dir, file, digest) != 0) {
         return -1;
     }
     if (strcmp(digest, sha256) != 0) {
-        return fail(FAIL_CHANGED, "%s isn't what was ordered: its SHA-256 is %s", path, digest);
+        return fail(FAIL_CHANGED, "%s/%s isn't what was ordered: its SHA-256 is %s", dir, file,
+                    digest);
     }
     return 0;
 }
 
 /* ---- an order, and why it can't be carried out ---- */
 
-int handover_fill(struct state *s, const struct options *o, enum phase phase) {
+/* What an order of `phase` says. */
+static int fill(struct state *s, const struct options *o, enum phase phase) {
     *s = (struct state){.phase = phase,
                         .port = o->port,
                         .limit = o->limit,
@@ -71,8 +73,15 @@ int handover_fill(struct state *s, const struct options *o, enum phase phase) {
     instance_find_prefix(s);
     s->deadline = boot_milliseconds() + o->limit * 1000;
     boot_id_read(o->proc, s->boot_id, sizeof s->boot_id);
-    rfc3339_now(s->armed_at);
     return fits ? 0 : fail(FAIL_USAGE, "an argument is too long");
+}
+
+int handover_begin(const struct options *options, enum phase phase, struct state *before,
+                   struct state *state) {
+    return directory_make(options->dir) == 0 && handover_lock(options->dir) == 0 &&
+                   watcher_require(options->dir) == 0 && state_read(options->dir, before) == 0
+               ? fill(state, options, phase)
+               : -1;
 }
 
 bool handover_is_same(const struct state *armed, const struct state *order) {

@@ -1,11 +1,11 @@
 /* A hand-over's moves: the manifest goes (arm), stays away (confirm), comes back (put_back). On the
  * way back a manifest comes (place), stays (confirm), or goes again (put_back). */
-#ifndef HANDOVER_H
-#define HANDOVER_H
+#pragma once
 
 #include <stdbool.h>
 
 #include "base/options.h"
+#include "handover/instance.h"
 #include "handover/state.h"
 
 #define HOLD_FILE "hold"          /* beside a kept manifest: the new instance is to wait */
@@ -18,7 +18,6 @@
 /* Each makes its move under the lock. `*already` tells an order that was given before. */
 int handover_arm(const struct options *options, struct state *state, bool *already);
 int handover_place(const struct options *options, struct state *state, bool *already);
-int handover_exchange(const struct options *options, struct state *state, bool *already);
 int handover_confirm(const struct options *options, struct state *state, bool *already);
 int handover_put_back(const struct options *options, struct state *state, bool *already);
 
@@ -30,8 +29,9 @@ int tidy(const struct options *options);
 
 /* ---- for the agent that watches ---- */
 
-/* An instance that lets its last requests finish, while nobody listens in its place, is ended. */
-void handover_end_drained(const char *proc, const struct state *state);
+/* A static instance that lets its last requests finish, while nobody listens in its place, is ended. */
+void handover_end_drained(const char *proc, const struct state *state,
+                          const struct instance_view *view);
 
 /* What was placed before the node was restarted stays: it may be all that serves. Doesn't wait for
  * the lock (busy). */
@@ -66,8 +66,10 @@ void handover_forget_order(const struct options *options, const char *component)
 /* DIR/<component>, where its manifest and the hold file are kept. */
 int component_directory(char *out, const char *dir, const char *component);
 
-/* What an order of `phase` says. Returns 0, or -1 after fail(). */
-int handover_fill(struct state *state, const struct options *options, enum phase phase);
+/* Takes the lock, sees that an agent watches, and reads the state `before` and the one that the order
+ * asks for. Returns 0, or -1 after fail(). */
+int handover_begin(const struct options *options, enum phase phase, struct state *before,
+                   struct state *state);
 
 /* Whether an order is the one that is being carried out: its answer was lost, it is given again. */
 bool handover_is_same(const struct state *before, const struct state *order);
@@ -90,5 +92,3 @@ int handover_unmade(const char *dir, const struct state *before, const struct st
 
 /* Says why a move that needs an armed hand-over of the component can't be made. Returns -1. */
 int handover_refuse(const struct state *state, const char *component);
-
-#endif

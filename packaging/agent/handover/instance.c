@@ -1,5 +1,6 @@
 #include "handover/instance.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/files.h"
@@ -13,24 +14,17 @@ enum { POD_SUFFIX = 5 };
 /* The highest <n> of <dir>/<n>.log plus one: the kubelet numbers them by the container's restarts
  * (Kubernetes 1.14 and later) and keeps the latest. Rotated ones (0.log.2026...) count the same. */
 static long starts_in(const char *dir) {
-    struct directory directory;
     const char *name;
     long starts = 0;
-    directory_open(&directory, dir);
-    while ((name = directory_next(&directory)) != NULL) {
-        char digits[12];
+    DIR *directory = opendir(dir);
+    while ((name = directory_next(directory)) != NULL) {
         long number;
-        size_t length = strspn(name, "0123456789");
-        if (length == 0 || length >= sizeof digits || strncmp(name + length, ".log", 4) != 0) {
-            continue;
-        }
-        memcpy(digits, name, length);
-        digits[length] = '\0';
-        if (is_number(digits, 0, 999999998, &number) && number + 1 > starts) {
+        int length = 0;
+        if (sscanf(name, "%9ld.log%n", &number, &length) == 1 && length > 0 && number >= starts) {
             starts = number + 1;
         }
     }
-    directory_close(&directory);
+    directory_close(directory);
     return starts;
 }
 
@@ -41,12 +35,11 @@ static bool is_log_directory_of(const char *name, const char *uid) {
 }
 
 long instance_starts(const struct state *state) {
-    struct directory directory;
     const char *name;
     char pod[PATH_SIZE], container[PATH_SIZE];
     long starts = 0;
-    directory_open(&directory, state->log_dir);
-    while ((name = directory_next(&directory)) != NULL) {
+    DIR *directory = opendir(state->log_dir);
+    while ((name = directory_next(directory)) != NULL) {
         for (size_t i = 0; i < state->instances; i++) {
             if (is_log_directory_of(name, state->instance_uids[i]) &&
                 path_join(pod, state->log_dir, name) == 0 &&
@@ -55,7 +48,7 @@ long instance_starts(const struct state *state) {
             }
         }
     }
-    directory_close(&directory);
+    directory_close(directory);
     return starts;
 }
 
@@ -76,18 +69,17 @@ static void set_prefix(struct state *state, const char *name) {
 }
 
 void instance_find_prefix(struct state *state) {
-    struct directory directory;
     const char *name;
     state->log_prefix[0] = '\0';
-    directory_open(&directory, state->log_dir);
-    while ((name = directory_next(&directory)) != NULL) {
+    DIR *directory = opendir(state->log_dir);
+    while ((name = directory_next(directory)) != NULL) {
         for (size_t i = 0; i < state->instances; i++) {
             if (is_log_directory_of(name, state->instance_uids[i])) {
                 set_prefix(state, name);
             }
         }
     }
-    directory_close(&directory);
+    directory_close(directory);
 }
 
 struct pods {
@@ -108,21 +100,20 @@ static void add_pod(struct pods *pods, const char *uid) {
 
 /* The pods that were named when it was armed, and those that the DaemonSet has put in their place. */
 static void find_pods(const struct state *state, struct pods *pods) {
-    struct directory directory;
     const char *name;
     size_t length = strlen(state->log_prefix);
     pods->count = 0;
     for (size_t i = 0; i < state->instances; i++) {
         add_pod(pods, state->instance_uids[i]);
     }
-    directory_open(&directory, length == 0 ? "" : state->log_dir);
-    while ((name = directory_next(&directory)) != NULL) {
+    DIR *directory = length == 0 ? NULL : opendir(state->log_dir);
+    while ((name = directory_next(directory)) != NULL) {
         if (strncmp(name, state->log_prefix, length) == 0 &&
             strcspn(name + length, "_-") == POD_SUFFIX && name[length + POD_SUFFIX] == '_') {
             add_pod(pods, name + length + POD_SUFFIX + 1);
         }
     }
-    directory_close(&directory);
+    directory_close(directory);
 }
 
 /* The process of one of the two instances that has the socket open. */
@@ -158,7 +149,7 @@ static bool is_listening(const char *proc, const struct state *state, const stru
 }
 
 bool instance_known_program(const char *proc, const char *uid) {
-    return uid[0] != '\0' && pod_processes(proc, uid).servers > 0;
+    return uid[0] != '\0' && pod_processes(proc, uid).counts[SERVER] > 0;
 }
 
 void instance_look(const char *proc, const struct state *state, struct instance_view *view) {
@@ -167,7 +158,7 @@ void instance_look(const char *proc, const struct state *state, struct instance_
     *view = (struct instance_view){.listening = is_listening(proc, state, &pods)};
     if (state->static_uid[0] != '\0') {
         struct pod_processes p = pod_processes(proc, state->static_uid);
-        view->static_alive = p.servers + p.others + p.agents + p.pauses > 0;
+        view->static_alive = p.counts[SERVER] + p.counts[OTHER] + p.counts[AGENT] + p.counts[PAUSE] > 0;
         view->static_servers = pod_servers(&p, state->known_program);
     }
     for (size_t i = 0; i < pods.count; i++) {
@@ -185,8 +176,8 @@ int instance_stop(const char *proc, const struct state *state, int signal) {
     for (size_t i = 0; i < pods.count; i++) {
         struct pod_processes p = pod_processes(proc, pods.uids[i]);
         /* A side-car may run while an init container waits; the component can't. */
-        bool waits = p.servers == 0 && p.agents > 0;
-        if (!waits && p.servers + p.others + p.pauses > 0) {
+        bool waits = p.counts[SERVER] == 0 && p.counts[AGENT] > 0;
+        if (!waits && p.counts[SERVER] + p.counts[OTHER] + p.counts[PAUSE] > 0) {
             pod_signal(proc, pods.uids[i], signal);
             told++;
         }

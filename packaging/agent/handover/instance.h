@@ -1,6 +1,5 @@
 /* The two instances of a hand-over, as one sees them from the node: processes, restarts. */
-#ifndef INSTANCE_H
-#define INSTANCE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -30,5 +29,3 @@ long instance_starts(const struct state *state);
 /* Ends the new instance's pods, their sandboxes too, so that the kubelet runs them again from their
  * init container. Skips a pod that is just waiting there. Returns how many were signalled. */
 int instance_stop(const char *proc, const struct state *state, int signal);
-
-#endif

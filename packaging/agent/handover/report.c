@@ -1,14 +1,9 @@
 #include "handover/report.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/failure.h"
@@ -24,7 +19,8 @@
 #include "steward/order.h"
 
 enum {
-    ENTRIES_MAX = 128, /* files of one directory */
+    ENTRIES_MAX = 128,  /* files of one directory */
+    TEST_BYTES = 65536, /* that are written to see whether a file can be */
 };
 
 /* ---- directories ---- */
@@ -68,15 +64,15 @@ static int fail_to_list(const char *path) {
 /* The names in `path` of that kind (S_IFREG, S_IFDIR, S_IFLNK), hidden ones left out as the kubelet does. */
 static int list_names(const char *path, mode_t kind, struct listing *listing) {
     char entry_path[PATH_SIZE];
-    struct directory directory;
     struct stat facts;
     const char *name;
     int result = 0;
+    DIR *directory = opendir(path);
     listing->count = 0;
-    if (directory_open(&directory, path) != 0) {
+    if (directory == NULL) {
         return fail_to_list(path);
     }
-    while (result == 0 && (name = directory_next(&directory)) != NULL) {
+    while (result == 0 && (name = directory_next(directory)) != NULL) {
         if (name[0] == '.' || path_join(entry_path, path, name) != 0 ||
             lstat(entry_path, &facts) != 0 || (facts.st_mode & S_IFMT) != kind) {
             continue;
@@ -87,7 +83,7 @@ static int list_names(const char *path, mode_t kind, struct listing *listing) {
             add_sorted(listing, name);
         }
     }
-    directory_close(&directory);
+    directory_close(directory);
     return result;
 }
 
@@ -108,8 +104,11 @@ static void add_content(struct json *json, const char *path, const struct stat *
 static int add_file(struct json *json, const char *dir, const char *name, const char *component) {
     char path[PATH_SIZE], digest[DIGEST_SIZE], mode[8];
     struct stat facts;
-    if (path_join(path, dir, name) != 0 || file_digest(path, digest, &facts) != 0) {
+    if (file_digest(dir, name, digest) != 0 || path_join(path, dir, name) != 0) {
         return failure_kind() == FAIL_NOT_FOUND ? 0 : -1; /* it has just gone */
+    }
+    if (lstat(path, &facts) != 0) {
+        return 0;
     }
     snprintf(mode, sizeof mode, "%04o", (unsigned)facts.st_mode & 07777);
     json_open(json, NULL, '{');
@@ -118,9 +117,6 @@ static int add_file(struct json *json, const char *dir, const char *name, const 
     }
     json_string(json, "name", name);
     json_string(json, "mode", mode);
-    json_number(json, "uid", facts.st_uid);
-    json_number(json, "gid", facts.st_gid);
-    json_number(json, "size", facts.st_size);
     json_string(json, "sha256", digest);
     add_content(json, path, &facts);
     json_close(json, '}');
@@ -204,94 +200,33 @@ int report_list(const struct options *options) {
 
 /* ---- check ---- */
 
-static int write_test_file(const char *path, long bytes) {
-    static char block[4096];
-    memset(block, 'x', sizeof block); /* no hole */
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return fail_errno("write", path);
-    }
-    int result = 0;
-    while (result == 0 && bytes > 0) {
-        ssize_t count = write(fd, block, bytes < 4096 ? (size_t)bytes : sizeof block);
-        if (count <= 0) {
-            result = fail_errno("write", path);
-        }
-        bytes -= count;
-    }
-    if (result == 0 && fsync(fd) != 0) {
-        result = fail_errno("sync", path);
-    }
-    close(fd);
-    return result;
-}
-
-static int test_writing(const char *dir, long bytes) {
-    char first[PATH_SIZE], second[PATH_SIZE];
-    if (path_join(first, dir, ".check.part") != 0 || path_join(second, dir, ".check") != 0) {
-        return -1;
-    }
-    int result = write_test_file(first, bytes);
-    if (result == 0 && rename(first, second) != 0) {
-        result = fail_errno("write", second);
-    }
-    if (result == 0) {
-        result = directory_sync(dir);
-    }
-    unlink(first);
-    unlink(second);
-    return result;
-}
-
-static void add_names(struct json *json, const char *key, const char *path, mode_t kind) {
-    static struct listing names;
-    json_open(json, key, '[');
-    if (list_names(path, kind, &names) == 0) {
-        for (size_t i = 0; i < names.count; i++) {
-            json_string(json, NULL, names.names[i]);
-        }
-    }
-    json_close(json, ']');
-}
-
 /* The file is where the host has it mounted: a privileged container's /sys lacks it. */
 static bool selinux_enforces(const char *proc) {
-    char root[PATH_SIZE], path[PATH_SIZE], text[8];
-    size_t length;
-    bool found;
-    return path_join(root, proc, "1/root") == 0 &&
-           path_join(path, root, "sys/fs/selinux/enforce") == 0 &&
-           file_read(path, text, sizeof text, &length, &found) == 0 && found && text[0] == '1';
+    char root[PATH_SIZE], text[8];
+    if (path_join(root, proc, "1/root") != 0) {
+        return false;
+    }
+    file_line(root, "sys/fs/selinux/enforce", text, sizeof text);
+    return text[0] == '1';
 }
 
 int report_check(const struct options *options) {
-    struct json json;
-    struct statvfs space;
-    struct utsname kernel;
-    char guardian[DIGEST_SIZE];
+    static char block[TEST_BYTES];
     static struct listing probe;
+    struct json json;
+    char guardian[DIGEST_SIZE];
+    memset(block, 'x', sizeof block); /* no hole */
     if (list_names(options->manifests, S_IFREG, &probe) != 0 ||
-        directory_make(options->dir) != 0 || test_writing(options->dir, options->bytes) != 0) {
+        directory_make(options->dir) != 0 ||
+        file_replace(options->dir, "check", block, sizeof block) != 0 ||
+        file_remove(options->dir, "check") != 0 ||
+        program_kept_digest(options->dir, guardian) != 0) {
         return -1;
     }
-    if (program_kept_digest(options->dir, guardian) != 0) {
-        return -1;
-    }
-    if (statvfs(options->dir, &space) != 0) {
-        return fail_errno("look at", options->dir);
-    }
-    uname(&kernel);
     answer_begin(&json);
-    json_bool(&json, "writable", true);
     json_bool(&json, "same_filesystem", same_file_system(options->manifests, options->dir));
-    json_number(&json, "free_bytes", (int64_t)((uint64_t)space.f_bavail * space.f_frsize));
-    json_string(&json, "kernel", kernel.release);
-    json_string(&json, "machine", kernel.machine);
-    json_string(&json, "version", AGENT_VERSION);
     json_string(&json, "guardian", guardian);
     json_bool(&json, "selinux_enforces", selinux_enforces(options->proc));
-    add_names(&json, "manifests", options->manifests, S_IFREG);
-    add_names(&json, "kept", options->dir, S_IFDIR);
     return answer_end(&json);
 }
 
@@ -362,13 +297,11 @@ int report_status(const struct options *options) {
     json_string(&json, "file", state.file);
     json_string(&json, "sha256", state.sha256);
     json_string(&json, "reason", state.reason);
-    json_string(&json, "armed_at", state.armed_at);
     json_number(&json, "remaining", remaining(&state));
     add_view(&json, options->proc, &state);
     add_steward(&json, options->dir, &order);
     add_listeners(&json, options->proc, &state, &order);
     json_bool(&json, "agent_running", watcher_is_there(options->dir));
-    json_string(&json, "version", AGENT_VERSION);
     json_string(&json, "program", digest);
     return answer_end(&json);
 }

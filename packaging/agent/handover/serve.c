@@ -145,13 +145,13 @@ static bool must_fall_back(struct watch *watch, int64_t now, char reason[TEXT_SI
         return false;
     }
     watch->next_look = now + LOOK_EVERY;
+    instance_look(watch->options->proc, s, &view);
     if (s->phase == PLACED) {
         if (s->former[0] != '\0') {
-            handover_end_drained(watch->options->proc, s);
+            handover_end_drained(watch->options->proc, s, &view);
         }
         return false; /* what it is to replace runs: there is no hurry */
     }
-    instance_look(watch->options->proc, s, &view);
     /* A static instance that still lets its last requests finish serves nobody new; nor does one that
      * shares its port and is just about to close it. */
     bool served = view.servers > 0 || (view.listening && !only_old_listens(watch));

@@ -1,6 +1,5 @@
 /* The main process of the agent's pod: the dead man's switch. */
-#ifndef SERVE_H
-#define SERVE_H
+#pragma once
 
 #include "base/options.h"
 
@@ -9,5 +8,3 @@ int serve(const struct options *options);
 
 /* Notes that an order was given: the idle time starts again at zero. Without DIR it does nothing. */
 void contact_touch(const char *dir);
-
-#endif

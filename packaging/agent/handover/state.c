@@ -47,7 +47,6 @@ static const struct field fields[] = {
     RECORD_LONG(state, starts, false, 0, 999999999),
     RECORD_NUMBER(state, deadline, false, 0, INT64_MAX),
     RECORD_TEXT(state, boot_id, false, NULL),
-    RECORD_TEXT(state, armed_at, false, NULL),
 };
 const struct record state_record = RECORD("state", fields);
 
@@ -103,9 +102,11 @@ void state_tell(const struct state *s) {
 int journal_add(const char *dir, const char *event, const struct state *state, const char *reason) {
     static char line[8192];
     char now[RFC3339_SIZE];
-    struct json json;
+    struct json json = {.out = fmemopen(line, sizeof line, "w")};
+    if (json.out == NULL) {
+        return fail_errno("write", "a line of the journal");
+    }
     rfc3339_now(now);
-    json_start(&json, line, sizeof line, -1);
     json_open(&json, NULL, '{');
     json_string(&json, "time", now);
     json_string(&json, "event", event);
@@ -116,8 +117,9 @@ int journal_add(const char *dir, const char *event, const struct state *state, c
         json_string(&json, "reason", reason);
     }
     json_close(&json, '}');
-    if (json_finish(&json) != 0) {
-        return fail(FAIL_IO, "a line of the journal is too long");
-    }
-    return file_append(dir, "journal", line, json.length);
+    int result = json_finish(&json);
+    long length = ftell(json.out);
+    fclose(json.out);
+    return result == 0 ? file_append(dir, "journal", line, (size_t)length)
+                       : fail(FAIL_IO, "a line of the journal is too long");
 }

@@ -1,7 +1,6 @@
 /* The hand-over that is going on, as DIR/state keeps it: lines of key=value, the last one "end=1".
  * It is what the agent goes on from after its container was restarted. */
-#ifndef STATE_H
-#define STATE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,7 +43,6 @@ struct state {
     long starts;       /* of the new instance's container before it was armed */
     int64_t deadline;  /* boot_milliseconds() of the boot below */
     char boot_id[BOOT_ID_SIZE];
-    char armed_at[RFC3339_SIZE];
 };
 
 /* Whether the manifest may have to come back, or to go again. */
@@ -73,5 +71,3 @@ int state_write(const char *dir, const struct state *state);
 
 /* Returns 0, or -1 after fail(). `reason` may be NULL. */
 int journal_add(const char *dir, const char *event, const struct state *state, const char *reason);
-
-#endif

@@ -33,19 +33,19 @@ static int remove_component(const char *path, bool keep) {
 }
 
 static int remove_components(const char *dir, bool keep) {
-    struct directory directory;
     const char *name;
     char path[PATH_SIZE];
     int result = 0;
-    if (directory_open(&directory, dir) != 0) {
+    DIR *directory = opendir(dir);
+    if (directory == NULL) {
         return fail_errno("read", dir);
     }
-    while (result == 0 && (name = directory_next(&directory)) != NULL) {
+    while (result == 0 && (name = directory_next(directory)) != NULL) {
         if (is_component(name) && path_join(path, dir, name) == 0 && is_kind(path, S_IFDIR)) {
             result = remove_component(path, keep);
         }
     }
-    directory_close(&directory);
+    directory_close(directory);
     return result;
 }
 

@@ -20,13 +20,10 @@ enum {
 /* A line of the file; empty where there is none that is whole. */
 static void read_line(const char *dir, const char *name, char out[QUESTION_SIZE]) {
     char path[PATH_SIZE];
-    ssize_t length = 0;
-    int fd = path_join(path, dir, name) == 0
-                 ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
-                 : -1;
-    if (fd >= 0) {
-        length = read(fd, out, QUESTION_SIZE - 1);
-        close(fd);
+    size_t length = 0;
+    bool found;
+    if (path_join(path, dir, name) == 0) {
+        file_read(path, out, QUESTION_SIZE, &length, &found);
     }
     out[length > 0 && out[length - 1] == '\n' ? length : 0] = '\0';
 }

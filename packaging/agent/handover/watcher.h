@@ -5,8 +5,7 @@
  * into the lock's file, and the agent that watches repeats the line in the file agent.lock. An agent
  * that answers can't end behind the command's back: it decides to end only under the hand-over's lock
  * (handover_close()), and looks at the state again there. */
-#ifndef WATCHER_H
-#define WATCHER_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -38,5 +37,3 @@ int watcher_require(const char *dir);
 
 /* The same without waiting where no agent is. */
 bool watcher_answers(const char *dir);
-
-#endif

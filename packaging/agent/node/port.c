@@ -1,12 +1,9 @@
 #include "node/port.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,82 +13,35 @@
 
 enum { POLL_HOLD = 50, POLL_PORT = 20, REASON_SIZE = PATH_SIZE + 64 };
 
-struct target {
-    struct sockaddr_storage address;
-    socklen_t size;
-    const char *text;
-};
-
-static void set_ipv6(struct target *target, struct in6_addr address, long port) {
-    struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)&target->address;
-    ipv6->sin6_family = AF_INET6;
-    ipv6->sin6_port = htons((uint16_t)port);
-    ipv6->sin6_addr = address;
-    target->size = sizeof *ipv6;
-}
-
-static void set_ipv4(struct target *target, struct in_addr address, long port) {
-    struct sockaddr_in *ipv4 = (struct sockaddr_in *)&target->address;
-    ipv4->sin_family = AF_INET;
-    ipv4->sin_port = htons((uint16_t)port);
-    ipv4->sin_addr = address;
-    target->size = sizeof *ipv4;
-}
-
-static bool has_ipv6(void) {
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return fd >= 0;
-}
-
 /* A Go server (net.Listen "tcp") that is told 0.0.0.0 listens on [::] for both families where there
  * is IPv6, so both wildcards mean that here, too. */
-static int set_target(struct target *target, const char *text, long port) {
-    struct in_addr ipv4;
-    struct in6_addr ipv6;
-    memset(target, 0, sizeof *target);
-    target->text = text;
-    if (inet_pton(AF_INET, text, &ipv4) == 1) {
-        if (ipv4.s_addr == INADDR_ANY && has_ipv6()) {
-            set_ipv6(target, in6addr_any, port);
-        } else {
-            set_ipv4(target, ipv4, port);
-        }
-        return 0;
-    }
-    if (inet_pton(AF_INET6, text, &ipv6) != 1) {
+static int set_target(struct listener *target, const char *text, long user) {
+    if (!listener_at(target, text)) {
         return fail(FAIL_USAGE, "--address can't be '%.100s'", text);
     }
-    set_ipv6(target, ipv6, port);
+    if (listener_is_wildcard(target) && socket_has_ipv6(&in6addr_any)) {
+        target->ipv6 = true;
+    }
+    target->uid = user < 0 ? (int64_t)geteuid() : user;
     return 0;
 }
 
-/* Binds, sharing as a server with --permit-port-sharing does, and lets go at once. It never listens:
- * a listening socket would be given connections. Returns 0 or an errno; -1 after fail(). */
-static int try_bind(const struct target *target, long user) {
-    int on = 1, off = 0, error = 0;
-    int family = target->address.ss_family;
-    int fd = socket_of_user(family, user < 0 ? (int64_t)geteuid() : user);
+/* Binds, and lets go at once. It never listens: a listening socket would be given connections. Returns 0
+ * or an errno. */
+static int try_bind(const struct listener *target, long port) {
+    int fd = socket_that_shares(target, port, 0);
     if (fd < 0) {
-        return -1;
-    }
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-        (family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
-        bind(fd, (const struct sockaddr *)&target->address, target->size) != 0) {
-        error = errno;
+        return errno;
     }
     close(fd);
-    return error;
+    return 0;
 }
 
 /* What there is to wait for, in words; empty if nothing. Returns -1 where waiting can't help. */
-static int find_reason(const struct options *options, const struct target *targets, size_t count,
+static int find_reason(const struct options *options, const struct listener *targets, size_t count,
                        char *reason) {
     struct stat facts;
+    char address[ADDRESS_SIZE];
     reason[0] = '\0';
     /* ENOENT is the good answer. EACCES is a server that isn't root: it can't see our directory. */
     if (options->hold != NULL && lstat(options->hold, &facts) == 0) {
@@ -99,22 +49,19 @@ static int find_reason(const struct options *options, const struct target *targe
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
-        int error = try_bind(&targets[i], options->user);
-        if (error < 0) {
-            return -1;
-        }
+        int error = try_bind(&targets[i], options->port);
         if (error == EADDRINUSE) {
             snprintf(reason, REASON_SIZE,
                      "port %ld is held by a process that does not share it", options->port);
             return 0;
         }
         if (error == EADDRNOTAVAIL) {
-            snprintf(reason, REASON_SIZE, "this node has no address %s", targets[i].text);
+            listener_address(&targets[i], address);
+            snprintf(reason, REASON_SIZE, "this node has no address %s", address);
             return 0;
         }
         if (error != 0) {
-            return fail(FAIL_IO, "cannot bind port %ld of %s: %s", options->port,
-                        targets[i].text, strerror(error));
+            return -1;
         }
     }
     return 0;
@@ -125,17 +72,17 @@ static int find_reason(const struct options *options, const struct target *targe
 static void stop(int signal) { _exit(128 + signal); }
 
 int port_wait(const struct options *options) {
-    struct target targets[ADDRESSES_MAX];
+    struct listener targets[ADDRESSES_MAX];
     char reason[REASON_SIZE], before[REASON_SIZE] = "";
     size_t count = options->address_count;
     int64_t start = boot_milliseconds();
     for (size_t i = 0; i < count; i++) {
-        if (set_target(&targets[i], options->addresses[i], options->port) != 0) {
+        if (set_target(&targets[i], options->addresses[i], options->user) != 0) {
             return -1;
         }
     }
     if (count == 0) {
-        set_target(&targets[count++], "0.0.0.0", options->port);
+        set_target(&targets[count++], "0.0.0.0", options->user);
     }
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop}, NULL);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = stop}, NULL);

@@ -1,6 +1,5 @@
 /* Waiting until a port can be had. */
-#ifndef PORT_H
-#define PORT_H
+#pragma once
 
 #include "base/options.h"
 
@@ -8,5 +7,3 @@
  * --user it binds sockets of that user: a server that isn't root may have a port below 1024 by a
  * capability of its program's file, which no other program has under its user. */
 int port_wait(const struct options *options);
-
-#endif

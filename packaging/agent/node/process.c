@@ -24,8 +24,6 @@ enum { COMM_MAX = 15, CGROUP_SIZE = 16384 };
 static const char *const monitors[] = {"conmon", "conmonrs"};
 static const char monitors_cgroup[] = "/crio-conmon-";
 
-enum role { SERVER, OTHER, AGENT, PAUSE, MONITOR };
-
 static bool same_uid(const char *text, const char *uid, size_t length) {
     for (size_t i = 0; i < length; i++) {
         if (text[i] != uid[i] && !(uid[i] == '-' && text[i] == '_')) {
@@ -51,20 +49,8 @@ bool cgroup_is_of_pod(const char *text, const char *uid) {
     return false;
 }
 
-/* Reads <proc>/<pid>/<file>; a process that has gone, or a file too long, is an empty text. */
+/* The first `size` - 1 bytes of <proc>/<pid>/<file>; of a process that has gone: none. */
 static void read_proc(const char *proc, long pid, const char *file, char *out, size_t size) {
-    char path[PATH_SIZE];
-    size_t length;
-    bool found;
-    out[0] = '\0';
-    int count = snprintf(path, sizeof path, "%s/%ld/%s", proc, pid, file);
-    if (count > 0 && (size_t)count < sizeof path) {
-        file_read(path, out, size, &length, &found);
-    }
-}
-
-/* The first `size` - 1 bytes, of a file that may be longer. */
-static void read_proc_start(const char *proc, long pid, const char *file, char *out, size_t size) {
     char path[PATH_SIZE];
     ssize_t length = 0;
     int count = snprintf(path, sizeof path, "%s/%ld/%s", proc, pid, file);
@@ -126,7 +112,7 @@ static enum role role_of(const char *proc, long pid) {
     if (is_monitor(comm, cgroup)) {
         return MONITOR;
     }
-    read_proc_start(proc, pid, "cmdline", words, sizeof words);
+    read_proc(proc, pid, "cmdline", words, sizeof words);
     return runs_component(comm, words) ? SERVER : OTHER;
 }
 
@@ -138,114 +124,78 @@ bool process_is_of_pod(const char *proc, long pid, const char *uid) {
 
 void process_each(const char *proc, const char *uid, void (*found)(const char *, long, void *),
                   void *argument) {
-    struct directory directory;
     const char *name;
-    directory_open(&directory, proc);
-    while ((name = directory_next(&directory)) != NULL) {
-        long pid;
-        if (!is_number(name, 2, 999999999, &pid) || pid == getpid()) {
+    DIR *directory = opendir(proc);
+    while ((name = directory_next(directory)) != NULL) {
+        int64_t number;
+        if (!is_number(name, 2, INT32_MAX, &number) || number == getpid()) {
             continue;
         }
+        long pid = (long)number;
         if ((uid == NULL || process_is_of_pod(proc, pid, uid)) && !process_is_zombie(proc, pid)) {
             found(proc, pid, argument);
         }
     }
-    directory_close(&directory);
+    directory_close(directory);
 }
 
 bool process_is_agent(const char *proc, long pid) { return role_of(proc, pid) == AGENT; }
 
-static void count(const char *proc, long pid, void *argument) {
-    struct pod_processes *processes = argument;
-    switch (role_of(proc, pid)) {
-    case SERVER:
-        processes->servers++;
-        break;
-    case OTHER:
-        processes->others++;
-        break;
-    case AGENT:
-        processes->agents++;
-        break;
-    case PAUSE:
-        processes->pauses++;
-        break;
-    case MONITOR:
-        break;
+bool process_is_server(const char *proc, long pid) { return role_of(proc, pid) == SERVER; }
+
+static void add(const char *proc, long pid, void *argument) {
+    struct pod_processes *pod = argument;
+    enum role role = role_of(proc, pid);
+    pod->counts[role]++;
+    if (pod->count < POD_PROCESSES_MAX) {
+        pod->list[pod->count++] = (struct pod_process){pid, role};
     }
 }
 
 struct pod_processes pod_processes(const char *proc, const char *uid) {
-    struct pod_processes processes = {.servers = 0};
-    process_each(proc, uid, count, &processes);
-    return processes;
+    struct pod_processes pod = {.count = 0};
+    process_each(proc, uid, add, &pod);
+    return pod;
 }
 
-int pod_servers(const struct pod_processes *processes, bool known_program) {
-    return processes->servers > 0 || known_program ? processes->servers : processes->others;
+/* The role of the processes that are the component. */
+static enum role role_of_servers(const struct pod_processes *pod, bool known_program) {
+    return pod->counts[SERVER] > 0 || known_program ? SERVER : OTHER;
 }
 
-static void send(const char *proc, long pid, void *argument) {
-    if (role_of(proc, pid) != MONITOR) {
-        kill((pid_t)pid, *(int *)argument);
-    }
+int pod_servers(const struct pod_processes *pod, bool known_program) {
+    return pod->counts[role_of_servers(pod, known_program)];
 }
-
-bool process_is_server(const char *proc, long pid) { return role_of(proc, pid) == SERVER; }
 
 void pod_signal(const char *proc, const char *uid, int signal) {
-    process_each(proc, uid, send, &signal);
-}
-
-enum { SERVERS_MAX = 64 };
-
-struct server_list {
-    long pids[SERVERS_MAX];
-    size_t count;
-};
-
-struct server_search {
-    enum role role;
-    struct server_list *found;
-};
-
-static void add_server(const char *proc, long pid, void *argument) {
-    struct server_search *search = argument;
-    if (search->found->count < SERVERS_MAX && role_of(proc, pid) == search->role) {
-        search->found->pids[search->found->count++] = pid;
+    struct pod_processes pod = pod_processes(proc, uid);
+    for (size_t i = 0; i < pod.count; i++) {
+        if (pod.list[i].role != MONITOR) {
+            kill((pid_t)pod.list[i].pid, signal);
+        }
     }
 }
 
-/* Finds the processes that are the component, as pod_servers() counts them. */
-static void pod_find_servers(const char *proc, const char *uid, bool known_program,
-                             struct server_list *found) {
-    struct server_search search = {SERVER, found};
-    found->count = 0;
-    process_each(proc, uid, add_server, &search);
-    if (found->count == 0 && !known_program) {
-        search.role = OTHER;
-        process_each(proc, uid, add_server, &search);
+/* Signals the processes that are the component, and leaves only those in `pod`. */
+static void signal_servers(struct pod_processes *pod, bool known_program, int signal) {
+    enum role role = role_of_servers(pod, known_program);
+    size_t servers = 0;
+    for (size_t i = 0; i < pod->count; i++) {
+        if (pod->list[i].role == role) {
+            kill((pid_t)pod->list[i].pid, signal);
+            pod->list[servers++] = pod->list[i];
+        }
     }
+    pod->count = servers;
 }
 
 void pod_signal_servers(const char *proc, const char *uid, int signal) {
-    struct server_list servers;
-    pod_find_servers(proc, uid, false, &servers);
-    for (size_t i = 0; i < servers.count; i++) {
-        kill((pid_t)servers.pids[i], signal);
-    }
+    struct pod_processes pod = pod_processes(proc, uid);
+    signal_servers(&pod, false, signal);
 }
 
 void boot_id_read(const char *proc, char *out, size_t size) {
-    char path[PATH_SIZE], text[256];
-    size_t length;
-    bool found;
-    out[0] = '\0';
-    if (path_join(path, proc, "sys/kernel/random/boot_id") == 0 &&
-        file_read(path, text, sizeof text, &length, &found) == 0) {
-        text[strcspn(text, "\n")] = '\0';
-        copy_text(out, size, text);
-    }
+    file_line(proc, "sys/kernel/random/boot_id", out, size);
 }
 
 /* ---- the order `kill` ---- */
@@ -253,9 +203,9 @@ void boot_id_read(const char *proc, char *out, size_t size) {
 enum { DEAD_WITHIN = 5000 /* milliseconds */ };
 
 /* One that waits to be reaped does nothing any more. */
-static bool any_lives(const char *proc, const struct server_list *processes) {
-    for (size_t i = 0; i < processes->count; i++) {
-        if (kill((pid_t)processes->pids[i], 0) == 0 && !process_is_zombie(proc, processes->pids[i])) {
+static bool any_lives(const char *proc, const struct pod_processes *pod) {
+    for (size_t i = 0; i < pod->count; i++) {
+        if (kill((pid_t)pod->list[i].pid, 0) == 0 && !process_is_zombie(proc, pod->list[i].pid)) {
             return true;
         }
     }
@@ -263,17 +213,14 @@ static bool any_lives(const char *proc, const struct server_list *processes) {
 }
 
 int kill_servers(const struct options *options) {
-    static struct server_list processes;
-    pod_find_servers(options->proc, options->pod_uid, options->by_name, &processes);
-    for (size_t i = 0; i < processes.count; i++) {
-        kill((pid_t)processes.pids[i], SIGKILL);
-    }
+    struct pod_processes pod = pod_processes(options->proc, options->pod_uid);
+    signal_servers(&pod, options->by_name, SIGKILL);
     int64_t end = boot_milliseconds() + DEAD_WITHIN;
-    while (any_lives(options->proc, &processes)) {
+    while (any_lives(options->proc, &pod)) {
         if (boot_milliseconds() >= end) {
             return fail(FAIL_STATE, "a killed process of pod %s is not gone", options->pod_uid);
         }
         sleep_milliseconds(10);
     }
-    return answer_number("killed", (int64_t)processes.count);
+    return answer_number("killed", (int64_t)pod.count);
 }

@@ -1,19 +1,32 @@
 /* The processes of a pod, found by the pod's UID in /proc/PID/cgroup. */
-#ifndef PROCESS_H
-#define PROCESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/options.h"
 
-/* How many processes of a pod there are, by what they do. The container runtime's monitors (conmon),
- * which may be in the pod's cgroup, are none of the pod's. */
+/* What a process of a pod does. */
+enum role {
+    SERVER,  /* runs a component's program */
+    OTHER,   /* a side-car, or a program with another name */
+    AGENT,   /* one of ours: an init container that waits for the port */
+    PAUSE,   /* the sandbox's own process */
+    MONITOR, /* the container runtime's (conmon), which may be in the pod's cgroup: none of the pod's */
+    ROLES,
+};
+
+enum { POD_PROCESSES_MAX = 128 };
+
+struct pod_process {
+    long pid;
+    enum role role;
+};
+
 struct pod_processes {
-    int servers; /* run a component's program */
-    int others;  /* a side-car's, or of a program with another name */
-    int agents;  /* of ours: an init container that waits for the port */
-    int pauses;  /* the sandbox's own process */
+    struct pod_process list[POD_PROCESSES_MAX]; /* the first ones */
+    size_t count;
+    int counts[ROLES];
 };
 
 /* Whether the text of a cgroup file belongs to the pod; `uid` with '-' also matches with '_', as
@@ -31,7 +44,7 @@ void process_each(const char *proc, const char *uid, void (*found)(const char *,
 /* The processes that are the component. A pod without a process of a component's program may run one
  * under another name: then every process but agents and pauses counts, a side-car's too, unless it is
  * known that the program has its own name. */
-int pod_servers(const struct pod_processes *processes, bool known_program);
+int pod_servers(const struct pod_processes *pod, bool known_program);
 
 /* Whether the process is an agent of ours. */
 bool process_is_agent(const char *proc, long pid);
@@ -53,5 +66,3 @@ void boot_id_read(const char *proc, char *out, size_t size);
  * to be given on. Answers when no process that was killed is left. The kubelet starts it again. With
  * `by_name` it kills only what runs under the name of a component's program. */
 int kill_servers(const struct options *options);
-
-#endif

@@ -1,7 +1,6 @@
 /* Which program this is, and which one the guardian runs: the side that gives the orders compares both.
  * What returns int gives 0, or -1 after fail(). */
-#ifndef PROGRAM_H
-#define PROGRAM_H
+#pragma once
 
 #include "base/agent.h"
 
@@ -16,5 +15,3 @@ int program_kept_digest(const char *dir, char hex[DIGEST_SIZE]);
 /* Copies the program that runs here to DIR/agent, if it has this SHA-256. A guardian that runs keeps
  * its own program until its pod is restarted. */
 int program_install(const char *dir, const char *sha256);
-
-#endif

@@ -2,9 +2,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/socket.h>
@@ -15,7 +16,6 @@
 #include "base/agent.h"
 #include "base/failure.h"
 #include "base/files.h"
-#include "base/record.h"
 #include "base/text.h"
 #include "node/process.h"
 
@@ -24,69 +24,35 @@ enum { PIDFD_OPEN = 434, PIDFD_GETFD = 438 };
 
 /* ---- the kernel's tables ---- */
 
-static int hex_digit(char c) {
-    const char *at = c == '\0' ? NULL : strchr("0123456789ABCDEF", c);
-    return at == NULL ? -1 : (int)(at - "0123456789ABCDEF");
-}
-
 /* The kernel prints each four bytes as one number of its own byte order. */
-static bool set_address(struct listener *listener, const char *field, size_t length) {
-    if (length != 8 && length != 32) {
-        return false;
-    }
-    listener->ipv6 = length == 32;
-    for (size_t word = 0; word < length / 8; word++) {
-        uint32_t number = 0;
-        for (size_t i = 0; i < 8; i++) {
-            int digit = hex_digit(field[8 * word + i]);
-            if (digit < 0) {
-                return false;
-            }
-            number = number << 4 | (uint32_t)digit;
+static bool set_address(struct listener *listener, const char *digits) {
+    size_t words = strlen(digits) / 8;
+    listener->ipv6 = words == 4;
+    for (size_t i = 0; i < words; i++) {
+        uint32_t number;
+        if (sscanf(digits + 8 * i, "%8" SCNx32, &number) != 1) {
+            return false;
         }
-        memcpy(listener->address + 4 * word, &number, sizeof number);
+        memcpy(listener->address + 4 * i, &number, sizeof number);
     }
-    return true;
-}
-
-static bool set_number(int64_t *number, const char *field, size_t length) {
-    char text[24];
-    if (length >= sizeof text) {
-        return false;
-    }
-    memcpy(text, field, length);
-    text[length] = '\0';
-    return is_count(text, number);
+    return strlen(digits) == 8 || strlen(digits) == 32;
 }
 
 /* "  0: 0100007F:192B 00000000:0000 0A 0:0 0:0 0 <uid> 0 <inode> ...": slot, local address, remote
  * address, state (0A listens), queues, timer, retransmits, user, time-out, inode. */
 enum table_line table_line_parse(const char *line, long port, struct listener *listener) {
-    char wanted[8];
-    const char *field = line;
-    bool ours = false;
+    char address[33];
+    unsigned at, state;
     *listener = (struct listener){.inode = 0};
-    snprintf(wanted, sizeof wanted, ":%04lX", port);
-    for (int i = 0; i < 10; i++) {
-        field += strspn(field, " ");
-        size_t length = strcspn(field, " ");
-        if (i == 0 && (length < 2 || field[length - 1] != ':')) {
-            return LINE_OTHER;
-        }
-        if (i == 1) {
-            ours = length > 5 && strncmp(field + length - 5, wanted, 5) == 0 &&
-                   set_address(listener, field, length - 5);
-        }
-        if (i == 3 && (length != 2 || strncmp(field, "0A", 2) != 0)) {
-            return length == 2 ? LINE_PAST : LINE_OTHER;
-        }
-        if ((i == 7 && length > 0 && !set_number(&listener->uid, field, length)) ||
-            (i == 9 && length > 0 && !set_number(&listener->inode, field, length))) {
-            return LINE_OTHER;
-        }
-        field += length;
+    int found = sscanf(line, " %*u: %32[0-9A-F]:%4x %*[0-9A-F]:%*4x %2x %*s %*s %*s %" SCNd64
+                       " %*s %" SCNd64, address, &at, &state, &listener->uid, &listener->inode);
+    if (found < 3) {
+        return LINE_OTHER;
     }
-    return ours ? LINE_LISTENER : LINE_OTHER;
+    if (state != 0x0A) {
+        return LINE_PAST;
+    }
+    return at == (unsigned long)port && set_address(listener, address) ? LINE_LISTENER : LINE_OTHER;
 }
 
 static void keep(struct listeners *listeners, const struct listener *listener) {
@@ -96,28 +62,27 @@ static void keep(struct listeners *listeners, const struct listener *listener) {
     }
 }
 
-struct reading {
-    long port;
-    struct listeners *listeners;
-};
-
-static bool take_line(void *into, char *line) {
-    struct reading *reading = into;
-    struct listener listener;
-    enum table_line kind = table_line_parse(line, reading->port, &listener);
-    if (kind == LINE_LISTENER) {
-        keep(reading->listeners, &listener);
-    }
-    return kind != LINE_PAST;
-}
-
+/* The buffer takes many lines at once: a table that changes between two reads may lose a line. */
 static void read_table(const char *proc, const char *table, long port,
                        struct listeners *listeners) {
-    struct reading reading = {port, listeners};
-    char path[PATH_SIZE];
-    if (path_join(path, proc, table) == 0) {
-        file_lines(path, take_line, &reading);
+    static char block[65536];
+    char path[PATH_SIZE], *line = NULL;
+    size_t size = 0;
+    struct listener listener;
+    enum table_line kind = LINE_OTHER;
+    FILE *file = path_join(path, proc, table) == 0 ? fopen(path, "re") : NULL;
+    if (file == NULL) {
+        return;
     }
+    setvbuf(file, block, _IOFBF, sizeof block);
+    while (kind != LINE_PAST && getline(&line, &size, file) > 0) {
+        kind = table_line_parse(line, port, &listener);
+        if (kind == LINE_LISTENER) {
+            keep(listeners, &listener);
+        }
+    }
+    free(line);
+    fclose(file);
 }
 
 void listeners_find(const char *proc, long port, struct listeners *listeners) {
@@ -183,28 +148,63 @@ void listener_address(const struct listener *listener, char out[ADDRESS_SIZE]) {
     }
 }
 
-int socket_of_user(int family, int64_t user) {
+static int socket_of_user(int family, int64_t user) {
     uid_t wanted = (uid_t)user, self = (uid_t)setfsuid((uid_t)-1);
     setfsuid(wanted);
     if ((uid_t)setfsuid((uid_t)-1) != wanted) {
+        errno = EPERM;
         return fail(FAIL_SHARE, "can't make a socket of user %lld", (long long)user);
     }
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
     int error = errno;
     setfsuid(self);
+    errno = error;
     return fd >= 0 ? fd : fail(FAIL_SHARE, "no socket can be made (%s)", strerror(error));
+}
+
+int socket_that_shares(const struct listener *at, long port, int ipv6_only) {
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    const void *address = at->ipv6 ? (const void *)&ipv6 : (const void *)&ipv4;
+    socklen_t size = at->ipv6 ? sizeof ipv6 : sizeof ipv4;
+    int on = 1, fd = socket_of_user(at->ipv6 ? AF_INET6 : AF_INET, at->uid);
+    memcpy(&ipv6.sin6_addr, at->address, sizeof ipv6.sin6_addr);
+    memcpy(&ipv4.sin_addr, at->address, sizeof ipv4.sin_addr);
+    if (fd < 0) {
+        return -1;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+        (at->ipv6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &ipv6_only, sizeof ipv6_only) != 0) ||
+        bind(fd, address, size) != 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return fail(FAIL_SHARE, "port %ld can't be shared (%s)", port, strerror(error));
+    }
+    return fd;
+}
+
+bool socket_has_ipv6(const struct in6_addr *address) {
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = *address};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool has = fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return has;
 }
 
 /* ---- their owners ---- */
 
 int64_t socket_inode(const char *link) {
+    char digits[18], end;
     int64_t inode;
-    size_t length = strlen(link);
-    if (length < 10 || strncmp(link, "socket:[", 8) != 0 || link[length - 1] != ']' ||
-        !set_number(&inode, link + 8, length - 9)) {
-        return 0;
-    }
-    return inode;
+    return sscanf(link, "socket:[%17[0-9]%c", digits, &end) == 2 && end == ']' &&
+                   is_number(digits, 0, INT64_MAX, &inode)
+               ? inode
+               : 0;
 }
 
 struct search {
@@ -214,17 +214,16 @@ struct search {
 
 static void search_process(const char *proc, long pid, void *argument) {
     struct search *search = argument;
-    struct directory directory;
     const char *name;
     char folder[PATH_SIZE], path[PATH_SIZE], link[64];
-    long fd;
+    int64_t fd;
     int count = snprintf(folder, sizeof folder, "%s/%ld/fd", proc, pid);
     if (search->holder.pid != 0 || count < 0 || (size_t)count >= sizeof folder) {
         return;
     }
-    directory_open(&directory, folder);
-    while (search->holder.pid == 0 && (name = directory_next(&directory)) != NULL) {
-        if (!is_number(name, 0, 999999999, &fd) || path_join(path, folder, name) != 0) {
+    DIR *directory = opendir(folder);
+    while (search->holder.pid == 0 && (name = directory_next(directory)) != NULL) {
+        if (!is_number(name, 0, INT32_MAX, &fd) || path_join(path, folder, name) != 0) {
             continue;
         }
         ssize_t length = readlink(path, link, sizeof link - 1);
@@ -233,7 +232,7 @@ static void search_process(const char *proc, long pid, void *argument) {
             search->holder = (struct holder){.pid = pid, .fd = (int)fd};
         }
     }
-    directory_close(&directory);
+    directory_close(directory);
 }
 
 struct holder socket_holder(const char *proc, const char *uid, int64_t inode) {

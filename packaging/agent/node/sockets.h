@@ -1,10 +1,11 @@
 /* Listening sockets of other processes: which there are, whose they are, a duplicate of one. */
-#ifndef SOCKETS_H
-#define SOCKETS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <netinet/in.h>
 
 enum {
     LISTENERS_MAX = 16,
@@ -53,9 +54,14 @@ bool listener_overlaps(const struct listener *a, const struct listener *b);
 
 void listener_address(const struct listener *listener, char out[ADDRESS_SIZE]);
 
-/* A TCP socket of the user: only sockets of one user share a port, and a socket's user is its maker's
- * user for files. Returns it, or -1 after fail() (share). Needs CAP_SETUID for another user. */
-int socket_of_user(int family, int64_t user);
+/* A TCP socket that has the address, and shares the port as a server with --permit-port-sharing does; it
+ * doesn't listen. Only sockets of one user share a port, and a socket's user is its maker's user for
+ * files: `at->uid`, which needs CAP_SETUID if it is another one. Returns the socket, or -1 with errno after
+ * fail() (share). */
+int socket_that_shares(const struct listener *at, long port, int ipv6_only);
+
+/* Whether this node has the IPv6 address. */
+bool socket_has_ipv6(const struct in6_addr *address);
 
 /* The number in "socket:[123]"; 0 if the text is something else. */
 int64_t socket_inode(const char *link);
@@ -72,5 +78,3 @@ struct holder socket_holder(const char *proc, const char *uid, int64_t inode);
 /* The same socket as a descriptor of this process (pidfd_getfd(2), Linux 5.6). Returns it, or -1
  * after fail() (share). */
 int socket_duplicate(struct holder holder, int64_t inode);
-
-#endif

@@ -35,7 +35,7 @@ struct census {
     size_t pids_count;
 };
 
-enum owner { OLD, NEW, STEWARD, OTHER };
+enum owner { OLD, NEW, STEWARD, STRANGER };
 
 static enum owner owner_of(const struct options *o, const struct listener *listener,
                            struct holder *holder) {
@@ -50,13 +50,13 @@ static enum owner owner_of(const struct options *o, const struct listener *liste
         }
     }
     *holder = socket_holder(o->proc, NULL, listener->inode);
-    return holder->pid != 0 && process_is_agent(o->proc, holder->pid) ? STEWARD : OTHER;
+    return holder->pid != 0 && process_is_agent(o->proc, holder->pid) ? STEWARD : STRANGER;
 }
 
 static void count(enum owner owner, long pid, struct census *census) {
     census->of_old += owner == OLD;
     census->of_new += owner == NEW;
-    census->of_others += owner == OTHER;
+    census->of_others += owner == STRANGER;
     census->pids[census->pids_count++] = pid;
 }
 
@@ -74,7 +74,7 @@ static void take_census(const struct options *o, const struct listeners *listene
         }
     }
     for (size_t i = 0; i < listeners->count; i++) {
-        bool apart = owners[i] == OTHER && examined->old.inode != 0 &&
+        bool apart = owners[i] == STRANGER && examined->old.inode != 0 &&
                      !listener_overlaps(&listeners->list[i], &examined->old);
         if (owners[i] != STEWARD && !apart) {
             count(owners[i], holders[i].pid, census);

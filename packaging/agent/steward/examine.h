@@ -1,6 +1,5 @@
 /* In which way the port of a server that runs can be shared. */
-#ifndef EXAMINE_H
-#define EXAMINE_H
+#pragma once
 
 #include "base/agent.h"
 #include "base/options.h"
@@ -28,5 +27,3 @@ void examine(const struct options *options, struct examined *examined);
 
 /* The command: prints its answer. */
 int examine_answer(const struct options *options);
-
-#endif

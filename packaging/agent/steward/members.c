@@ -133,18 +133,8 @@ static int model(struct steward *s) {
 }
 
 int members_steer_all(const struct steward *s, int index) {
-    struct steering all = {index, index, index, index, s->order.probe_address};
+    struct steering all = {index, index, index, index, s->order.probe_address, 0};
     return steering_attach(s->fd, &all);
-}
-
-static bool has_ipv6_loopback(void) {
-    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool has = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return has;
 }
 
 int members_steer(const struct steward *s) {
@@ -156,7 +146,7 @@ int members_steer(const struct steward *s) {
     /* The new instance calls itself over loopback, with credentials that the old one doesn't know. An
      * apiserver that listens on [::] does so at ::1 where there is one (k8s.io/apiserver 1.25 to 1.37:
      * LoopbackHostPort). Then 127.0.0.1 is other programs' (kube-vip), which want who is ready. */
-    bool has_other = s->order.ipv6 && has_ipv6_loopback();
+    bool has_other = s->order.ipv6 && socket_has_ipv6(&in6addr_loopback);
     struct steering steering = {
         .probe = new >= 0 ? new : group_index(&s->group, s->inode),
         .loopback = new >= 0 ? new : old,
@@ -176,20 +166,10 @@ void members_leave(struct steward *s) {
 }
 
 int member_socket(const struct order *order) {
-    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)order->port)};
-    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)order->port)};
-    const void *address = order->ipv6 ? (const void *)&ipv6 : (const void *)&ipv4;
-    socklen_t size = order->ipv6 ? sizeof ipv6 : sizeof ipv4;
-    int on = 1, only = order->ipv6_only;
-    int fd = socket_of_user(order->ipv6 ? AF_INET6 : AF_INET, order->uid);
-    if (fd < 0) {
-        return -1;
-    }
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-        (order->ipv6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) != 0) ||
-        bind(fd, address, size) != 0 || listen(fd, BACKLOG) != 0) {
-        fail(FAIL_SHARE, "the steward can't share port %ld (%s)", order->port, strerror(errno));
+    struct listener at = {.uid = order->uid, .ipv6 = order->ipv6};
+    int fd = socket_that_shares(&at, order->port, order->ipv6_only);
+    if (fd >= 0 && listen(fd, BACKLOG) != 0) {
+        fail(FAIL_SHARE, "the steward can't listen on port %ld (%s)", order->port, strerror(errno));
         close(fd);
         return -1;
     }

@@ -1,7 +1,6 @@
 /* The sockets that share a port, the steward's among them. What returns int gives 0, or -1 after fail()
  * (share). */
-#ifndef MEMBERS_H
-#define MEMBERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,5 +58,3 @@ void members_leave(struct steward *steward);
 
 /* A socket that listens on the order's port too, of its user and family. Returns it, or -1. */
 int member_socket(const struct order *order);
-
-#endif

@@ -29,7 +29,7 @@ static const struct field order_fields[] = {
     RECORD_LONG(order, port, true, 1, 65535),
     RECORD_NUMBER(order, uid, false, 0, UINT32_MAX),
     RECORD_NUMBER(order, old, true, 1, INT64_MAX),
-    RECORD_ADDRESS(order, probe_address, true),
+    RECORD_TEXT(order, probe_address, true, is_loopback),
     RECORD_TEXT(order, boot_id, false, NULL),
 };
 const struct record order_record = RECORD("steward", order_fields);

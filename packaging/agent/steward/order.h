@@ -1,8 +1,7 @@
 /* What the steward is to do and what it has done, in two files, so that no process changes what
  * another one writes: DIR/steward is the order, written by commands under the hand-over's lock;
  * DIR/steward-progress is the answer, written by the agent that watches. */
-#ifndef ORDER_H
-#define ORDER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,7 +31,7 @@ struct order {
     long port;
     int64_t uid;        /* the user of the old instance's socket */
     int64_t old;        /* its inode */
-    uint32_t probe_address;
+    char probe_address[16];
     char boot_id[BOOT_ID_SIZE];
 };
 
@@ -69,5 +68,3 @@ struct order_view {
 };
 
 void order_look(const char *proc, const struct order *order, struct order_view *view);
-
-#endif

@@ -90,7 +90,7 @@ static int fill(struct order *order, const struct options *o, const struct exami
                             .instances = o->instances};
     bool fits = copy_whole(order->component, sizeof order->component, o->component) &&
                 copy_whole(order->pod_uid, sizeof order->pod_uid, o->pod_uid) &&
-                is_loopback(o->probe_address, &order->probe_address);
+                copy_whole(order->probe_address, sizeof order->probe_address, o->probe_address);
     for (size_t i = 0; i < o->instances; i++) {
         fits = fits && copy_whole(order->instance_uids[i], UID_SIZE, o->instance_uids[i]);
     }
@@ -317,10 +317,8 @@ int unshare_port(const struct options *options) {
     if (!nothing && undo_all(options, &order) != 0) {
         return -1;
     }
-    answer_begin(&json);
-    json_string(&json, "component", options->component);
-    json_bool(&json, "already", nothing);
-    return answer_end(&json);
+    begin(&json, options);
+    return finish(&json, nothing);
 }
 
 void share_end(const struct options *options) {

@@ -1,7 +1,6 @@
 /* The orders that share the port of a server that runs, and steer it: share, release, steer,
  * unshare. Each makes its change under the hand-over's lock, and prints its answer. */
-#ifndef SHARE_H
-#define SHARE_H
+#pragma once
 
 #include "base/options.h"
 
@@ -12,5 +11,3 @@ int unshare_port(const struct options *options);
 
 /* For an agent that ends: the order goes, and so does the sharing unless somebody shares. */
 void share_end(const struct options *options);
-
-#endif

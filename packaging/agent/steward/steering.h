@@ -1,7 +1,6 @@
 /* Who of a group of sockets gets a connection: a small program in the kernel that decides by the
  * connection's destination address. */
-#ifndef STEERING_H
-#define STEERING_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,9 +9,10 @@
 struct steering {
     int probe;     /* to the probe address */
     int loopback;  /* to ::1 */
-    int localhost; /* to 127.0.0.1 */
+    int localhost; /* to 127.0.0.1, and to what differs from it in the last `near_bits` alone */
     int rest;      /* to whatever else */
-    uint32_t probe_address; /* IPv4, as a number of this machine's byte order */
+    const char *probe_address; /* IPv4 */
+    unsigned near_bits;
 };
 
 /* Attaches the program to the group of a plain TCP socket (an MPTCP one refuses it). Replaces the one
@@ -35,5 +35,3 @@ int64_t migrate_on(const char *proc);
 
 /* Takes what migrate_on() gave. */
 void migrate_restore(const char *proc, int64_t before);
-
-#endif

@@ -5,8 +5,7 @@
  * Whatever becomes of it, the connections go to somebody who serves: while it stands, all that the
  * new instance doesn't need go to the old one; when it has gone, the program that it leaves in the
  * kernel names the old one, or after the steering the new one; an index that nobody has means anybody. */
-#ifndef STEWARD_H
-#define STEWARD_H
+#pragma once
 
 #include "base/options.h"
 #include "steward/members.h"
@@ -21,5 +20,3 @@ void steward_wait(struct steward *steward, int milliseconds);
 
 /* The agent ends: the old instance gets everything as long as it listens, and the steward leaves. */
 void steward_finish(struct steward *steward);
-
-#endif

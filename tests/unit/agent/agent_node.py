@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kubectl_selfhost.node.orders import as_lines
+
 MANIFEST = b"apiVersion: v1\nkind: Pod\nmetadata: {name: kube-apiserver, namespace: kube-system}\n"
 FILE = "kube-apiserver.yaml"
 COMPONENT = "kube-apiserver"
@@ -206,7 +208,7 @@ class Node:
         /proc.
         """
         whole = {"order": order, "dir": self.dir, "proc": self.proc, **fields}
-        return self.send(json.dumps(whole, default=str) + "\n")
+        return self.send(as_lines(**whole).decode())
 
     def order(self, order: str, **fields: object) -> dict:
         """Return the answer to an order."""
@@ -251,7 +253,7 @@ class Node:
             manifests=self.manifests,
             component=COMPONENT,
             file=FILE,
-            content=content.decode("utf-8", "surrogateescape"),
+            content=content,
             sha256=sha256 or hashlib.sha256(content).hexdigest(),
             port=6443,
             limit=limit,

@@ -44,7 +44,10 @@ def host(node: Node) -> Path:
 
 def told(node: Node, *files: str, **more: str) -> dict[str, dict]:
     answer = node.order("certificates", files=list(files), **more)
-    return {one["file"]: one for one in answer["files"]}
+    return {
+        one["file"]: {**one, "public": bytes.fromhex(one["public"]).decode()}
+        for one in answer["files"]
+    }
 
 
 def of(node: Node, name: str) -> Path:
@@ -149,7 +152,7 @@ def test_a_set_that_there_is_not_is_dropped_already(node, host):
     ],
 )
 def test_a_key_is_compared_where_it_is(node, host, file, part, holds):
-    assert node.order("holds", files=[file], content=part) == {"holds": holds}
+    assert node.order("holds", files=[file], content=part.encode()) == {"holds": holds}
 
 
 def test_a_revert_takes_the_sets_along(node, host):
@@ -175,18 +178,19 @@ def test_a_server_on_the_node_is_heard(node):
         thread = threading.Thread(target=answer)
         thread.start()
         said = node.order(
-            "hello", address=["127.0.0.1"], port=server.getsockname()[1], content="hi \udcfe"
+            "hello", address=["127.0.0.1"], port=server.getsockname()[1], content=b"hi \xfe"
         )
         thread.join()
     assert heard == [b"hi \xfe"]
-    assert said["answer"].encode("utf-8", "surrogateescape") == b"first \xff\0second"
+    assert bytes.fromhex(said["answer"]) == b"first \xff\0second"
 
 
 def test_where_nobody_listens_nobody_is_heard(node):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert (
-        "connect to" in node.order("hello", address=["127.0.0.1"], port=port, content="hi")["error"]
+        "connect to"
+        in node.order("hello", address=["127.0.0.1"], port=port, content=b"hi")["error"]
     )
-    assert node.order("hello", address=["here"], port=port, content="hi")["code"] == "usage"
-    assert node.order("hello", address=[], port=port, content="hi")["code"] == "usage"
+    assert node.order("hello", address=["here"], port=port, content=b"hi")["code"] == "usage"
+    assert node.order("hello", address=[], port=port, content=b"hi")["code"] == "usage"

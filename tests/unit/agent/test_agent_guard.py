@@ -21,15 +21,14 @@ GUARDIAN = "kubectl-selfhost-guardian.yaml"
 
 
 def store(node: Node, name: str, content: bytes) -> dict:
-    text = content.decode("utf-8", "surrogateescape")
-    return node.order("store", file=name, content=text)
+    return node.order("store", file=name, content=content)
 
 
 def on_both(node: Node, order: str, **fields: object) -> dict:
     return node.order(order, manifests=node.manifests, **fields)
 
 
-def install(node: Node, content: str = "guardian", sha256: str = "") -> dict:
+def install(node: Node, content: bytes = b"guardian", sha256: str = "") -> dict:
     return on_both(node, "install", content=content, sha256=sha256 or digest(node.program))
 
 
@@ -185,7 +184,7 @@ def test_a_damaged_list_is_told_once(pivoted: Node) -> None:
     store(pivoted, "guarded", b"component=kube-apiserver\nend=1\n")
     with guarding(pivoted):
         time.sleep(8)  # it looks every second, on a busy machine less often
-    assert pivoted.log.count("damaged") == 1
+    assert pivoted.log.count("is damaged") == 1
 
 
 def test_the_program_that_is_installed_is_this_one(pivoted: Node) -> None:
@@ -198,7 +197,7 @@ def test_the_program_that_is_installed_is_this_one(pivoted: Node) -> None:
 
 def test_another_program_than_asked_for_is_not_installed(pivoted: Node) -> None:
     (pivoted.dir / "agent").write_bytes(b"as it was")
-    answer = install(pivoted, "again", sha256="0" * 64)
+    answer = install(pivoted, b"again", sha256="0" * 64)
     assert answer["code"] == "changed"
     assert digest(pivoted.program) in answer["error"]
     assert (pivoted.dir / "agent").read_bytes() == b"as it was"
@@ -220,7 +219,7 @@ def test_installing_switches_it_on_again(pivoted: Node) -> None:
     assert on_both(pivoted, "disable") == {"disabled": GUARDIAN}
     assert (pivoted.dir / "guardian-off").exists()
     assert not (pivoted.manifests / GUARDIAN).exists()
-    install(pivoted, "again")
+    install(pivoted, b"again")
     assert not (pivoted.dir / "guardian-off").exists()
     assert (pivoted.manifests / GUARDIAN).read_bytes() == b"again"
 

@@ -13,7 +13,7 @@ from agent_node import COMPONENT, FILE, MANIFEST, Node
 
 def content_of(entry: dict) -> bytes:
     content: str = entry.pop("content")
-    return content.encode("utf-8", "surrogateescape")
+    return bytes.fromhex(content)
 
 
 def names(answer: dict) -> list[str]:
@@ -26,9 +26,6 @@ def test_a_manifest_is_listed_whole(node: Node) -> None:
     assert entry == {
         "name": FILE,
         "mode": "0600",
-        "uid": os.geteuid(),
-        "gid": node.manifest.stat().st_gid,
-        "size": len(MANIFEST),
         "sha256": hashlib.sha256(MANIFEST).hexdigest(),
     }
 
@@ -110,11 +107,7 @@ def test_nothing_is_kept_where_nothing_was_done(node: Node) -> None:
 
 def test_check_says_what_a_run_needs(node: Node) -> None:
     answer = node.order("check", manifests=node.manifests)
-    assert answer["writable"]
-    assert answer["same_filesystem"]
-    assert answer["free_bytes"] > 0
-    assert answer["kernel"] == os.uname().release
-    assert answer["manifests"] == [FILE]
+    assert answer == {"same_filesystem": True, "guardian": "", "selinux_enforces": False}
     assert sorted(path.name for path in node.dir.iterdir()) == []
 
 
@@ -152,10 +145,10 @@ def test_status_during_a_hand_over(node: Node) -> None:
         (["serve", "--dir", "relative"], "dir can't be 'relative'"),
         (["serve", "--dir", "/x\ny"], "dir can't be"),
         (["serve", "--dir", "/" + "x" * 2000], "dir can't be"),
-        (["guard", "--fly", "1"], "there is no option '--fly'"),
+        (["guard", "--fly", "1"], "there is no option 'fly'"),
         (["wait-port", "--dir", "/x"], "wait-port takes no dir"),
-        (["wait-port", "--port", "0"], "port can't be 0"),
-        (["wait-port", "--port", "65536"], "port can't be 65536"),
+        (["wait-port", "--port", "0"], "port can't be '0'"),
+        (["wait-port", "--port", "65536"], "port can't be '65536'"),
         (["wait-port", "--port", "+80"], "port can't be '+80'"),
         (["wait-port", "--port", "99999999999999999999"], "port can't be"),
         (["wait-port", "--port", "80", "--address", "here"], "--address can't be 'here'"),

@@ -14,6 +14,8 @@ import pytest
 from agent_node import COMPONENT, STATIC_UID, eventually
 from shared_port import PORT, PROBE, SharedPort, ask, end, who
 
+from kubectl_selfhost.node.orders import as_lines
+
 STRANGER = "11111111-2222-4333-8444-555555555555"
 
 
@@ -131,11 +133,11 @@ def _forbid_pidfd_getfd() -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the filter is for little-endian CPUs")
 def test_a_kernel_that_forbids_it(port: SharedPort) -> None:
     port.old()
-    order = {"order": "can-share", "dir": str(port.node.dir), "proc": str(port.node.proc)}
-    line = json.dumps({**order, "port": PORT, "pod_uid": STATIC_UID}) + "\n"
+    place = {"dir": port.node.dir, "proc": port.node.proc}
+    order = as_lines(order="can-share", **place, port=PORT, pod_uid=STATIC_UID)
     result = subprocess.run(
         [port.node.program, "order"],
-        input=line.encode(),
+        input=order,
         stdout=subprocess.PIPE,
         preexec_fn=_forbid_pidfd_getfd,
         env={"ASAN_OPTIONS": "detect_leaks=0"},
@@ -163,28 +165,21 @@ DEBIAN_11 = "5.10.0-32-cloud-amd64"
 
 
 @pytest.mark.parametrize(
-    ("release", "symbols", "way"),
+    ("release", "way"),
     [
-        ("5.14.0-427.el9.x86_64", "", "seamless"),
-        ("6.1.0-50-cloud-amd64", "", "seamless"),
-        ("10.0", "", "seamless"),
-        (DEBIAN_11, "", "steered"),
-        (
-            "5.13.19",
-            "0 T other\n0 T reuseport_migrate_sock_\n0 T xreuseport_migrate_sock",
-            "steered",
-        ),
-        (DEBIAN_11, "0000000000000000 T reuseport_migrate_sock\n", "seamless"),
-        ("5.10.0", "0 t a\n0 T reuseport_migrate_sock\t[module]\n", "seamless"),
-        ("what?", "", "steered"),
+        ("5.14.0-427.el9.x86_64", "seamless"),
+        ("6.1.0-50-cloud-amd64", "seamless"),
+        ("10.0", "seamless"),
+        (DEBIAN_11, "steered"),
+        ("5.13.19", "steered"),
+        ("what?", "steered"),
     ],
 )
 def test_the_kernel_decides_whether_it_is_seamless_and_not_a_file(
-    port: SharedPort, release: str, symbols: str, way: str
+    port: SharedPort, release: str, way: str
 ) -> None:
     """Debian's 5.10 has the sysctl tcp_migrate_req, and nothing behind it."""
     (port.node.proc / "sys/kernel/osrelease").write_text(release + "\n")
-    (port.node.proc / "kallsyms").write_text(symbols)
     port.old()
     answer = port.can_share()
     assert answer["way"] == way

@@ -11,7 +11,7 @@ from kubectl_selfhost.cluster.connection.exec import ExecResult
 from kubectl_selfhost.cluster.errors import ApiError, Forbidden
 from kubectl_selfhost.node import agent
 from kubectl_selfhost.node.agent import AgentError, AgentGone, NodeAgent
-from kubectl_selfhost.node.orders import Placement
+from kubectl_selfhost.node.orders import Placement, as_lines
 from kubectl_selfhost.node.pod import NodeTarget
 
 TARGET = NodeTarget(
@@ -97,29 +97,34 @@ def placed(content: bytes) -> Cluster:
     return cluster
 
 
-def test_an_order_is_one_line_of_json_and_the_words_say_nothing_of_it():
+def test_an_order_is_lines_and_the_words_say_nothing_of_it():
     cluster = placed(b"kind: Pod\n")
     assert cluster.words == [TARGET.program, "order"]
-    assert cluster.stdin.endswith(b"\n")
-    assert cluster.stdin.count(b"\n") == 1
-    assert json.loads(cluster.stdin) == {
-        "order": "place",
-        "dir": "/host/etc/kubernetes/kubectl-selfhost",
-        "manifests": "/host/etc/kubernetes/manifests",
-        "component": "kube-scheduler",
-        "file": "kube-scheduler.yaml",
-        "content": "kind: Pod\n",
-        "sha256": "af0e5d10555f1d22187ec68b0d9945d404e48ef4fd0ab333f0d6e7cd4c0db89b",
-        "port": 10259,
-        "limit": 60,
-    }
+    assert cluster.stdin.decode().splitlines() == [
+        "order=place",
+        "dir=/host/etc/kubernetes/kubectl-selfhost",
+        "manifests=/host/etc/kubernetes/manifests",
+        "component=kube-scheduler",
+        "file=kube-scheduler.yaml",
+        "content=6b696e643a20506f640a",
+        "sha256=af0e5d10555f1d22187ec68b0d9945d404e48ef4fd0ab333f0d6e7cd4c0db89b",
+        "port=10259",
+        "limit=60",
+        "end=1",
+    ]
+
+
+def test_a_list_is_a_line_for_each_and_a_text_stays_one_line():
+    lines = as_lines(uids=["a", "b"], none=[], reason="two\nend=1\n", yes=True, no=False)
+    assert lines == b"uids=a\nuids=b\nreason=two end=1 \nyes=1\nno=0\nend=1\n"
 
 
 @pytest.mark.parametrize(
     "content", [bytes(range(256)), "\u00e4\u20ac\U0001f600\n".encode(), b"\xf0\x9f\x98", b""]
 )
 def test_content_keeps_its_bytes(content: bytes):
-    sent = json.loads(placed(content).stdin)["content"]
+    lines = dict(line.split("=") for line in placed(content).stdin.decode().splitlines())
+    sent = lines["content"]
     entry = {"name": "a.yaml", "mode": "0600", "sha256": "0" * 64, "content": sent}
     listed = Cluster(ExecResult(0, json.dumps({"files": [entry]}), ""))
     (file,) = NodeAgent(cast(Any, listed), TARGET).manifests()
