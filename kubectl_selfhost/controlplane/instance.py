@@ -55,6 +55,12 @@ class Instance:
     node_uid: str = ""
 
     @property
+    def stands_by(self) -> bool:
+        """Return whether the component was never started here: its init container has not ended."""
+        early = self.phase == "Pending" or self.phase.startswith("Init:")
+        return not self.ready and (self.waiting_for_port or early)
+
+    @property
     def ending(self) -> bool:
         """Return whether this is a static pod that ends: it listens no more, and lets its last
         requests finish. A run that has replaced a static pod marks its mirror pod so.

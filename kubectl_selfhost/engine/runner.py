@@ -63,13 +63,21 @@ def run(
             observer.step_done(time.monotonic() - began, outcome)
         except BaseException as failure:
             error = _as_error(failure, step)
-            same_node = [one for one in plan.steps[:number] if one.node == step.node]
-            left = _end(same_node, error, observer, recorder, time.monotonic() - began)
+            begun = _unfinished(plan.steps, number)
+            left = _end(begun, error, observer, recorder, time.monotonic() - began)
             if left:
                 error.hint = " ".join([error.hint, *left]).strip()
             if error is failure:
                 raise
             raise error from failure
+
+
+def _unfinished(steps: list[Step], number: int) -> list[Step]:
+    """Return the first ``number`` steps, the last of which has failed, without those of other nodes
+    that are done: a node with a step to come was only prepared.
+    """
+    here, prepared = steps[number - 1].node, {one.node for one in steps[number:]} - {""}
+    return [one for one in steps[:number] if one.node == here or one.node in prepared]
 
 
 def _do(step: Step, recorder: Recorder) -> str:

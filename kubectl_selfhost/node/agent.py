@@ -62,6 +62,8 @@ class NodeAgent(Orders):
         self.target = target
         self.pod = agent_pod.pod_name(target.node)
         self._former_pod = agent_pod.former_pod_name(target.node)
+        #: The UID of the pod that ``create`` has made.
+        self._created = ""
 
     def find(self) -> dict | None:
         """Return the agent's pod, or the pod that an earlier build has left; None without a pod."""
@@ -91,18 +93,27 @@ class NodeAgent(Orders):
     def _own_pod(self) -> dict | None:
         return self.cluster.find(PODS, self.pod, NAMESPACE)
 
+    def create(self, *, timeout: float, tell: Callable[[str], None]) -> None:
+        """Create the pod, for ``start``; replace a pod that an earlier run left.
+
+        Raise ForeignProgram if the program is not the plugin's.
+        """
+        if self.find() is not None:
+            self.stop(timeout=timeout, tell=tell)
+        uid = program.require(self.cluster, self.target.arch)
+        made = self.cluster.create(PODS, agent_pod.manifest(self.target, program_uid=uid))
+        self._created = made["metadata"]["uid"]
+
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        """Create the pod and wait until it takes orders; replace a pod that an earlier run left.
+        """Create the pod, unless ``create`` has made it, and wait until it takes orders.
 
         Compare the program before the pod is created, and again before the first order. Raise
         ForeignProgram or SwappedProgram if the program is not this build's. Raise SelfhostError if
         the pod can't be created or doesn't run within ``timeout`` seconds.
         """
-
-        if self.find() is not None:
-            self.stop(timeout=timeout, tell=tell)
-        uid = program.require(self.cluster, self.target.arch)
-        self.cluster.create(PODS, agent_pod.manifest(self.target, program_uid=uid))
+        pod = self._own_pod()
+        if pod is None or pod["metadata"].get("uid") != self._created or _is_over(pod):
+            self.create(timeout=timeout, tell=tell)
         wait_until(self._ready, what=f"the agent pod {self.pod} to run", timeout=timeout, tell=tell)
 
     def stop(self, *, timeout: float, tell: Callable[[str], None]) -> None:
@@ -261,6 +272,12 @@ def _is_running(pod: dict) -> bool:
         return False
     statuses = pod["status"].get("containerStatuses", [])
     return bool(statuses) and all("running" in status.get("state", {}) for status in statuses)
+
+
+def _is_over(pod: dict) -> bool:
+    """Return whether the pod has ended, or is being deleted."""
+    ended = pod["status"].get("phase") in ("Failed", "Succeeded")
+    return ended or "deletionTimestamp" in pod["metadata"]
 
 
 def _has_started(pod: dict) -> bool:

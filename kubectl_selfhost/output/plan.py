@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from kubectl_selfhost.output.table import pairs
@@ -43,17 +44,21 @@ def page(
 def _alike(
     rows: Sequence[Mapping[str, Any]],
 ) -> list[tuple[list[str], list[Mapping[str, Any]]]]:
-    """Group the nodes that have the same rows. Return each group: its nodes, and the first node's
-    rows.
+    """Group the rows in their order: rows of one node that follow each other, together with the
+    same rows of the nodes after it. Return each group: its nodes, and the first node's rows.
     """
-    by_node: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        by_node.setdefault(row.get("node") or "", []).append(row)
-    found: dict[tuple[str, ...], tuple[list[str], list[Mapping[str, Any]]]] = {}
-    for node, own in by_node.items():
-        says = tuple(_without(node, row["title"]) + str(row.get("unavailable")) for row in own)
-        found.setdefault(says, ([], own))[0].append(node)
-    return list(found.values())
+    found: list[tuple[list[str], list[Mapping[str, Any]]]] = []
+    for node, some in groupby(rows, key=lambda row: row.get("node") or ""):
+        own = list(some)
+        if found and _says(node, own) == _says(found[-1][0][0], found[-1][1]):
+            found[-1][0].append(node)
+        else:
+            found.append(([node], own))
+    return found
+
+
+def _says(node: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [_without(node, row["title"]) + str(row.get("unavailable")) for row in rows]
 
 
 def _without(node: str, text: str) -> str:

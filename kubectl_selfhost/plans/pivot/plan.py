@@ -7,7 +7,7 @@ that a node needs is there before its first static pod goes, and the other nodes
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kubectl_selfhost.cluster.client import Cluster
@@ -29,8 +29,9 @@ from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 from kubectl_selfhost.reboot.on_node import tell_uncopied
 
 _ONE_AFTER_THE_OTHER = (
-    "The run changes one node after the other. If a node fails, the run restores this node and stops. "
-    "The nodes before it stay self-hosted, and the same command continues later."
+    "The run prepares all nodes first. Then it changes one node after the other. If a node fails, the "
+    "run restores this node, removes what it prepared on the nodes after it, and stops. The nodes before "
+    "it stay self-hosted, and the same command continues later."
 )
 _FALLS_BACK = (
     "If a new instance does not serve in time, the node itself puts the static pod back, also without "
@@ -149,14 +150,9 @@ class Pivot:
         ]
         self._steps = made
         self.handovers = [handover for own in made for handover in own.handovers]
-        steps = [
-            replace(step, node=one.node)
-            for one, own in zip(self.nodes, made, strict=True)
-            for step in self._on_node(one, own)
-        ]
         return Plan(
             title=f"Pivot {in_words(self.nodes)} to a self-hosted control plane",
-            steps=steps,
+            steps=self._ordered(made),
             facts={**self._facts(), **self._choices()},
             know=[
                 "The node agent renames the manifests. It deletes and overwrites nothing on the node.",
@@ -169,13 +165,50 @@ class Pivot:
             ],
         )
 
-    def _on_node(self, one: NodePivot, steps: PivotSteps) -> list[Step]:
-        """Return the steps that make the control plane of ``one`` a self-hosted one.
+    def _ordered(self, made: Sequence[PivotSteps]) -> list[Step]:
+        """Return the steps of all nodes in their order.
 
-        The order is the safety. The node is looked at before anything is made. All its new pods are
+        First all nodes are prepared: this changes nothing that serves, and slow preparations overlap.
+        Then one node after the other changes hands.
+        """
+        pairs = list(zip(self.nodes, made, strict=True))
+        switched = [(one, own) for one, own in pairs if self.groups.to_switch(one)]
+        several = len(switched) > 1
+        stages = zip(
+            *(self._preparation(one, own, several=several) for one, own in switched), strict=True
+        )
+        return [
+            *[step for stage in stages for on_node in stage for step in on_node],
+            *[
+                step
+                for one, own in pairs
+                for step in _on(one, self._on_node(one, own, several=several))
+            ],
+        ]
+
+    def _preparation(self, one: NodePivot, steps: PivotSteps, *, several: bool) -> list[list[Step]]:
+        """Return the steps that prepare ``one``, in stages; all nodes finish a stage before the next.
+
+        ``several``: other nodes are prepared in this run, too.
+
+        The order is the safety. A node is looked at before anything is made. All its new pods are
         up or waiting before the first static pod goes: no pod need be made or bound while the
-        controller-manager or the scheduler changes hands. The apiserver goes first, because the
-        other two can be fixed through it.
+        controller-manager or the scheduler changes hands.
+        """
+        stages = [
+            [steps.program(), *([steps.create_agent()] if several else [])],
+            [steps.inspect()],
+            [steps.label(), *([steps.recovery()] if self.options.reboot_recovery else [])],
+            [steps.daemonset(component) for component in self.groups.to_switch(one)],
+            [steps.standby()],
+        ]
+        return [_on(one, stage) for stage in stages]
+
+    def _on_node(self, one: NodePivot, steps: PivotSteps, *, several: bool) -> list[Step]:
+        """Return the steps that make the control plane of ``one``, which is prepared, a self-hosted
+        one; ``several``: other nodes change hands in this run, too.
+
+        The apiserver goes first, because the other two can be fixed through it.
         """
         switched = self.groups.to_switch(one)
         bridge = APISERVER in switched
@@ -188,12 +221,7 @@ class Pivot:
                 *([steps.settled(one.etcd_members)] if self.several else []),
             ]
         return [
-            steps.program(),
-            steps.inspect(),
-            steps.label(),
-            *([steps.recovery()] if self.options.reboot_recovery else []),
-            *[steps.daemonset(component) for component in switched],
-            steps.standby(),
+            *([steps.still_prepared()] if several else []),
             *([steps.keep_address()] if bridge else []),
             *[steps.switch(handover) for handover in steps.handovers],
             steps.end_agent(),
@@ -219,3 +247,8 @@ class Pivot:
         """Return the way of each component; by node if the nodes differ."""
         by_node = {one.node: self.choices(one) for one in self.nodes}
         return ways.told(by_node)
+
+
+def _on(one: NodePivot, steps: Sequence[Step]) -> list[Step]:
+    """Return ``steps`` as steps on the node ``one``."""
+    return [replace(step, node=one.node) for step in steps]

@@ -68,6 +68,16 @@ class PivotSteps(CommonSteps):
         #: Every hand-over on the node, as it is planned.
         self.handovers = [self._handover(c, choice) for c, choice in choices.items()]
 
+    def create_agent(self) -> Step:
+        return Step(
+            name=f"agent-pod/{self._node}",
+            title=f"Create the node agent's pod on {self._node}",
+            why="the agents of all nodes start at the same time",
+            done=self._agent.runs,
+            do=lambda: self._agent.create(timeout=self._timeout, tell=self._tell),
+            undo=self.stop_agent,
+        )
+
     def inspect(self) -> Step:
         return Step(
             name=f"node-agent/{self._node}",
@@ -138,25 +148,39 @@ class PivotSteps(CommonSteps):
         )
 
     def standby(self) -> Step:
-        def wait() -> None:
-            for component in self._to_switch:
-                wait_until_standing_by(
-                    self._cluster,
-                    component,
-                    self._node,
-                    allow_changes=self._options.allow_admission_changes,
-                    timeout=self._timeout,
-                    tell=self._tell,
-                )
-            self._agent.require_same_program("the DaemonSets' pods")
-
         return Step(
             name=f"standby/{self._node}",
             title=f"Wait until every new pod runs or waits for its port{self._there}",
             why="so no pod must be created or scheduled during a hand-over",
             done=looks_itself,
-            do=wait,
+            do=self._wait_until_all_stand_by,
         )
+
+    def still_prepared(self) -> Step:
+        def check() -> None:
+            if not self._agent.runs():
+                self._inspect()
+            self._wait_until_all_stand_by()
+
+        return Step(
+            name=f"still-prepared/{self._node}",
+            title=f"See that the node agent on {self._node} still runs, and every new pod stands by",
+            why="its turn comes after that of other nodes; an agent that nobody calls ends by itself",
+            done=looks_itself,
+            do=check,
+        )
+
+    def _wait_until_all_stand_by(self) -> None:
+        for component in self._to_switch:
+            wait_until_standing_by(
+                self._cluster,
+                component,
+                self._node,
+                allow_changes=self._options.allow_admission_changes,
+                timeout=self._timeout,
+                tell=self._tell,
+            )
+        self._agent.require_same_program("the DaemonSets' pods")
 
     def returned(self) -> Step:
         def ready() -> bool:

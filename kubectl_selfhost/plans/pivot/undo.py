@@ -37,13 +37,12 @@ class Undo:
         self._cluster.delete(DAEMONSETS, component.daemonset, NAMESPACE)
 
     def _runs_elsewhere(self, component: Component) -> bool:
-        """Return whether the component's DaemonSet has a pod on another node."""
-
+        """Return whether the component's DaemonSet runs it on another node. A pod whose init
+        container has not ended only stands by there, beside the static pod.
+        """
         pods = self._cluster.list(PODS, NAMESPACE, labels=f"k8s-app={component.daemonset}")
-        return any(
-            instance.kind == DAEMONSET and instance.node != self._node
-            for instance in instances_of(pods, component)
-        )
+        elsewhere = [i for i in instances_of(pods, component) if i.node not in ("", self._node)]
+        return any(i.kind == DAEMONSET and not i.stands_by for i in elsewhere)
 
     def unless_it_serves_here(self, undo: Callable[[], None]) -> Callable[[], None]:
         """Return ``undo``, limited to the case that no DaemonSet's instance serves on this node."""

@@ -183,6 +183,31 @@ def test_a_failure_undoes_only_what_was_done_on_its_node(did, heard):
     assert did == ["do a", "do b", "undo c", "undo b"]
 
 
+def test_a_failure_undoes_also_what_was_prepared_on_nodes_that_are_not_done(did, heard):
+    steps = [
+        replace(step("prepare one", did), node="one"),
+        replace(step("prepare two", did), node="two"),
+        replace(step("prepare three", did), node="three"),
+        replace(step("switch one", did), node="one"),
+        replace(step("switch two", did, do=raises(SelfhostError("no"))), node="two"),
+        replace(step("switch three", did), node="three"),
+    ]
+    with pytest.raises(SelfhostError):
+        run(steps, heard)
+    assert did[4:] == ["undo switch two", "undo prepare three", "undo prepare two"]
+
+
+def test_steps_of_the_whole_cluster_are_not_undone_for_a_node(did, heard):
+    steps = [
+        step("of all", did),
+        replace(step("of one", did, do=raises(SelfhostError("no"))), node="one"),
+        step("of all, too", did),
+    ]
+    with pytest.raises(SelfhostError):
+        run(steps, heard)
+    assert did == ["do of all", "undo of one"]
+
+
 def test_any_failure_of_an_undo_skips_no_other_and_hides_nothing(did, heard):
     steps = [
         step("a", did),

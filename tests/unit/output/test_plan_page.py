@@ -79,3 +79,12 @@ def test_nodes_on_which_the_same_is_done_are_told_once():
     assert "steps 1, 2, 3" in " ".join(lines)
     rows[1]["title"] = "Something else on cp-2"
     assert "Steps on cp-2:" in page("Pivot", rows)
+
+
+def test_what_is_done_on_all_nodes_before_the_rest_is_told_before_it():
+    rows = [
+        {**ROWS[0], "number": at, "node": f"cp-{at % 2 + 1}", "title": title}
+        for at, title in enumerate(("Prepare", "Prepare", "Switch", "Switch"))
+    ]
+    headings = [line for line in page("Pivot", rows) if line.startswith("Steps on")]
+    assert headings == ["Steps on cp-1, then the same 1 on cp-2:"] * 2
