@@ -52,6 +52,24 @@ EVENTS = Kind("v1", "events", "Event")
 DAEMONSETS = Kind("apps/v1", "daemonsets", "DaemonSet")
 LEASES = Kind("coordination.k8s.io/v1", "leases", "Lease")
 ENDPOINTSLICES = Kind("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
+CUSTOM_RESOURCES = Kind(
+    "apiextensions.k8s.io/v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+)
+MUTATING_WEBHOOKS = Kind(
+    "admissionregistration.k8s.io/v1",
+    "mutatingwebhookconfigurations",
+    "MutatingWebhookConfiguration",
+    namespaced=False,
+)
+VALIDATING_WEBHOOKS = Kind(
+    "admissionregistration.k8s.io/v1",
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
+    namespaced=False,
+)
 SELF_SUBJECT_ACCESS_REVIEWS = Kind(
     "authorization.k8s.io/v1",
     "selfsubjectaccessreviews",

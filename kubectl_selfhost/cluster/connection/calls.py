@@ -94,6 +94,18 @@ class Calls:
             reading_patience=seconds,
         )
 
+    def at(self: _Self, server: str, *, timeout: float) -> _Self:
+        """Return a client of another API server of this cluster, at its own URL; no call is tried
+        again.
+        """
+        return type(self)(
+            self.transport.apart(server),
+            context=self.context,
+            user=self.user,
+            timeout=timeout,
+            reading_patience=0.0,
+        )
+
     def _json(
         self,
         method: str,

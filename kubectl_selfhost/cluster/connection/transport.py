@@ -52,7 +52,8 @@ class Answer:
 class Transport:
     """The connections to an API server, and the headers that identify the user.
 
-    ``impersonate`` are headers (a name may occur twice); ``log`` gets a line per request.
+    ``impersonate`` are headers (a name may occur twice); ``log`` gets a line per request. ``server``
+    is the URL of another API server of the same cluster than the kubeconfig's.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Transport:
         *,
         impersonate: Sequence[tuple[str, str]] = (),
         log: Callable[[str], None] | None = None,
+        server: str = "",
     ) -> None:
         self.login = login
+        self._server = server
         self.impersonate = tuple(impersonate)
         self._log = log
         self._lock = threading.Lock()
@@ -71,8 +74,8 @@ class Transport:
 
     @property
     def server(self) -> str:
-        """Return the API server's URL, as in the kubeconfig."""
-        return str(self.login.configuration.host).rstrip("/")
+        """Return the API server's URL, as in the kubeconfig unless another was named."""
+        return self._server or str(self.login.configuration.host).rstrip("/")
 
     def headers(self) -> list[tuple[str, str]]:
         """Return the headers that identify the user: user agent, credentials, impersonation. A name
@@ -181,9 +184,12 @@ class Transport:
         self.note("GET", path, str(response.status), time.monotonic() - began)
         return Stream(response, self.server)
 
-    def apart(self) -> Transport:
-        """Return a transport with the same login, on kept connections of its own."""
-        return Transport(self.login, impersonate=self.impersonate, log=self._log)
+    def apart(self, server: str = "") -> Transport:
+        """Return a transport with the same login, on kept connections of its own; to another
+        ``server`` of the cluster, if one is named.
+        """
+        where = server or self._server
+        return Transport(self.login, impersonate=self.impersonate, log=self._log, server=where)
 
     def note(self, method: str, path: str, outcome: str, seconds: float) -> None:
         """Write the line that ``-v=6`` shows, without headers and without a body."""

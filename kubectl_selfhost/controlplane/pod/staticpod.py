@@ -27,7 +27,7 @@ from kubectl_selfhost.controlplane.pod.defaults import (
     tidy,
     without_defaults,
 )
-from kubectl_selfhost.controlplane.values import durations
+from kubectl_selfhost.controlplane.values import addresses, durations
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.names import ADVERTISE_ADDRESS_ANNOTATION, NAMESPACE
 
@@ -161,7 +161,7 @@ def advertise_endpoint(pod: dict) -> str | None:
     address = advertise_address(pod)
     if address is None:
         return None
-    host = f"[{address}]" if ":" in address else address
+    host = addresses.in_url(address)
     return f"{host}:{secure_port(pod, APISERVER)}"
 
 

@@ -15,6 +15,11 @@ def is_address(text: str) -> bool:
     return True
 
 
+def in_url(address: str) -> str:
+    """Return an address, or a name, as a URL has it: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
 def same_address(a: str, b: str) -> bool:
     """Return whether two texts mean the same address; other texts must be equal."""
     try:

@@ -63,6 +63,22 @@ def test_the_token_is_sent(server: Server, cluster: Cluster) -> None:
     assert server.requests[0].header("Authorization") == "Bearer s3cret-t0ken"
 
 
+def test_another_api_server_is_asked_at_its_own_address(
+    server: Server, cluster: Cluster, certificates: Certificates
+) -> None:
+    other = Server(certificates)
+    try:
+        other.answers = [Reply(200, {"kind": "Node"})]
+        there = cluster.at(f"https://127.0.0.1:{other.port}", timeout=2.0)
+        assert there.get(NODES, "n") == {"kind": "Node"}
+        assert other.requests[0].header("Authorization") == "Bearer s3cret-t0ken"
+        assert server.requests == []
+    finally:
+        other.stop()
+    with pytest.raises(Unreachable, match=str(other.port)):
+        there.get(NODES, "n")
+
+
 def test_absent_is_not_found(server: Server, cluster: Cluster) -> None:
     server.answer = lambda _: ABSENT
     with pytest.raises(NotFound, match='get pods "p" in kube-system: pods "p" not found'):
