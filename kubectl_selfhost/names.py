@@ -86,6 +86,13 @@ PROBE_LABELS = {
     "app.kubernetes.io/managed-by": FIELD_MANAGER,
 }
 
+#: The short pods that print the versions of an upgrade's images.
+QUESTION = "kubectl-selfhost-question"
+QUESTION_LABELS = {
+    "app.kubernetes.io/name": QUESTION,
+    "app.kubernetes.io/managed-by": FIELD_MANAGER,
+}
+
 #: Our directory on a node is beside the kubelet's staticPodPath, so that a run can rename a manifest
 #: into it: a rename is atomic only inside one file system.
 NODE_DIRECTORY = "kubectl-selfhost"

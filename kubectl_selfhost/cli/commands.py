@@ -29,6 +29,11 @@ VERBS = {
         "rollout",
         "Change or restart self-hosted components",
     ),
+    "upgrade": (
+        "kubectl_selfhost.cli.verbs.upgrade",
+        "upgrade",
+        "Show to which version the control plane may go, and what blocks the way",
+    ),
     "sync": (
         "kubectl_selfhost.cli.verbs.sync",
         "sync",

@@ -30,6 +30,14 @@ def one_of(*words: str) -> Callable[[str], str]:
 component_name = one_of(*NAMES)
 
 
+def flag_name(text: str) -> str:
+    """Return a flag's name as the components write it. Raise typer.BadParameter."""
+    name = text.lstrip("-")
+    if not name or "=" in name:
+        raise typer.BadParameter(f'"{text}" is not the name of a flag')
+    return name.replace("_", "-")
+
+
 #: ``handover: HandOverWay = "auto"``
 HandOverWay = Annotated[
     str,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bed import versions
 from bed.harness import REPOSITORY, Bed, Result
 from cluster import looks
 
@@ -32,7 +33,7 @@ def roles() -> list[dict]:
 
 
 def without(role: dict, resource: str) -> dict:
-    rules = [r for r in role.get("rules", []) if resource not in r["resources"]]
+    rules = [r for r in role.get("rules", []) if resource not in r.get("resources", [])]
     return {**role, "rules": rules} if "rules" in role else role
 
 
@@ -60,6 +61,9 @@ def test_they_are_enough_to_look(bed):
     assert "forbidden" not in status.stdout + status.stderr
     probe = does(bed, "probe", "--duration=2s", "--in-cluster")
     assert "Skipped" not in probe.stdout
+    # The present version's images are on the node, so nothing is pulled.
+    for version in ((), (versions.KUBERNETES,)):
+        assert "could not" not in does(bed, "upgrade", *version).stdout
 
 
 @pytest.mark.parametrize("verb", [("sync",), ("rollout", "kube-scheduler")])
@@ -109,7 +113,7 @@ def read_only() -> list[dict]:
         rules = [
             {**rule, "verbs": [verb for verb in rule["verbs"] if verb in ("get", "list")]}
             for rule in role.get("rules", [])
-            if not {"pods/exec", "nodes/proxy"} & set(rule["resources"])
+            if not {"pods/exec", "nodes/proxy"} & set(rule.get("resources", []))
         ]
         name = {**role["metadata"], "name": "viewer"}
         if "rules" in role:

@@ -132,6 +132,11 @@ class Edge:
     def once(self, method: str, path: str, *, timeout: float = 10.0, **_: Any) -> Answer:
         return self.request(method, path, timeout=timeout)
 
+    def apart(self, server: str = "") -> Edge:
+        """Return this edge: each API server of the fake cluster gives the same answers."""
+        assert server
+        return self
+
     def forget(self) -> None:
         """Do nothing: no connection is kept."""
 
@@ -214,7 +219,8 @@ class _Request:
         if plural == "selfsubjectaccessreviews":
             return 201, {"status": {"allowed": self._world.allows(body["spec"])}}
         if plural == "pods" and name.endswith("/log"):
-            return 200, ""
+            pod = name.removesuffix("/log")
+            return 200, self._world.registry.logs.get((pod, query.get("container", "")), "")
         method = self._call.method
         if method == "GET" and name:
             return self._one(200, store.get(plural, name, namespace))

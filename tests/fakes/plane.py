@@ -19,6 +19,7 @@ import yaml
 from fakes.agent import Agent, Disk
 from fakes.credentials import Credentials, kubeadm
 from fakes.memory import copied
+from fakes.registry import asks
 from fakes.store import Refusal
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, component_named
 from kubectl_selfhost.controlplane.daemonset.facts import WAIT_CONTAINER
@@ -290,6 +291,8 @@ class Node:
         return mirror
 
     def _status(self, one: Process) -> dict[str, Any]:
+        if asks(one.pod):
+            return self.world.registry.status(self.name, one.pod)
         started = one.began is not None
         ready = one.ready or (one.static and one.ends is not None and started)
         names = [c["name"] for c in one.pod["spec"]["containers"]]

@@ -31,6 +31,7 @@ from fakes.clock import STEP, Clock
 from fakes.edge import LOCK, Call, Edge, Fault
 from fakes.memory import copied
 from fakes.plane import MANIFESTS, Node, Process
+from fakes.registry import Registry
 from fakes.store import Object, Refusal, Store
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.facts import MIN_READY_SECONDS
@@ -77,6 +78,7 @@ class World:
         #: The settings that every node's kubelet reports, beside its staticPodPath.
         self.kubelet_configuration: Object = {}
         self.spoils: Callable[[Process], str] = lambda _: ""
+        self.registry = Registry()
         #: For how many seconds the Service ``kubernetes`` has had no address; the API no answer.
         self.empty_service = 0.0
         self.silent_api = 0.0
@@ -84,6 +86,7 @@ class World:
             "/version": lambda: {"gitVersion": _VERSION},
             "/apis": lambda: {"groups": [{"name": "apps"}]},
             "/readyz": lambda: "ok",
+            "/metrics": lambda: "process_start_time_seconds 1.7956e+09\n",
         }
         self._ticking = False
         self._ticked = self.clock.now

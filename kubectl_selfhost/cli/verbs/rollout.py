@@ -33,13 +33,6 @@ def _settings(texts: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _flag_name(text: str) -> str:
-    name = text.lstrip("-")
-    if not name or "=" in name:
-        raise typer.BadParameter(f'"{text}" is not the name of a flag')
-    return name.replace("_", "-")
-
-
 def rollout(
     connection: ConnectionOptions,
     *,
@@ -95,7 +88,7 @@ def rollout(
     change = Change(
         image=image,
         flags=_settings(set_flag or []),
-        without=tuple(_flag_name(text) for text in unset_flag or []),
+        without=tuple(flags.flag_name(text) for text in unset_flag or []),
     )
     if change and len(component or ()) != 1:
         raise typer.BadParameter(

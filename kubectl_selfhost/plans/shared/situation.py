@@ -179,12 +179,12 @@ def at_rest(cluster: Cluster, *, timeout: float, observer: Observer) -> Situatio
     static pod that a pivot has replaced goes when its last requests have finished.
     """
     first = read_situation(cluster)
-    if not _goes_by_itself(first):
+    if not goes_by_itself(first):
         return first
 
     def look() -> Situation:
         situation = read_situation(cluster)
-        why = _goes_by_itself(situation)
+        why = goes_by_itself(situation)
         if why:
             raise Waiting(why)
         return situation
@@ -199,7 +199,7 @@ def at_rest(cluster: Cluster, *, timeout: float, observer: Observer) -> Situatio
     )
 
 
-def _goes_by_itself(situation: Situation) -> str:
+def goes_by_itself(situation: Situation) -> str:
     """Return what is about to go by itself, in words; empty for nothing."""
     copies = recovery.standing_in(situation.pods)
     if copies:

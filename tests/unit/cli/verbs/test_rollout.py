@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import typer
 
-from kubectl_selfhost.cli.verbs.rollout import _flag_name, _settings
+from kubectl_selfhost.cli.flags import flag_name
+from kubectl_selfhost.cli.verbs.rollout import _settings
 
 
 def test_a_flag_that_is_given_twice_has_both_values_in_order():
@@ -17,7 +18,7 @@ def test_a_flag_that_is_given_twice_has_both_values_in_order():
 
 
 def test_a_flags_name_is_written_as_the_components_read_it():
-    assert _flag_name("--leader_elect") == "leader-elect"
+    assert flag_name("--leader_elect") == "leader-elect"
 
 
 @pytest.mark.parametrize("typed", ["v", "=4", "--=4"])

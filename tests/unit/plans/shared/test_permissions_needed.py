@@ -12,15 +12,25 @@ from kubectl_selfhost.plans.shared import permissions
 PAGE = Path(__file__).parents[4] / "docs/permissions.md"
 #: What `probe --in-cluster` needs beyond a pivot.
 OF_THE_PROBE = {("kube-system", "", "pods/log", "get"), ("default", "", "services", "get")}
+#: What `upgrade` looks at if it may.
+OF_AN_UPGRADE = {
+    ("", "apiextensions.k8s.io", "customresourcedefinitions", "list"),
+    ("", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list"),
+    ("", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "list"),
+}
+
+
+def documents() -> list[dict]:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return [one for block in blocks for one in yaml.safe_load_all(block) if one]
 
 
 def granted() -> set[tuple[str, str, str, str]]:
-    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    documents = [one for block in blocks for one in yaml.safe_load_all(block) if one]
     return {
         (one["metadata"].get("namespace", ""), group, resource, verb)
-        for one in documents
+        for one in documents()
         for rule in one.get("rules", [])
+        if "resources" in rule
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -44,11 +54,18 @@ def test_the_documentation_grants_what_is_needed():
 
 
 def test_the_documentation_grants_nothing_else():
-    assert granted() - asked() == OF_THE_PROBE
+    assert granted() - asked() == OF_THE_PROBE | OF_AN_UPGRADE
 
 
-def test_only_nodes_and_the_list_of_pods_are_cluster_wide():
-    assert {(group, resource, verb) for where, group, resource, verb in granted() if not where} == {
+def test_of_other_paths_only_metrics_may_be_read():
+    rules = [rule for one in documents() for rule in one.get("rules", [])]
+    paths = [rule for rule in rules if "nonResourceURLs" in rule]
+    assert paths == [{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]
+
+
+def test_only_nodes_and_the_list_of_pods_are_needed_cluster_wide():
+    needed = granted() - OF_AN_UPGRADE
+    assert {(group, resource, verb) for where, group, resource, verb in needed if not where} == {
         ("", "nodes", "get"),
         ("", "nodes", "list"),
         ("", "nodes", "patch"),

@@ -1,0 +1,24 @@
+"""The choices of a person for an upgrade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kubectl_selfhost.controlplane.upgrade.version import Version
+
+
+@dataclass(frozen=True)
+class UpgradeOptions:
+    """The choices of a person. ``version`` is None if a person only looks.
+
+    ``back``: the version is older than the present one. ``keep_etcd``: etcd stays as it is.
+    ``unset_flags`` and ``unset_gates`` are names that each component loses that has them.
+    ``timeout`` is the limit of each wait, in seconds.
+    """
+
+    version: Version | None = None
+    back: bool = False
+    keep_etcd: bool = False
+    unset_flags: tuple[str, ...] = ()
+    unset_gates: tuple[str, ...] = ()
+    timeout: float = 300.0

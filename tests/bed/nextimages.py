@@ -1,0 +1,60 @@
+"""The images of the next patch release on a node: the same programs, which only say so.
+
+A version is a text in a program, and both texts are equally long: so no program is built again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from bed import archive, golang, versions
+from bed.command import output
+
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+
+
+def load(
+    node: str,
+    components: Iterable[str] = COMPONENTS,
+    *,
+    version: str = versions.NEXT_KUBERNETES,
+    renamed: Mapping[str, str] | None = None,
+) -> None:
+    """Import the images of ``version`` into the node's containerd. ``renamed`` are further texts in
+    the programs, such as a flag's name, and what they become.
+    """
+    built = golang.built(golang.kubernetes(versions.DEFAULT))
+    texts = {versions.KUBERNETES: version, **(renamed or {})}
+    for component in components:
+        content = (built / component).read_bytes()
+        for before, after in texts.items():
+            assert before.encode() in content
+            assert len(before) == len(after)
+            content = content.replace(before.encode(), after.encode())
+        with tempfile.TemporaryDirectory(prefix="selfhost-bed-") as folder:
+            program = Path(folder, component)
+            program.write_bytes(content)
+            put(node, f"registry.k8s.io/{component}:{version}", program)
+
+
+def put(node: str, image: str, program: Path) -> None:
+    """Import an image that only has a program, under the name that the image's name ends with."""
+    name = image.rpartition(":")[0].rpartition("/")[2]
+    inside = f"/usr/local/bin/{name}"
+    with tempfile.TemporaryDirectory(prefix="selfhost-bed-") as folder:
+        file = Path(folder, "image.tar")
+        archive.write(file, image, {inside: program}, [inside])
+        output(["docker", "cp", file, f"{node}:/image.tar"])
+    ctr = ["docker", "exec", node, "ctr", "-n", "k8s.io", "images", "import", "--local"]
+    output([*ctr, "/image.tar"])
+    output(["docker", "exec", node, "rm", "/image.tar"])
+
+
+def tag(node: str, component: str, version: str) -> None:
+    """Give the present image of a component the tag of another version, on a node."""
+    name = f"registry.k8s.io/{component}"
+    present = f"{name}:{versions.KUBERNETES}"
+    ctr = ["docker", "exec", node, "ctr", "-n", "k8s.io", "images", "tag", "--force"]
+    output([*ctr, present, f"{name}:{version}"])
