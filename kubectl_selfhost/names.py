@@ -79,6 +79,15 @@ def guardian_pod(node: str) -> str:
     return f"{GUARDIAN}-{node.lower()}"
 
 
+#: On the objects with the control plane's credentials: whose they are. A label and, on a DaemonSet's
+#: template, what its pods mounted from the node before they mounted these objects.
+CREDENTIALS_LABEL = "kubectl-selfhost/credentials"
+HOST_VOLUMES_ANNOTATION = "kubectl-selfhost/host-volumes"
+#: On these objects: for each key the file on the node, its mode, owner and group.
+FILES_ANNOTATION = "kubectl-selfhost/files"
+#: The Secret with the key for what travels between a node agent and a run.
+SEAL = "kubectl-selfhost-seal"
+
 #: The objects that a probe creates, and deletes when it ends.
 PROBE = "kubectl-selfhost-probe"
 PROBE_LABELS = {

@@ -49,6 +49,16 @@ VERBS = {
         "credentials_renew",
         "Renew the certificates by the nodes' own kubeadm, and have them used",
     ),
+    "credentials to-secrets": (
+        "kubectl_selfhost.cli.verbs.secrets",
+        "credentials_to_secrets",
+        "Have the components read their credentials from Secrets",
+    ),
+    "credentials to-host": (
+        "kubectl_selfhost.cli.verbs.secrets",
+        "credentials_to_host",
+        "Have the components read their credentials from the nodes' files again",
+    ),
     "recover": (
         "kubectl_selfhost.cli.verbs.recover",
         "recover",

@@ -34,13 +34,6 @@ def unknown() -> bool:
     return False
 
 
-def asked_for() -> bool:
-    """Return False, as the ``done`` of a step that a person wants each time, such as new pods from a
-    rollout.
-    """
-    return False
-
-
 @dataclass(frozen=True)
 class Step:
     """One step of a plan.

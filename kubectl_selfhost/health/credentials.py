@@ -7,7 +7,7 @@ this module reads the journal, and each certificate has the time at which a run 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,12 @@ from kubectl_selfhost.controlplane.credentials import CREDENTIALS
 from kubectl_selfhost.controlplane.instance import parse_time
 from kubectl_selfhost.engine.journal import mapping
 from kubectl_selfhost.health.certificates import Expiry
-from kubectl_selfhost.health.notices import EXPIRY_FAILURE, EXPIRY_WARNING, RENEW
+from kubectl_selfhost.health.notices import (
+    EXPIRY_FAILURE,
+    EXPIRY_WARNING,
+    RENEW,
+    TO_SECRETS,
+)
 from kubectl_selfhost.health.verdict import Survey
 
 LOOK = "kubectl selfhost credentials status --on-nodes"
@@ -25,7 +30,8 @@ LOOK = "kubectl selfhost credentials status --on-nodes"
 class Known:
     """A certificate on a node, and when it was seen.
 
-    ``in_use``: who uses it has this one; None if nobody can tell.
+    ``in_use``: who uses it has this one; None if nobody can tell. ``in_secret``: who uses it reads it
+    from a Secret, and not from the node's file that was seen.
     """
 
     node: str
@@ -36,6 +42,7 @@ class Known:
     serial: str = ""
     sha256: str = ""
     in_use: bool | None = None
+    in_secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Credentials:
         """Return the command to run next, empty if there is none."""
         if not self.hosted:
             return ""
+        if any(one.in_secret for one in self.unused):
+            return TO_SECRETS
         if self.ending(EXPIRY_WARNING) or self.unused:
             return RENEW
         return LOOK if self.unseen else ""
@@ -83,7 +92,10 @@ def credentials(survey: Survey) -> Credentials:
     """Return what is known of the certificates of the control plane in ``survey``."""
     seen = survey.control_plane
     names = [node.name for node in seen.running]
-    known = from_journal(seen.journal, names)
+    stored = {one.component for one in seen.daemonsets.values() if one.in_secrets}
+    known = [
+        replace(one, in_secret=one.used_by in stored) for one in from_journal(seen.journal, names)
+    ]
     there = {one.node for one in known}
     return Credentials(
         known=known,

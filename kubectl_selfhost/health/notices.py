@@ -20,6 +20,7 @@ ROLLOUT = "kubectl selfhost rollout"
 SYNC = "kubectl selfhost sync"
 WATCH = "kubectl selfhost status --watch"
 RENEW = "kubectl selfhost credentials renew"
+TO_SECRETS = "kubectl selfhost credentials to-secrets"
 
 #: A certificate that ends sooner than this gets a warning; sooner than that, nothing is healthy.
 EXPIRY_WARNING = timedelta(days=60)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from kubectl_selfhost.controlplane.component import COMPONENTS, Component, group_of
+from kubectl_selfhost.controlplane.daemonset import in_secrets
 from kubectl_selfhost.controlplane.daemonset.facts import NodeFacts
 from kubectl_selfhost.controlplane.instance import Instance, instances_of, kind_of
 from kubectl_selfhost.controlplane.leader import Leader, holder, leader_of, newest_renewal
@@ -179,6 +180,7 @@ def _rollout(daemonset: dict, component: Component) -> RolloutState:
         image=next((c["image"] for c in containers if c.get("name") == component.name), ""),
         observed=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
         ours=_labels(daemonset).get("app.kubernetes.io/managed-by") == FIELD_MANAGER,
+        in_secrets=in_secrets.is_in_secrets(daemonset),
     )
 
 

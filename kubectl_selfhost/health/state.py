@@ -57,7 +57,7 @@ class RolloutState:
     """The state of a rollout of ``component``'s DaemonSet; the numbers are pods, as in its status.
 
     ``observed`` is False until the DaemonSet controller has seen the newest version. ``ours``:
-    kubectl selfhost made the DaemonSet.
+    kubectl selfhost made the DaemonSet. ``in_secrets``: its pods read credentials from Secrets.
     """
 
     name: str
@@ -69,6 +69,7 @@ class RolloutState:
     image: str = ""
     observed: bool = True
     ours: bool = True
+    in_secrets: bool = False
 
     @property
     def complete(self) -> bool:

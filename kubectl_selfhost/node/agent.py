@@ -17,7 +17,7 @@ from typing import NoReturn
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.connection.exec import ExecResult
 from kubectl_selfhost.cluster.errors import ApiError, Unreachable
-from kubectl_selfhost.cluster.kinds import PODS
+from kubectl_selfhost.cluster.kinds import PODS, SECRETS
 from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.program import SECRET, Reference
 from kubectl_selfhost.errors import SelfhostError
@@ -26,6 +26,7 @@ from kubectl_selfhost.node import binaries, program
 from kubectl_selfhost.node import pod as agent_pod
 from kubectl_selfhost.node.orders import Orders, as_lines
 from kubectl_selfhost.node.pod import NodeTarget
+from kubectl_selfhost.node.sealed import SealKey
 
 #: Seconds until the kubelet restarts a container: at once the first time, after 10 s the next time (its
 #: back-off).
@@ -62,8 +63,9 @@ class NodeAgent(Orders):
         self.target = target
         self.pod = agent_pod.pod_name(target.node)
         self._former_pod = agent_pod.former_pod_name(target.node)
-        #: The UID of the pod that ``create`` has made.
+        #: The UID of the pod that ``create`` has made, and its key if its target seals.
         self._created = ""
+        self.key: SealKey | None = None
 
     def find(self) -> dict | None:
         """Return the agent's pod, or the pod that an earlier build has left; None without a pod."""
@@ -101,8 +103,14 @@ class NodeAgent(Orders):
         if self.find() is not None:
             self.stop(timeout=timeout, tell=tell)
         uid = program.require(self.cluster, self.target.arch)
-        made = self.cluster.create(PODS, agent_pod.manifest(self.target, program_uid=uid))
-        self._created = made["metadata"]["uid"]
+        key = SealKey.new(self.target.node) if self.target.seals else None
+        named = key.name if key else ""
+        made = self.cluster.create(
+            PODS, agent_pod.manifest(self.target, program_uid=uid, key=named)
+        )
+        self._created, self.key = made["metadata"]["uid"], key
+        if key:
+            self.cluster.create(SECRETS, key.manifest(made))
 
     def start(self, *, timeout: float, tell: Callable[[str], None]) -> None:
         """Create the pod, unless ``create`` has made it, and wait until it takes orders.
@@ -128,6 +136,9 @@ class NodeAgent(Orders):
             raise Waiting(f"pod {self.pod} is being deleted")
 
         wait_until(gone, what=f"the agent pod {self.pod} to go", timeout=timeout, tell=tell)
+        if self.key:  # the garbage collector would delete it, too, if somebody leads
+            self.cluster.delete(SECRETS, self.key.name, NAMESPACE)
+            self.key = None
 
     def order(self, name: str, **fields: object) -> dict:
         """Return the agent's answer to an order. Raise AgentError with the agent's reason."""

@@ -1,12 +1,14 @@
 """The control plane's certificates on a node: the agent's orders about their files, and the node's
 own kubeadm, which makes new ones.
 
-Private keys never leave the node: the agent answers with public parts only, and says of a key just
-whether it belongs to a certificate.
+The agent answers with public parts only, and says of a key just whether it belongs to a certificate. Keys
+travel only if a person moves credentials into Secrets or back, and then they are sealed (``sealed``).
 """
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +16,16 @@ from dataclasses import dataclass
 from kubectl_selfhost.cluster import certificate
 from kubectl_selfhost.cluster.errors import ApiError, Unreachable
 from kubectl_selfhost.controlplane.credentials import in_file
+from kubectl_selfhost.controlplane.daemonset.stored import HostFile
 from kubectl_selfhost.controlplane.values import x509
 from kubectl_selfhost.controlplane.values.x509 import Certificate
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.node import pod as agent_pod
+from kubectl_selfhost.node import sealed
 from kubectl_selfhost.node.agent import AgentError, NodeAgent
 
+#: The names of former sets; the last ones are kept.
+KEPT, KEEP = "kept-", 2
 #: The set of files that kubeadm works on; the agent's pod shows it to kubeadm as /etc/kubernetes.
 NEW = agent_pod.NEW_CREDENTIALS
 #: The most files in one order (LIST_MAX of the agent).
@@ -38,14 +44,22 @@ _WORDS = 600
 
 @dataclass(frozen=True)
 class CredentialFile:
-    """A file: its SHA-256, when it was changed (seconds since 1970 by the node's clock), and the
-    certificate in it.
+    """A file: its SHA-256, when it was changed (seconds since 1970 by the node's clock), the
+    certificate in it, its mode (octal digits) and owner.
     """
 
     path: str
     sha256: str
     changed: int
     certificate: Certificate | None
+    mode: str = ""
+    uid: int = 0
+    gid: int = 0
+
+    def is_like(self, file: HostFile) -> bool:
+        """Return whether the file has these bytes, this mode and this owner."""
+        facts = hashlib.sha256(file.content).hexdigest(), file.mode, file.uid, file.gid
+        return facts == (self.sha256, self.mode, self.uid, self.gid)
 
 
 class CredentialFiles:
@@ -65,6 +79,9 @@ class CredentialFiles:
                     sha256=one["sha256"],
                     changed=one["changed"],
                     certificate=in_file(bytes.fromhex(one["public"])),
+                    mode=one["mode"],
+                    uid=one["uid"],
+                    gid=one["gid"],
                 )
         return found
 
@@ -79,6 +96,32 @@ class CredentialFiles:
         """Return whether the private key in a file belongs to the public ``key``."""
         answer = self._agent.order("holds", files=[path], content=key, **_named(from_=of))
         return bool(answer["holds"])
+
+    def read(self, path: str) -> HostFile:
+        """Return a file of the node's own, keys included, which comes sealed."""
+        challenge = secrets.token_hex(16)
+        answer = self._agent.order("seal", files=[path], reason=challenge, key=agent_pod.KEY_FILE)
+        plain = self._key.unseal(sealed.from_node(path, challenge), bytes.fromhex(answer["sealed"]))
+        line, _, content = plain.partition(b"\n")
+        mode, uid, gid = line.decode().split()
+        return HostFile(path, mode, int(uid), int(gid), content)
+
+    def write(self, file: HostFile, *, to: str) -> None:
+        """Write a file, which travels sealed, into a set of ours, with its mode and owner."""
+        line = f"{file.mode} {file.uid} {file.gid}\n".encode()
+        content = self._key.seal(sealed.to_node(file.path, to), line + file.content)
+        self._agent.order(
+            "unseal", files=[file.path], content=content, key=agent_pod.KEY_FILE, to=to
+        )
+
+    @property
+    def _key(self) -> sealed.SealKey:
+        if self._agent.key is None:
+            raise SelfhostError(
+                f"This run has no key for the node agent on {self._agent.target.node}.",
+                "Run the command again.",
+            )
+        return self._agent.key
 
     def sets(self) -> list[str]:
         """Return the names of our sets, sorted."""

@@ -19,11 +19,13 @@ from kubectl_selfhost.names import (
     NODE_DIRECTORY,
     PROGRAM_UID_ANNOTATION,
 )
-from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import binaries, sealed
 
 CONTAINER = "agent"
 HOST = "/host"
 PROGRAM_FOLDER = "/selfhost"
+#: A file of its own: in a Secret's volume files are symbolic links, which the agent does not follow.
+KEY_FILE = "/selfhost-key"
 #: In our directory: the set of credentials that kubeadm renews, and where kubeadm looks for them. It
 #: learns the node's name from the kubelet's certificate, to read its configuration from the API.
 NEW_CREDENTIALS = "new"
@@ -40,6 +42,7 @@ class NodeTarget:
     staticPodPath and podLogsDir.
 
     ``renews``: the agent's pod runs the node's kubeadm, too, on a set of credentials of its own.
+    ``seals``: it has a key, with which credentials travel to the node or from it.
     """
 
     node: str
@@ -48,6 +51,7 @@ class NodeTarget:
     static_pod_path: str
     pod_logs_dir: str = "/var/log/pods"
     renews: bool = False
+    seals: bool = False
 
     @property
     def parent(self) -> str:
@@ -86,10 +90,11 @@ def former_pod_name(node: str) -> str:
     return f"{name[:52]}-{hashlib.sha256(node.encode()).hexdigest()[:10]}"
 
 
-def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
+def manifest(target: NodeTarget, *, program_uid: str = "", key: str = "") -> dict:
     """Return the manifest of the agent's pod for ``target``.
 
-    ``program_uid`` is the uid of the Secret with the program, from when the program was compared.
+    ``program_uid`` is the uid of the Secret with the program, from when the program was compared;
+    ``key`` names the Secret with the key of a target that seals.
     """
     return {
         "apiVersion": "v1",
@@ -118,11 +123,16 @@ def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
             "priorityClassName": "system-node-critical",
             "terminationGracePeriodSeconds": 20,
             "tolerations": [{"operator": "Exists"}],
-            "containers": [_container(target)],
+            "containers": [_container(target, with_key=bool(key))],
             "volumes": [
                 host_path("kubernetes", target.parent),
                 host_path("pod-logs", target.pod_logs_dir),
                 *(_volumes_of_kubeadm(target) if target.renews else []),
+                *(
+                    [{"name": "key", "secret": {"secretName": key, "defaultMode": 0o400}}]
+                    if key
+                    else []
+                ),
                 {
                     "name": "program",
                     "secret": {
@@ -135,7 +145,7 @@ def manifest(target: NodeTarget, *, program_uid: str = "") -> dict:
     }
 
 
-def _container(target: NodeTarget) -> dict:
+def _container(target: NodeTarget, *, with_key: bool) -> dict:
     return {
         "name": CONTAINER,
         "image": target.image,
@@ -151,6 +161,11 @@ def _container(target: NodeTarget) -> dict:
             {"name": "pod-logs", "mountPath": HOST + target.pod_logs_dir, "readOnly": True},
             {"name": "program", "mountPath": PROGRAM_FOLDER, "readOnly": True},
             *(_MOUNTS_OF_KUBEADM if target.renews else []),
+            *(
+                [{"name": "key", "mountPath": KEY_FILE, "subPath": sealed.FILE, "readOnly": True}]
+                if with_key
+                else []
+            ),
         ],
     }
 

@@ -6,7 +6,7 @@ The document's schema is kubectl-selfhost/v1alpha1, kind Credentials. New versio
 - ``certificates[]``, those that can be seen from here: of, notAfter, secondsLeft
 - ``onNodes[]``, as the last run has seen them: node, name (kubeadm's), usedBy, notAfter,
   secondsLeft, serial, sha256 (of the certificate), inUse (true; false: a former certificate is in
-  use; null: unknown), seenAt
+  use; null: unknown), readFrom (host or Secret: where its user reads it), seenAt
 - ``unseen[]``: nodes of which nothing is known
 """
 
@@ -54,13 +54,17 @@ def _of_node(known: list[Known], found: Credentials, style: Style) -> list[str]:
     rows = [
         [
             *(one.name, one.used_by, utc(one.not_after)[: len("2027-11-26")]),
-            *(left(one.not_after, found.taken), _IN_USE[one.in_use]),
+            *(left(one.not_after, found.taken), _IN_USE[one.in_use], _read_from(one)),
         ]
         for one in known
     ]
-    headers = ("CERTIFICATE", "USED BY", "UNTIL", "LEFT", "IN USE")
+    headers = ("CERTIFICATE", "USED BY", "UNTIL", "LEFT", "IN USE", "FROM")
     title = clean(f"Node {known[0].node}, as of {seen} ago")
     return [title, *table(headers, rows, paint=_painter(found, style))]
+
+
+def _read_from(one: Known) -> str:
+    return "Secret" if one.in_secret else "host"
 
 
 def _painter(found: Credentials, style: Style) -> Any:
@@ -126,6 +130,7 @@ def document(found: Credentials) -> dict[str, Any]:
                 "serial": one.serial,
                 "sha256": one.sha256,
                 "inUse": one.in_use,
+                "readFrom": _read_from(one),
                 "seenAt": timestamp(one.seen),
             }
             for one in found.known

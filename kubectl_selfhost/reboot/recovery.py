@@ -15,6 +15,7 @@ from copy import deepcopy
 from typing import Any
 
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.daemonset import in_secrets
 from kubectl_selfhost.controlplane.daemonset.facts import (
     NODE_VOLUME,
     PROBE_ADDRESSES,
@@ -64,9 +65,11 @@ def pod_name(component: Component) -> str:
 def copy_of(daemonset: dict, component: Component, node: NodeFacts) -> dict:
     """Return the static pod (v1 Pod) that replaces ``daemonset``'s pod on ``node`` after a reboot.
 
-    ``daemonset`` may be the result of ``daemonset.build.build``, or an object of the API. Raise
-    SelfhostError if its pods need what a static pod can't have (for example a Secret).
+    ``daemonset`` may be the result of ``daemonset.build.build``, or an object of the API. If its pods
+    read their credentials from Secrets, the copy reads the node's files. Raise SelfhostError if the
+    pods need what a static pod can't have (for example another Secret).
     """
+    daemonset = in_secrets.with_host_files(daemonset)
     template = daemonset["spec"]["template"]
     spec = staticpod.from_mirror_pod({"metadata": {}, "spec": deepcopy(template["spec"])})["spec"]
     for field in _NOT_OF_A_STATIC_POD:

@@ -11,7 +11,7 @@
  * handover/  a manifest goes and comes back; the dead man's switch (serve)
  * steward/   a port is shared, and its connections are steered
  * guardian/  what a node needs after a reboot
- * credentials/  certificates and keys: kept, exchanged, their public parts told
+ * credentials/  certificates and keys: kept, exchanged, their public parts told, or sealed
  *
  * `order` and `version` answer with one line of JSON; the others write a log.
  */
@@ -28,6 +28,7 @@
 #include "base/options.h"
 #include "base/runtime.h"
 #include "credentials/credentials.h"
+#include "credentials/seal.h"
 #include "guardian/guard.h"
 #include "guardian/recovery.h"
 #include "handover/handover.h"
@@ -108,6 +109,8 @@ static const struct command orders[] = {
     {"holds", "files content", "from", credentials_holds, NULL},
     {"sets", "", "", credentials_sets, NULL},
     {"drop", "from", "", credentials_drop, NULL},
+    {"seal", "files reason key", "", seal_file, NULL},
+    {"unseal", "files content key to", "", seal_open, NULL},
     {"hello", "address port content", "", hello_answer, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -24,11 +24,13 @@ from fakes.runs import Run, Seen
 from fakes.world import World
 from kubectl_selfhost.cluster.errors import Unreachable
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.daemonset.in_secrets import is_in_secrets
+from kubectl_selfhost.controlplane.daemonset.stored import named_in
 from kubectl_selfhost.engine.lease_errors import LeaseLost
 from kubectl_selfhost.engine.runner import Stopped
 from kubectl_selfhost.engine.step import Step
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import JOURNAL
+from kubectl_selfhost.names import CREDENTIALS_LABEL, JOURNAL
 
 #: After so many seconds every dead man's switch has done its work.
 SETTLED = 150.0
@@ -359,6 +361,32 @@ def came_to_its_end(world: World, verb: str, *, silence: float = 0.0) -> None:
     nothing_is_lost(world, verb)
     if verb == "revert":
         assert world.ours() == [], world.ours()
+    where = {mode_of(one) for one in world.store.list("daemonsets", "kube-system")}
+    if verb == "credentials to-secrets":
+        assert where == {"Secrets"}
+        assert stored(world) == {
+            name
+            for one in world.store.list("daemonsets", "kube-system")
+            for _, name in named_in(one["spec"]["template"]["spec"]["volumes"])
+            if "agent" not in name
+        }
+    if verb == "credentials to-host":
+        assert where == {"host"}
+        assert stored(world) == set()
+
+
+def mode_of(daemonset: dict[str, Any]) -> str:
+    return "Secrets" if is_in_secrets(daemonset) else "host"
+
+
+def stored(world: World) -> set[str]:
+    """Return the names of the objects with credentials."""
+    return {
+        one["metadata"]["name"]
+        for plural in ("secrets", "configmaps")
+        for one in world.store.list(plural, "kube-system")
+        if CREDENTIALS_LABEL in (one["metadata"].get("labels") or {})
+    }
 
 
 def leaves_nothing(world: World) -> None:
@@ -368,8 +396,11 @@ def leaves_nothing(world: World) -> None:
         assert {node.name: node.manifests for node in world.nodes} == world.files
 
 
-#: The address that was kept, and the agents' pods.
-_TAKEN_AWAY = ("endpointslices/", "pods/kubectl-selfhost-agent", "pods/kubectl-selfhost-node")
+#: The address that was kept, and the agents' pods and keys.
+_TAKEN_AWAY = (
+    *("endpointslices/", "pods/kubectl-selfhost-agent", "pods/kubectl-selfhost-node"),
+    "secrets/kubectl-selfhost-seal",
+)
 
 
 def nothing_is_lost(world: World, verb: str) -> None:

@@ -71,10 +71,8 @@ def _pem(what: str, der: bytes) -> bytes:
 def kubeconfig(pem: bytes, key: bytes) -> bytes:
     """Return a kubeconfig with a certificate and its key, as kubeadm writes it."""
     data, secret = base64.b64encode(pem), base64.b64encode(key)
-    return b"users:\n- user:\n    client-certificate-data: %b\n    client-key-data: %b\n" % (
-        data,
-        secret,
-    )
+    user = b"    client-certificate-data: %b\n    client-key-data: %b\n" % (data, secret)
+    return b"clusters: []\nusers:\n- user:\n" + user
 
 
 def shown(der: bytes) -> bytes:

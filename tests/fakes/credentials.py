@@ -17,6 +17,8 @@ from kubectl_selfhost.controlplane.credentials import (
     in_file,
 )
 from kubectl_selfhost.controlplane.values import x509
+from kubectl_selfhost.node import pod as agent_pod
+from kubectl_selfhost.node import sealed
 
 if TYPE_CHECKING:
     from fakes.plane import Node
@@ -61,6 +63,8 @@ class Credentials:
             self.files[one.key] = certificates.private_key(self.serial)
         for one in CREDENTIALS:
             self.make(self.files, one.name, days=100)
+        self.files["/pki/sa.key"] = certificates.private_key(1)
+        self.files["/pki/sa.pub"] = b"the public key of service accounts\n"
 
     def make(self, files: Files, name: str, *, days: float) -> None:
         """Write a new certificate with its key, as kubeadm does."""
@@ -81,6 +85,16 @@ class Credentials:
         else:
             files[one.certificate], files[one.key] = pem, key
 
+    def share(self, other: Credentials) -> None:
+        """Take the files that all nodes have alike."""
+        authorities = [path for one in AUTHORITIES.values() for path in (one.certificate, one.key)]
+        for path in (*authorities, "/pki/sa.key", "/pki/sa.pub"):
+            self.files[path] = other.files[path]
+
+    def facts(self, path: str) -> tuple[str, int, int]:
+        """Return the mode and the owner of a file, which never change here."""
+        return ("0644" if path.endswith((".crt", ".pub")) else "0600"), 0, 0
+
     def of(self, name: str | None) -> Files:
         return self.files if name is None else self.sets.setdefault(name, {})
 
@@ -90,7 +104,7 @@ class Credentials:
 
     def _fits(self, one: Credential) -> bool:
         found = in_file(_public(self.files.get(one.certificate, b"")))
-        return found is not None and found.key in _key(self.files.get(one.key, b""))
+        return found is not None and found.key in private(self.files.get(one.key, b""))
 
     def likeness(self) -> Any:
         """Return what a later run depends on: which files are where, and which are alike."""
@@ -123,6 +137,7 @@ class CredentialOrders:
                     "sha256": hashlib.sha256(files[path]).hexdigest(),
                     "changed": int(self._credentials.changed.get(path, 0)),
                     "public": _public(files[path]).hex(),
+                    **dict(zip(("mode", "uid", "gid"), self._credentials.facts(path), strict=True)),
                 }
                 for path in fields["files"]
                 if path in files
@@ -146,8 +161,33 @@ class CredentialOrders:
 
     def _holds(self, fields: Fields) -> Fields:
         (path,) = fields["files"]
-        der = _key(self._credentials.of(fields.get("from"))[path])
+        der = private(self._credentials.of(fields.get("from"))[path])
         return {"holds": fields["content"] in der}
+
+    def _seal(self, fields: Fields) -> Fields:
+        (path,) = fields["files"]
+        if path not in self._credentials.files:
+            raise Refused("not-found", f"{path} is gone")
+        mode, uid, gid = self._credentials.facts(path)
+        plain = f"{mode} {uid} {gid}\n".encode() + self._credentials.files[path]
+        return {"sealed": self._key().seal(sealed.from_node(path, fields["reason"]), plain).hex()}
+
+    def _unseal(self, fields: Fields) -> Fields:
+        (path,) = fields["files"]
+        plain = self._key().unseal(sealed.to_node(path, fields["to"]), fields["content"])
+        line, _, content = plain.partition(b"\n")
+        mode, uid, gid = line.decode().split()
+        assert (mode, int(uid), int(gid)) == self._credentials.facts(path)
+        self._credentials.of(fields["to"])[path] = content
+        return {"stored": path}
+
+    def _key(self) -> sealed.SealKey:
+        """Return the key in the Secret that the agent's pod mounts."""
+        store = self._node.world.store
+        pod = store.get("pods", agent_pod.pod_name(self._node.name), "kube-system")
+        (name,) = (o["secret"]["secretName"] for o in pod["spec"]["volumes"] if o["name"] == "key")
+        held = store.get("secrets", name, "kube-system")["data"][sealed.FILE]
+        return sealed.SealKey(name, base64.b64decode(held))
 
     def _sets(self, fields: Fields) -> Fields:
         return {"sets": list(self._credentials.sets)}
@@ -177,7 +217,13 @@ def kubeadm(node: Node, words: list[str]) -> tuple[int, str]:
     return 0, f"certificate {one.name} renewed\n"
 
 
-def _key(text: bytes) -> bytes:
+def wrong_pair(certificate: bytes, key: bytes, **_: Any) -> str:
+    """Stand in for a handshake in memory, which no certificate of these would pass."""
+    found = in_file(certificate)
+    return "" if found and found.key in private(key) else "key values mismatch"
+
+
+def private(text: bytes) -> bytes:
     """Return the private key's DER in a file."""
     inside = re.search(rb"client-key-data: (\S+)", text)
     pem = base64.b64decode(inside[1]) if inside else text

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: One lock for all edges: a plan looks at several things at a time.
 LOCK = threading.RLock()
-_LOOKS = ("status", "list", "can-share", "certificates", "holds", "sets", "hello")
+_LOOKS = ("status", "list", "can-share", "certificates", "holds", "sets", "hello", "seal")
 SERVER = "https://192.0.2.1:6443"
 
 

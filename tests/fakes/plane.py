@@ -132,7 +132,7 @@ class Node:
         self.address = address
         self.manifests = dict(manifests)
         self.disk = Disk()
-        self.credentials = Credentials()
+        self.credentials = Credentials(serial=1000 * sum(name.encode()))
         self.agent = Agent(self)
         self.processes: list[Process] = []
         #: The way to share a port that the agent sees here, and why no better way; by port.

@@ -11,7 +11,7 @@ from typing import Any
 from fakes.edge import Edge
 from fakes.world import World
 from kubectl_selfhost.cli import run
-from kubectl_selfhost.cli.verbs import credentials, pivot, revert, rollout, sync
+from kubectl_selfhost.cli.verbs import credentials, pivot, revert, rollout, secrets, sync
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.credentials import CREDENTIALS, NAMES
@@ -24,6 +24,7 @@ from kubectl_selfhost.plans.leftovers import settle
 from kubectl_selfhost.plans.pivot.options import PivotOptions
 from kubectl_selfhost.plans.revert.options import RevertOptions
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
+from kubectl_selfhost.plans.secrets.options import SecretsOptions
 
 TIMEOUT = 60.0
 #: A change of a step before the step is run; its number counts from 0.
@@ -122,6 +123,11 @@ class Run:
             return rollout._verb(cluster, self._rollout_options())
         if self.verb == "credentials renew":
             return credentials._verb(cluster, self._renewal_options())
+        if self.verb in ("credentials to-secrets", "credentials to-host"):
+            to_host = self.verb.endswith("host")
+            return secrets._verb(
+                cluster, SecretsOptions(timeout=TIMEOUT, to_host=to_host, **self.options)
+            )
         if self.verb == "credentials status":
             return credentials._look(cluster, TIMEOUT)
         return sync._verb(cluster, TIMEOUT)

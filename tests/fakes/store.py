@@ -178,8 +178,17 @@ class Store:
         self.remove(plural, name, namespace)
 
     def remove(self, plural: str, name: str, namespace: str = "") -> None:
-        self._of(plural).pop((namespace, name), None)
+        gone = self._of(plural).pop((namespace, name), None)
+        if gone is not None and plural == "pods":
+            self._collect(gone["metadata"]["uid"])
         self._applied.pop((plural, namespace, name), None)
+
+    def _collect(self, owner: str) -> None:
+        """Delete the Secrets of an owner that is gone, as the garbage collector does."""
+        for key, one in list(self._of("secrets").items()):
+            owners = one["metadata"].get("ownerReferences") or ()
+            if any(each["uid"] == owner for each in owners):
+                del self._of("secrets")[key]
 
     def touch(self, one: Object) -> None:
         """Give a new resourceVersion to an object that was changed in its place."""

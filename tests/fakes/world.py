@@ -20,6 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,16 +29,18 @@ import yaml
 from fakes import memory
 from fakes.agent import DIGEST, PROGRAM, fields_of
 from fakes.clock import STEP, Clock
+from fakes.credentials import wrong_pair
 from fakes.edge import LOCK, Call, Edge, Fault
 from fakes.memory import copied
 from fakes.plane import MANIFESTS, Node, Process
 from fakes.registry import Registry
 from fakes.store import Object, Refusal, Store
+from kubectl_selfhost.cluster import pairs
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.facts import MIN_READY_SECONDS
 from kubectl_selfhost.engine import journal
 from kubectl_selfhost.names import NAMESPACE
-from kubectl_selfhost.node import binaries
+from kubectl_selfhost.node import binaries, sealed
 
 _DATA = Path(__file__).parents[1] / "unit" / "controlplane" / "data" / "kubeadm-1.37"
 _VERSION = "v1.37.2"
@@ -97,6 +100,8 @@ class World:
         self._renewals = 0
         self._lacks_address = self._lacks_api = False
         self.nodes = [self._node(number) for number in range(nodes)]
+        for node in self.nodes[1:]:
+            node.credentials.share(self.nodes[0].credentials)
         self.files = {node.name: dict(node.manifests) for node in self.nodes}
         self._make_slice()
         self.clock.on_tick = self.tick
@@ -506,6 +511,9 @@ class World:
         self.clock.install(monkeypatch)
         monkeypatch.setattr(binaries, "content", lambda _: PROGRAM)
         monkeypatch.setattr(binaries, "digest", lambda _: DIGEST)
+        monkeypatch.setattr(sealed, "secrets", _NOT_SECRET)
+        for name in ("wrong_with_server", "wrong_with_client", "wrong_with_pair"):
+            monkeypatch.setattr(pairs, name, wrong_pair)
         # A plan's parallel looks happen here in an order that is always the same.
         monkeypatch.setattr(ThreadPoolExecutor, "submit", _at_once)
         monkeypatch.setattr(
@@ -520,6 +528,10 @@ class World:
             "safe_dump",
             lambda data, **more: yaml.dump_all([data], None, Dumper=yaml.CSafeDumper, **more),
         )
+
+
+#: Worlds that are alike have the same keys of agents.
+_NOT_SECRET = SimpleNamespace(token_hex=lambda n: "5e" * n, token_bytes=lambda n: b"k" * n)
 
 
 def _at_once(_: object, do: Callable[..., Any], /, *words: Any, **more: Any) -> Future[Any]:

@@ -109,12 +109,12 @@ def credentials_renew(
 
 
 def _verb(cluster: Cluster, options: RenewalOptions) -> run.Verb[Renewal]:
-    from kubectl_selfhost.plans.credentials.prepare import prepare
+    from kubectl_selfhost.plans.secrets.prepare import prepare_renewal
 
     return run.Verb(
         name="credentials renew",
         timeout=options.timeout,
-        prepare=lambda progress: prepare(cluster, options, observer=progress),
+        prepare=lambda progress: prepare_renewal(cluster, options, observer=progress),
     )
 
 

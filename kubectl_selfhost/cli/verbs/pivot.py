@@ -9,6 +9,7 @@ import typer
 
 from kubectl_selfhost.cli import flags, pages, run, suggestions
 from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, output_format
+from kubectl_selfhost.cli.verbs import secrets
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def pivot(
             help="Install no guardian. After a reboot a person must bring the API back by hand.",
         ),
     ] = False,
+    store_certs_in_secrets: Annotated[
+        bool,
+        typer.Option(
+            "--store-certs-in-secrets",
+            help="Afterwards run `credentials to-secrets`, which shows a plan of its own.",
+        ),
+    ] = False,
     ignore_preflight_errors: Annotated[
         str,
         typer.Option(
@@ -70,6 +78,11 @@ def pivot(
     from kubectl_selfhost.cluster.kubeconfig import connect
     from kubectl_selfhost.plans.pivot.options import PivotOptions
 
+    if store_certs_in_secrets and (component or node or output):
+        raise typer.BadParameter(
+            "it is for the whole control plane, without --component, --node and --output",
+            param_hint="--store-certs-in-secrets",
+        )
     options = PivotOptions(
         components=flags.components(component),
         nodes=tuple(node or ()),
@@ -88,6 +101,10 @@ def pivot(
         output=output,
         manifests=lambda whole: _manifests(cluster, whole, judged=dry_run == "server"),
     )
+    if store_certs_in_secrets and dry_run != "none":
+        pages.say("`credentials to-secrets` follows then, with a plan of its own.")
+    elif store_certs_in_secrets:
+        secrets.move(cluster, yes=yes, dry_run=dry_run, timeout=timeout, handover=handover)
 
 
 def _manifests(cluster: Cluster, whole: Pivot, *, judged: bool) -> list[dict]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+_PUBLIC_KEY = re.compile(rb"-----BEGIN PUBLIC KEY-----(.+?)-----END PUBLIC KEY-----", re.DOTALL)
+_PRIVATE_KEY = re.compile(rb"PRIVATE KEY-----(.+?)-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 _INTEGER, _SEQUENCE, _VERSION, _EXTENSIONS = 0x02, 0x30, 0xA0, 0xA3
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _RSA_KEY = bytes.fromhex("2a864886f70d010101")
@@ -76,6 +78,28 @@ def first_in_pem(pem: bytes) -> bytes | None:
         return base64.b64decode(b"".join(found.group(1).split()))
     except binascii.Error:
         return None
+
+
+def public_key(pem: bytes) -> bytes:
+    """Return the key in a PEM file with a public key, as ``Certificate.key``; empty for none."""
+    found = _PUBLIC_KEY.search(pem)
+    try:
+        return _key(_take(_decoded(found.group(1)), _SEQUENCE)[0])[0] if found else b""
+    except (IndexError, ValueError):
+        return b""
+
+
+def is_private_key_of(pem: bytes, key: bytes) -> bool:
+    """Return whether a PEM file has the private key of the public ``key``."""
+    found = _PRIVATE_KEY.search(pem)
+    try:
+        return found is not None and bool(key) and key in _decoded(found.group(1))
+    except ValueError:
+        return False
+
+
+def _decoded(text: bytes) -> bytes:
+    return base64.b64decode(b"".join(text.split()))
 
 
 def parse(der: bytes) -> Certificate | None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kubectl_selfhost.cluster.client import Cluster
-from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.cluster.kinds import DAEMONSETS
+from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.credentials import CREDENTIALS, Credential
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.values.x509 import Certificate
+from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node.agent import NodeAgent
 from kubectl_selfhost.node.credentials import CredentialFile, CredentialFiles
 from kubectl_selfhost.plans.credentials.options import RenewalOptions
@@ -22,11 +24,13 @@ from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 class Seen:
     """What the agent has seen on the node: files by path, and what servers show by a certificate's
     name. ``since`` is when each component was started that reads its certificate only then.
+    ``stored`` are the digests of files that pods read from Secrets instead, by path.
     """
 
     files: Mapping[str, CredentialFile] = field(default_factory=dict)
     shown: Mapping[str, Certificate] = field(default_factory=dict)
     since: Mapping[Component, datetime | None] = field(default_factory=dict)
+    stored: Mapping[str, str] = field(default_factory=dict)
 
     def certificate(self, credential: Credential) -> Certificate | None:
         """Return the certificate on the node's disk; None without it, or without its key."""
@@ -40,6 +44,8 @@ class Seen:
     def in_use(self, credential: Credential) -> bool | None:
         """Return whether the certificate on the disk is the one in use; None if nobody can tell."""
         on_disk = self.certificate(credential)
+        if on_disk is not None and credential.certificate in self.stored:
+            return all(self.stored.get(p) == self.files[p].sha256 for p in credential.files)
         shown = self.shown.get(credential.name)
         if on_disk is not None and shown is not None:
             return shown.fingerprint == on_disk.fingerprint
@@ -80,6 +86,13 @@ class NodeCredentials(NodeRollout):
         self.target = replace(self.target, renews=not options.looks)
         self.agent = NodeAgent(cluster, self.target)
         self.files = CredentialFiles(self.agent)
+
+    def mounted(self) -> list[dict]:
+        """Return the volumes of the node's DaemonSets' pods, as they are now."""
+        names = {self.own(component).daemonset for component in COMPONENTS}
+        found = [self.cluster.find(DAEMONSETS, name, NAMESPACE) for name in sorted(names)]
+        templates = [one["spec"]["template"]["spec"] for one in found if one]
+        return [volume for one in templates for volume in one.get("volumes") or []]
 
     def wanted(self) -> list[Credential]:
         """Return the certificates that a person has asked for on this node."""

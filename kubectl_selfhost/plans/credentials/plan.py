@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
+from kubectl_selfhost.controlplane.component import Component
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Outcome, Plan, Step
 from kubectl_selfhost.handover import ways
-from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions
 from kubectl_selfhost.plans.credentials.node import NodeCredentials
 from kubectl_selfhost.plans.credentials.options import RenewalOptions
 from kubectl_selfhost.plans.credentials.steps import CredentialSteps
+from kubectl_selfhost.plans.rollout.node import NodeRollout
 from kubectl_selfhost.plans.rollout.plan import Rollout
-from kubectl_selfhost.plans.rollout.steps import RolloutSteps
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 
 _BY_ITSELF = (
@@ -31,27 +28,25 @@ _NOT_RENEWED = "The run does not renew the authorities, the kubelets' own certif
 class Renewal(Rollout):
     """A renewal of certificates, from a situation that was read before."""
 
-    part = NodeCredentials
+    part: type[NodeRollout] = NodeCredentials
     options: RenewalOptions
     nodes: list[NodeCredentials]  # type: ignore[assignment]
 
     def plan(self, *, observer: Observer, journal: Journal) -> Plan:
         """Return the steps that renew what is due; a step that has nothing to do is done already."""
         self.steps = self._steps(observer, journal)
-        chosen = [own for own, one in zip(self.steps, self.nodes, strict=True) if one.wanted()]
         return Plan(
             title=f"Renew certificates of the control plane on {in_words(self.nodes)}",
             steps=[
                 *self._begin(),
-                *[step for own in chosen for step in (own.make(), own.place(), own.served())],
+                *self.new_files(),
                 *(self.changes(self.steps, observer, journal) if self.options.components else []),
                 *[own.tidy() for own in self.steps],
                 *[own.end_agent() for own in self.steps],
             ],
             facts={
                 **as_fact(self.nodes),
-                "Certificates": ", ".join(self.options.only),
-                **({"Which end": f"in less than {self._limit()}"} if self._limit() else {}),
+                **self.wanted(),
                 **ways.told(self.choices),
             },
             know=[
@@ -61,6 +56,17 @@ class Renewal(Rollout):
                 _NOT_RENEWED,
             ],
         )
+
+    def new_files(self) -> list[Step]:
+        """Return the steps that make new files, verify them, and put them in their place."""
+        chosen = [own for own, one in zip(self.steps, self.nodes, strict=True) if one.wanted()]
+        return [step for own in chosen for step in (own.make(), own.place(), own.served())]
+
+    def wanted(self) -> dict[str, str]:
+        """Return which certificates a person wants to be new, as facts of the plan."""
+        limit = self.options.less_than
+        ending = {} if limit is None else {"Which end": f"in less than {limit / 86400:g} days"}
+        return {"Certificates": ", ".join(self.options.only), **ending}
 
     def look(self, *, observer: Observer, journal: Journal) -> Plan:
         """Return the steps that only look at the certificates on the nodes."""
@@ -85,44 +91,20 @@ class Renewal(Rollout):
             *[own.look() for own in self.steps],
         ]
 
-    def _limit(self) -> str:
-        limit = self.options.less_than
-        return f"{limit / 86400:g} days" if limit is not None else ""
-
     def _restarted(self) -> list[str]:
         names = " and ".join(one.name for one in self.options.components)
         return [_ROLLED_OUT.format(components=names)] if names else []
 
-    def changes(
-        self, steps: Sequence[RolloutSteps], observer: Observer, journal: Journal
-    ) -> list[Step]:
-        """Return the steps of the roll-out, of which each is done if no component needs it."""
-
-        def unneeded() -> bool:
-            return not any(own.needs(one) for own in self.steps for one in self.options.components)
-
-        made = super().changes(steps, observer, journal)
-        return [
-            one if one.name.startswith("roll-out/") else replace(one, done=unneeded) for one in made
-        ]
-
-    def _roll_out(
-        self, handovers: list[BetweenRevisions], observer: Observer, journal: Journal
-    ) -> Step:
-        component, nodes = handovers[0].component, {one.node for one in handovers}
-        step = super()._roll_out(handovers, observer, journal)
-
-        def unneeded() -> bool:
-            return not any(
-                own.needs(component)
-                for own, one in zip(self.steps, self.nodes, strict=True)
-                if one.node in nodes
-            )
-
-        return replace(step, done=unneeded)
+    def needs(self, component: Component) -> bool:
+        """Return whether a node's pod of the component must read a new kubeconfig."""
+        return any(
+            own.needs(component)
+            for own, one in zip(self.steps, self.nodes, strict=True)
+            if one.group == component.group
+        )
 
     def outcome(self) -> Outcome:
-        """Return what a person reads at the end."""
+        """Return what a person reads at the end: which certificates are new on which node."""
         renewed = [
             f"{one.node}: {', '.join(credential.name for credential in own.due)}"
             for own, one in zip(self.steps, self.nodes, strict=True)

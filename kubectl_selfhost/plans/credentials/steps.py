@@ -18,12 +18,11 @@ from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Step, looks_itself, needed_again
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.conditions import instances_on
-from kubectl_selfhost.node.credentials import NEW, CredentialFile
+from kubectl_selfhost.node.credentials import KEEP, KEPT, NEW, CredentialFile
 from kubectl_selfhost.plans.credentials.node import NodeCredentials, Seen
 from kubectl_selfhost.plans.rollout.steps import RolloutSteps
+from kubectl_selfhost.plans.shared import stored_credentials
 
-#: The names of former sets; the last ones are kept.
-_KEPT, _KEEP = "kept-", 2
 _PATHS = [path for one in CREDENTIALS for path in one.files]
 _AUTHORITIES = [path for one in AUTHORITIES.values() for path in (one.certificate, one.key)]
 #: From this file kubeadm learns the node's name.
@@ -49,7 +48,7 @@ class CredentialSteps(RolloutSteps):
         super().__init__(cluster, part, observer, journal)
         self._credentials = part
         self._files = part.files
-        self._kept = _KEPT + "".join(c for c in stamp.lower() if c.isalnum())
+        self._kept = KEPT + "".join(c for c in stamp.lower() if c.isalnum())
         self._before, self._made = Seen(), Seen()
         self._kubeadm = ""
         self.due: list[Credential] = []
@@ -88,6 +87,9 @@ class CredentialSteps(RolloutSteps):
             files=self._files.look([*_PATHS, *_AUTHORITIES, _KUBELET]),
             shown={name: one for name, one in shown.items() if one is not None},
             since={one: self._since(one) for one in readers},
+            stored=stored_credentials.digests(
+                self._cluster, self._credentials.mounted(), self._node
+            ),
         )
 
     def _since(self, component: Component) -> datetime | None:
@@ -219,6 +221,8 @@ class CredentialSteps(RolloutSteps):
             # Others do not show it now either: a server that wants TLS 1.3, or has a file of its own.
             if one.name not in self._before.shown or not self._before.in_use(one):
                 continue
+            if one.certificate in self._before.stored:
+                continue  # new pods read it from a new Secret
             shown = self._files.shown_at(address, self._credentials.port(one))
             wanted = files[one.certificate].certificate
             if shown is None or wanted is None or shown.fingerprint != wanted.fingerprint:
@@ -235,7 +239,7 @@ class CredentialSteps(RolloutSteps):
     def tidy(self) -> Step:
         return Step(
             name=f"old-certificates/{self._node}",
-            title=f"Write the certificates on {self._node} into the journal; keep {_KEEP} former sets",
+            title=f"Write the certificates on {self._node} into the journal; keep {KEEP} former sets",
             why="`kubectl selfhost credentials status` reads the journal",
             done=looks_itself,
             do=self._tidy,
@@ -243,8 +247,8 @@ class CredentialSteps(RolloutSteps):
 
     def _tidy(self) -> None:
         self._journal.credentials(self._node, self._see().facts())
-        former = [name for name in self._files.sets() if name.startswith(_KEPT)]
-        for name in [NEW, *former[:-_KEEP]]:
+        former = [name for name in self._files.sets() if name.startswith(KEPT)]
+        for name in [NEW, *former[:-KEEP]]:
             self._files.drop(name)
 
     def _drop(self, name: str) -> None:

@@ -24,7 +24,7 @@ from kubectl_selfhost.node import program
 from kubectl_selfhost.plans.revert.node import NodeRevert
 from kubectl_selfhost.plans.revert.options import RevertOptions
 from kubectl_selfhost.plans.revert.steps import RevertSteps
-from kubectl_selfhost.plans.shared import nodes
+from kubectl_selfhost.plans.shared import nodes, stored_credentials
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
 from kubectl_selfhost.plans.shared.steps import discard
@@ -188,6 +188,7 @@ class Revert:
     def _remove_programs(self, observer: Observer) -> Step:
         def remove() -> None:
             program.remove_unused(self.cluster)
+            stored_credentials.remove_unused(self.cluster)
             for left in program.foreign(self.cluster):
                 observer.warning(f"{left.message} {left.hint}")
 
@@ -195,7 +196,9 @@ class Revert:
             name="remove-program",
             title="Delete the node agent's program (Secrets and ConfigMaps of every build)",
             why="no pod of kubectl selfhost is left to run it",
-            done=lambda: not program.unused(self.cluster),
+            done=lambda: (
+                not (program.unused(self.cluster) or stored_credentials.unused(self.cluster))
+            ),
             do=remove,
         )
 

@@ -14,7 +14,7 @@ from kubectl_selfhost.names import JOURNAL, NAMESPACE
 from kubectl_selfhost.node import program
 from kubectl_selfhost.plans.revert.options import RevertOptions
 from kubectl_selfhost.plans.revert.plan import Revert, hosted_nodes
-from kubectl_selfhost.plans.shared import nodes, permissions
+from kubectl_selfhost.plans.shared import nodes, permissions, stored_credentials
 from kubectl_selfhost.plans.shared.situation import (
     Situation,
     at_rest,
@@ -48,6 +48,7 @@ def prepare(cluster: Cluster, options: RevertOptions, *, observer: Observer) -> 
     """
     permissions.require(cluster)
     situation = at_rest(cluster, timeout=options.timeout, observer=observer)
+    stored_credentials.refuse(situation.self_hosted_daemonsets(options.components), "revert")
     hosted = hosted_nodes(situation)
     meant = nodes.chosen(situation, options.nodes, server=cluster.server)
     journal = journals.read(cluster)

@@ -7,6 +7,7 @@ in the order that the DaemonSet controller chooses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from kubectl_selfhost.controlplane.pod import difference
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal, now
 from kubectl_selfhost.engine.runner import Observer
-from kubectl_selfhost.engine.step import Outcome, Plan, Step, asked_for, looks_itself
+from kubectl_selfhost.engine.step import Outcome, Plan, Step, looks_itself
 from kubectl_selfhost.handover import ways
 from kubectl_selfhost.handover.conditions import instances_on
 from kubectl_selfhost.handover.revision_on_all_nodes import AcrossNodes
@@ -103,6 +104,13 @@ class Rollout:
         arch = next(one.target.arch for one in self.nodes if one.group == component.group)
         return programs.with_program(changed, binaries.secret_name(arch))
 
+    def needs(self, component: Component) -> bool:
+        """Return whether the component needs new pods in its group; told when its turn comes. A
+        rollout that a person asks for always makes new pods.
+        """
+        del component
+        return True
+
     def outcome(self) -> Outcome:
         """Return what a person reads at the end."""
         return Outcome("The rollout is done.")
@@ -176,9 +184,8 @@ class Rollout:
         self.handovers = [handover for some in made for handover in some]
         first, others = steps[0], [one.advertise_address() for one in self.nodes[1:]]
         bridge = APISERVER in self.options.components
-        return [
+        around = [
             *([first.keep_address(*others)] if bridge else []),
-            *[self._roll_out(some, observer, journal) for some in made],
             self._former_ended(first),
             *([first.release_address(*others)] if bridge else []),
             *[
@@ -187,6 +194,16 @@ class Rollout:
                 if self.situation.has_guardian(one.node)
             ],
         ]
+        around = [self._if_needed(one) for one in around]
+        at = 1 if bridge else 0
+        rolled = [self._roll_out(some, observer, journal) for some in made]
+        return [*around[:at], *rolled, *around[at:]]
+
+    def _if_needed(self, step: Step) -> Step:
+        """Return the step, which is done also if no component needs new pods."""
+        return replace(
+            step, done=lambda: not any(map(self.needs, self.components())) or step.done()
+        )
 
     @staticmethod
     def _falls_back(by_node: Mapping[str, Mapping[Component, Choice]]) -> list[str]:
@@ -239,7 +256,7 @@ class Rollout:
                 if handovers[0].choice.way == ways.WAITING
                 else "the old pod goes only when the new pod serves"
             ),
-            done=asked_for,
+            done=lambda: not self.needs(component),
             do=do,
             undo=rolled.undo,
             unavailable=ways.unavailable(

@@ -7,6 +7,7 @@ run speak of the same cluster.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -97,6 +98,10 @@ class Situation:
         """
         found = self.daemonsets[component.daemonset]
         return {"apiVersion": "apps/v1", "kind": "DaemonSet", **found}
+
+    def self_hosted_daemonsets(self, components: Iterable[Component]) -> list[dict]:
+        """Return the DaemonSets of ``components``, of every group, as manifests."""
+        return [self.daemonset(own) for one in components for own in one.groups_in(self.daemonsets)]
 
     def has_guardian(self, node: str) -> bool:
         """Return whether the guardian's static pod is on the node."""

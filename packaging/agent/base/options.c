@@ -35,6 +35,7 @@ static const struct field fields[] = {
     POINT(to, is_component),
     POINTS("files", files, file_count, is_path),
     POINT(hold, is_path),
+    POINT(key, is_path),
     POINT(proc, is_path),
     {.key = "content", .kind = FIELD_BYTES, .offset = offsetof(struct options, content),
      .count_offset = offsetof(struct options, content_length), .high = CONTENT_MAX},

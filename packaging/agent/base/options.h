@@ -35,6 +35,7 @@ struct options {
     const char *files[LIST_MAX];
     size_t file_count;
     const char *hold;
+    const char *key;
     const char *proc;
     long port;
     long limit;

@@ -62,8 +62,7 @@ void sha256_add(struct sha256 *sum, const void *bytes, size_t count) {
     }
 }
 
-void sha256_finish(struct sha256 *sum, char hex[65]) {
-    static const char digits[] = "0123456789abcdef";
+void sha256_bytes(struct sha256 *sum, uint8_t out[SHA256_SIZE]) {
     static const uint8_t padding[64] = {0x80};
     uint64_t bits = sum->length * 8;
     uint8_t length[8];
@@ -72,10 +71,18 @@ void sha256_finish(struct sha256 *sum, char hex[65]) {
     }
     sha256_add(sum, padding, 1 + (119 - sum->length % 64) % 64);
     sha256_add(sum, length, sizeof length);
-    for (size_t i = 0; i < 32; i++) {
-        uint8_t byte = (uint8_t)(sum->h[i / 4] >> (24 - 8 * (i % 4)));
-        hex[2 * i] = digits[byte >> 4];
-        hex[2 * i + 1] = digits[byte & 15];
+    for (size_t i = 0; i < SHA256_SIZE; i++) {
+        out[i] = (uint8_t)(sum->h[i / 4] >> (24 - 8 * (i % 4)));
+    }
+}
+
+void sha256_finish(struct sha256 *sum, char hex[65]) {
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[SHA256_SIZE];
+    sha256_bytes(sum, bytes);
+    for (size_t i = 0; i < SHA256_SIZE; i++) {
+        hex[2 * i] = digits[bytes[i] >> 4];
+        hex[2 * i + 1] = digits[bytes[i] & 15];
     }
     hex[64] = '\0';
 }

@@ -12,10 +12,7 @@
 #include "base/text.h"
 #include "credentials/pem.h"
 
-enum {
-    FILE_MAX = 128 * 1024, /* bytes, with an end; a kubeconfig has some 6 KiB */
-    ANSWER_MAX = 2 * FILE_MAX,
-};
+enum { ANSWER_MAX = 2 * CREDENTIAL_MAX }; /* bytes */
 
 static const char SETS[] = "credentials";
 /* Where files of a set are, from the innermost on. */
@@ -24,26 +21,24 @@ enum { FOLDERS = sizeof folders / sizeof folders[0] };
 
 /* ---- where a set is ---- */
 
-static void parent_of(char *path) {
+void credentials_parent(char *path) {
     char *slash = strrchr(path, '/');
     if (slash != NULL && slash != path) {
         *slash = '\0';
     }
 }
 
-/* The folder of a set; `name` NULL: of the node's own. */
-static int set_folder(char out[PATH_SIZE], const struct options *options, const char *name) {
+int credentials_folder(char out[PATH_SIZE], const struct options *options, const char *name) {
     char sets[PATH_SIZE];
     if (name == NULL) {
         snprintf(out, PATH_SIZE, "%s", options->dir);
-        parent_of(out);
+        credentials_parent(out);
         return 0;
     }
     return path_join(sets, options->dir, SETS) == 0 ? path_join(out, sets, name) : -1;
 }
 
-/* A file of a set; `file` begins with a slash. No way leads out of the set. */
-static int file_path(char out[PATH_SIZE], const char *folder, const char *file) {
+int credentials_path(char out[PATH_SIZE], const char *folder, const char *file) {
     if (strstr(file, "/.") != NULL) {
         return fail(FAIL_USAGE, "files can't be '%.200s'", file);
     }
@@ -58,14 +53,14 @@ static int folder_make(const char *path) {
     return chmod(path, 0700) == 0 ? 0 : fail_errno("set the mode of", path);
 }
 
-static int set_make(const struct options *options, const char *name) {
+int credentials_make(const struct options *options, const char *name) {
     char path[PATH_SIZE], set[PATH_SIZE];
     if (directory_make(options->dir) != 0 || path_join(path, options->dir, SETS) != 0 ||
-        folder_make(path) != 0 || set_folder(set, options, name) != 0) {
+        folder_make(path) != 0 || credentials_folder(set, options, name) != 0) {
         return -1;
     }
     for (size_t i = FOLDERS; i-- > 0;) {
-        if (file_path(path, set, folders[i]) != 0 || folder_make(path) != 0) {
+        if (credentials_path(path, set, folders[i]) != 0 || folder_make(path) != 0) {
             return -1;
         }
     }
@@ -75,12 +70,12 @@ static int set_make(const struct options *options, const char *name) {
 /* ---- certificates ---- */
 
 static int tell(struct json *json, const char *folder, const char *file) {
-    static char content[FILE_MAX];
+    static char content[CREDENTIAL_MAX];
     char path[PATH_SIZE], hex[DIGEST_SIZE], mode[8];
     struct stat facts;
     size_t length;
     bool found;
-    if (file_path(path, folder, file) != 0 ||
+    if (credentials_path(path, folder, file) != 0 ||
         file_read(path, content, sizeof content, &length, &found) != 0) {
         return -1;
     }
@@ -111,7 +106,7 @@ int credentials_certificates(const struct options *options) {
     static char buffer[ANSWER_MAX];
     char folder[PATH_SIZE];
     struct json json;
-    if (set_folder(folder, options, options->from) != 0) {
+    if (credentials_folder(folder, options, options->from) != 0) {
         return -1;
     }
     /* In memory until it is whole: a file that can't be read is the answer then. */
@@ -143,12 +138,12 @@ struct pair {
 
 static int pair_fill(struct pair *pair, const char *from, const char *to, const char *file) {
     char hidden[NAME_SIZE], target[PATH_SIZE];
-    if (file_path(pair->from, from, file) != 0 || file_path(target, to, file) != 0) {
+    if (credentials_path(pair->from, from, file) != 0 || credentials_path(target, to, file) != 0) {
         return -1;
     }
     snprintf(pair->name, sizeof pair->name, "%s", strrchr(target, '/') + 1);
     snprintf(pair->folder, sizeof pair->folder, "%s", target);
-    parent_of(pair->folder);
+    credentials_parent(pair->folder);
     return temporary_name(hidden, pair->name) == 0 ? path_join(pair->copy, pair->folder, hidden)
                                                   : -1;
 }
@@ -181,9 +176,9 @@ static int copy_all(const struct options *options, const char *from, const char 
 
 int credentials_copy(const struct options *options) {
     char from[PATH_SIZE], to[PATH_SIZE];
-    if ((options->to != NULL && set_make(options, options->to) != 0) ||
-        set_folder(from, options, options->from) != 0 ||
-        set_folder(to, options, options->to) != 0 || copy_all(options, from, to) != 0) {
+    if ((options->to != NULL && credentials_make(options, options->to) != 0) ||
+        credentials_folder(from, options, options->from) != 0 ||
+        credentials_folder(to, options, options->to) != 0 || copy_all(options, from, to) != 0) {
         return -1;
     }
     return answer_number("copied", (int64_t)options->file_count);
@@ -192,7 +187,7 @@ int credentials_copy(const struct options *options) {
 /* ---- holds ---- */
 
 int credentials_holds(const struct options *options) {
-    static char content[FILE_MAX];
+    static char content[CREDENTIAL_MAX];
     char folder[PATH_SIZE], path[PATH_SIZE];
     struct json json;
     size_t length;
@@ -200,8 +195,8 @@ int credentials_holds(const struct options *options) {
     if (options->file_count != 1) {
         return fail(FAIL_USAGE, "holds needs one file");
     }
-    if (set_folder(folder, options, options->from) != 0 ||
-        file_path(path, folder, options->files[0]) != 0 ||
+    if (credentials_folder(folder, options, options->from) != 0 ||
+        credentials_path(path, folder, options->files[0]) != 0 ||
         file_read(path, content, sizeof content, &length, &found) != 0) {
         return -1;
     }
@@ -238,11 +233,11 @@ int credentials_sets(const struct options *options) {
 
 static int drop(const struct options *options, const char *name) {
     char set[PATH_SIZE], path[PATH_SIZE];
-    if (set_folder(set, options, name) != 0) {
+    if (credentials_folder(set, options, name) != 0) {
         return -1;
     }
     for (size_t i = 0; i < FOLDERS; i++) {
-        if (file_path(path, set, folders[i]) != 0 || directory_empty(path, "") != 0) {
+        if (credentials_path(path, set, folders[i]) != 0 || directory_empty(path, "") != 0) {
             return -1;
         }
         if (rmdir(path) != 0 && errno != ENOENT) {

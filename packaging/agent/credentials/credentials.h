@@ -5,6 +5,24 @@
 
 #include "base/options.h"
 
+enum { CREDENTIAL_MAX = 128 * 1024 }; /* bytes, with an end; a kubeconfig has some 6 KiB */
+
+/* ---- where a set and its files are, for the other orders of this room ---- */
+
+/* Cuts a path down to its folder. */
+void credentials_parent(char *path);
+
+/* The folder of a set; `name` NULL: of the node's own. */
+int credentials_folder(char out[PATH_SIZE], const struct options *options, const char *name);
+
+/* A file of a set; `file` begins with a slash. No way leads out of the set. */
+int credentials_path(char out[PATH_SIZE], const char *folder, const char *file);
+
+/* Makes a set of ours and its folders, for root alone. */
+int credentials_make(const struct options *options, const char *name);
+
+/* ---- the orders ---- */
+
 /* The order `certificates`: the named files of a set that there are, with their certificates. */
 int credentials_certificates(const struct options *options);
 

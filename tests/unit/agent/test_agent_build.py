@@ -26,7 +26,7 @@ NATIVE = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": 
 
 
 #: Bytes that a program may have.
-LARGEST = {"agent": 180_000, "reach": 40_000}
+LARGEST = {"agent": 185_000, "reach": 40_000}
 
 
 def shipped(program: str, arch: str) -> Path:

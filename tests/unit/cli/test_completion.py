@@ -28,7 +28,7 @@ def test_nothing_typed_offers_every_verb(complete):
 
 
 def test_a_group_offers_its_verbs(complete):
-    assert complete("credentials", "") == (["status", "renew"], ":4")
+    assert complete("credentials", "") == (["status", "renew", "to-secrets", "to-host"], ":4")
     assert complete("credentials", "r") == (["renew"], ":4")
     assert "--if-less-than" in complete("credentials", "renew", "--if")[0]
 

@@ -10,9 +10,10 @@ import pytest
 
 from kubectl_selfhost.health.certificates import Expiry
 from kubectl_selfhost.health.credentials import LOOK, credentials, from_journal
-from kubectl_selfhost.health.notices import RENEW
+from kubectl_selfhost.health.notices import RENEW, TO_SECRETS
 from kubectl_selfhost.health.observe import observe
 from kubectl_selfhost.health.verdict import Survey
+from kubectl_selfhost.names import HOST_VOLUMES_ANNOTATION
 from kubectl_selfhost.output.credentials import document, page
 from kubectl_selfhost.output.document import as_json, as_yaml
 
@@ -64,9 +65,9 @@ def test_all_is_well():
         f"cluster CA    {CA.not_after:%Y-%m-%d %H:%M:%S} UTC   8y",
         "",
         f"Node {NODE}, as of 60m ago",
-        "CERTIFICATE      USED BY          UNTIL        LEFT   IN USE",
-        "scheduler.conf   kube-scheduler   2027-09-20   300d   yes",
-        "admin.conf       administrators   2027-09-20   300d   unknown",
+        "CERTIFICATE      USED BY          UNTIL        LEFT   IN USE    FROM",
+        "scheduler.conf   kube-scheduler   2027-09-20   300d   yes       host",
+        "admin.conf       administrators   2027-09-20   300d   unknown   host",
         "",
         "Each certificate is valid for 60 days at least.",
     ]
@@ -103,6 +104,31 @@ def test_what_it_says_and_what_to_do(journal, sentence, command, healthy):
     assert document(found)["next"] == (command or None)
 
 
+def test_who_reads_a_secret_is_told():
+    plane = api.self_hosted_plane()
+    for one in plane["daemonsets"]:
+        if one["metadata"]["name"] == "self-hosted-kube-scheduler":
+            metadata = one["spec"]["template"].setdefault("metadata", {})
+            metadata.setdefault("annotations", {})[HOST_VOLUMES_ANNOTATION] = "{}"
+    found = credentials(survey(seen(kept(300), kept(300, name="admin.conf")), plane=plane))
+    assert [one.rsplit(None, 1)[-1] for one in page(found)[5:7]] == ["Secret", "host"]
+    assert [one["readFrom"] for one in document(found)["onNodes"]] == ["Secret", "host"]
+
+
+@pytest.mark.parametrize(
+    ("days", "in_use", "command"), [(300, False, TO_SECRETS), (30, True, RENEW), (300, True, "")]
+)
+def test_what_to_do_about_a_secret(days, in_use, command):
+    plane = api.self_hosted_plane()
+    for one in plane["daemonsets"]:
+        metadata = one["spec"]["template"].setdefault("metadata", {})
+        metadata.setdefault("annotations", {})[HOST_VOLUMES_ANNOTATION] = "{}"
+    made = survey(seen(kept(days, in_use=in_use)), plane=plane)
+    assert credentials(made).next == command
+    said = [one for one in made.notices if "scheduler.conf" in one.text]
+    assert [one.commands for one in said] == ([(RENEW,)] if days == 30 else [])
+
+
 def test_what_can_be_seen_now_counts_as_well():
     ends = Expiry("API server", api.NOW + timedelta(days=3), "apiserver")
     assert not credentials(survey(seen(kept(300)), ends)).healthy
@@ -128,6 +154,7 @@ def test_as_a_document():
             "serial": "ab",
             "sha256": "cd",
             "inUse": True,
+            "readFrom": "host",
             "seenAt": "2026-11-24T08:00:00Z",
         }
     ]

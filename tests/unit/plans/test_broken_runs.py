@@ -39,7 +39,15 @@ CHANGES = [first_change(how) for how in (*HOW, "lost")]
 LOOKS = [first_look(how) for how in HOW]
 EVERY = (*FAILURES, *LEASE, *KILLS, *OUTAGES, *CHANGES, *LOOKS)
 #: A step that many plans have has other ways to fail in each of them: so much further is its turn.
-TURN = {"pivot": 0, "revert": 1, "rollout": 2, "sync": 3, "credentials renew": 4}
+TURN = {
+    "pivot": 0,
+    "revert": 1,
+    "rollout": 2,
+    "sync": 3,
+    "credentials renew": 4,
+    "credentials to-secrets": 5,
+    "credentials to-host": 6,
+}
 #: Steps that are the same in every plan.
 COMMON = re.compile(r"(agent-program|node-agent/|label/|keep-address/|end-agent/|release-address)")
 
@@ -115,7 +123,7 @@ def one_kill(verb: str) -> Callable[[str, int, int], Sequence[Way]]:
     return kills
 
 
-_built: dict[tuple[bool, int], World] = {}
+_built: dict[tuple[tuple[str, ...], int], World] = {}
 
 
 @pytest.fixture
@@ -123,15 +131,21 @@ def before(monkeypatch: pytest.MonkeyPatch) -> Before:
     """Return a maker of control planes as they are before a run of a verb; all of them are alike."""
 
     def build(verb: str, nodes: int = 1) -> World:
-        pivoted = verb != "pivot"
-        if (pivoted, nodes) not in _built:
+        earlier = {
+            "pivot": (),
+            "credentials to-host": ("pivot", "credentials to-secrets"),
+        }.get(verb, ("pivot",))
+        if (earlier[-1:], nodes) not in _built:
             world = World(nodes=nodes, monkeypatch=monkeypatch)
-            if pivoted:
-                Run(world, "pivot")()
+            for one in earlier:
+                Run(world, one)()
                 world.pass_time(60)
+            if "credentials to-secrets" in earlier:  # a file that is to be put back
+                for node in world.nodes:
+                    node.credentials.make(node.credentials.files, "scheduler.conf", days=300)
             world.changed.clear()
-            _built[pivoted, nodes] = world
-        return _built[pivoted, nodes].copy(monkeypatch)
+            _built[earlier[-1:], nodes] = world
+        return _built[earlier[-1:], nodes].copy(monkeypatch)
 
     return build
 
@@ -167,6 +181,8 @@ OTHERS = [
     ("rollout", {"components": (SCHEDULER,), "image": "registry.example/kube-scheduler:v1.37.3"}),
     ("revert", {"from_backup": True}),
     ("credentials renew", {}),
+    ("credentials to-secrets", {}),
+    ("credentials to-host", {}),
 ]
 
 
@@ -181,6 +197,15 @@ def test_of_what_may_be_chosen(before, verb, options):
         ways=in_short(verb),
         kills=one_kill(verb),
         silence=silence,
+    ).explore()
+
+
+def test_of_a_renewal_in_secrets(before):
+    Trial(
+        world=before("credentials to-host"),
+        verb="credentials renew",
+        ways=in_short("credentials renew"),
+        kills=one_kill("credentials renew"),
     ).explore()
 
 
@@ -217,7 +242,7 @@ def test_as_the_next_run_settles_what_a_killed_one_left(before, verb, last):
     assert "finish/cp-1" in trial.steps
 
 
-@pytest.mark.parametrize("verb", ["pivot", "revert", "rollout", "sync", "credentials renew"])
+@pytest.mark.parametrize("verb", list(TURN))
 def test_answers_that_are_lost_again_and_again_cost_nothing(before, verb):
     world = before(verb)
     lost = [world.fault(lambda call: call.changes, "lost", skip=skip) for skip in range(0, 60, 2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane.component import APISERVER, Component
+from kubectl_selfhost.controlplane.daemonset import in_secrets
 from kubectl_selfhost.controlplane.daemonset.fit import require_fit
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.side_by_side import beside
@@ -92,6 +93,17 @@ def nodes_alike(look: Look) -> Finding:
         found, can_be_built = look.pivot.groups.differences(), True
     except SelfhostError as error:
         found, can_be_built = [error.message.rstrip(".")], False
+    if can_be_built and not look.options.separate:
+        stored = [one for one in look.pivot.groups.daemonsets() if in_secrets.is_in_secrets(one)]
+        if stored:
+            return Finding(
+                "NodesAlike",
+                FAILED,
+                "DaemonSets whose pods read their credentials from Secrets have none of a new node",
+                "a pod would find no credentials there",
+                "Run `kubectl selfhost credentials to-host`, then `kubectl selfhost pivot`, then "
+                "`kubectl selfhost credentials to-secrets`.",
+            )
     if found:
         return Finding(
             "NodesAlike",

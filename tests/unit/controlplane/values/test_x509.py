@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from kubectl_selfhost.controlplane.values.x509 import Certificate, first_in_pem, not_after, parse
+from kubectl_selfhost.controlplane.values.x509 import (
+    Certificate,
+    first_in_pem,
+    is_private_key_of,
+    not_after,
+    parse,
+    public_key,
+)
 
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
@@ -157,3 +164,30 @@ def parsed(file: Path) -> Certificate:
     found = parse(der)
     assert found is not None
     return found
+
+
+@needs_openssl
+@pytest.mark.parametrize("how", ["RSA", "EC"])
+def test_a_private_key_belongs_to_its_public_key(tmp_path, how):
+    def make(name: str) -> tuple[bytes, bytes]:
+        key, public = tmp_path / name, tmp_path / f"{name}.pub"
+        options = ["-pkeyopt", "ec_paramgen_curve:P-256"] if how == "EC" else []
+        for words in (
+            ["genpkey", "-algorithm", how, *options, "-out", key],
+            ["pkey", "-in", key, "-pubout", "-out", public],
+        ):
+            subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+        return key.read_bytes(), public_key(public.read_bytes())
+
+    (key, public), (other, _) = make("one"), make("other")
+    assert public
+    assert is_private_key_of(key, public)
+    assert not is_private_key_of(other, public)
+
+
+@pytest.mark.parametrize(
+    "pem", [b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]
+)
+def test_what_is_no_public_key(pem):
+    assert public_key(pem) == b""
+    assert not is_private_key_of(pem, b"")
