@@ -10,6 +10,7 @@ from bed import nextimages, versions
 from bed.harness import REPOSITORY, Bed
 from cluster import looks
 
+from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions, connect
 from kubectl_selfhost.names import QUESTION_LABELS
 
 pytestmark = pytest.mark.soak
@@ -66,6 +67,18 @@ def test_the_page_knows_every_version(bed):
     assert there["etcd"].startswith("3.")
 
 
+def test_an_api_server_answers_at_its_own_address(bed):
+    """As each is asked where there are several; the kubeconfig names another address."""
+    (node,) = bed.get("nodes")["items"]
+    (address,) = [
+        one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP"
+    ]
+    cluster = connect(ConnectionOptions(kubeconfig=str(bed.kubeconfig)))
+    there = cluster.at(f"https://{address}:6443", timeout=10.0)
+    assert there.server != cluster.server
+    assert b"process_start_time_seconds " in there.raw("GET", "/metrics")[1]
+
+
 def test_a_missing_image_is_found(bed):
     found = blocking(bed, MISSING)
     assert set(found) == {*looks.COMPONENTS, "kube-proxy"}
@@ -96,29 +109,32 @@ def test_an_image_of_another_cpu_is_found(bed):
     assert "for another kind of CPU" in found
 
 
-class TestFlags:
-    """A flag, a feature gate and an admission plugin that the target does not have."""
+@pytest.fixture(scope="module")
+def other_names(bed: Bed) -> None:
+    """Load a target that lacks a flag, a feature gate and an admission plugin that are in use."""
+    manager = "kube-controller-manager"
+    bed.selfhost("rollout", manager, f"--set-flag={FLAG}=6", "--yes")
+    gates = "--set-flag=feature-gates=ContextualLogging=true"
+    bed.selfhost("rollout", "kube-scheduler", gates, "--yes")
+    nextimages.load(bed.node, ["kube-proxy"], version=RENAMED)
+    for component, renamed in (
+        (manager, {FLAG: OTHER_FLAG}),
+        ("kube-scheduler", {"ContextualLogging": "ContextualLagging"}),
+        ("kube-apiserver", {"NodeRestriction": "NodeRestricting"}),
+    ):
+        nextimages.load(bed.node, [component], version=RENAMED, renamed=renamed)
 
-    @pytest.fixture(scope="class", autouse=True)
-    def target(self, bed: Bed) -> None:
-        manager = "kube-controller-manager"
-        bed.selfhost("rollout", manager, f"--set-flag={FLAG}=6", "--yes")
-        gates = "--set-flag=feature-gates=ContextualLogging=true"
-        bed.selfhost("rollout", "kube-scheduler", gates, "--yes")
-        nextimages.load(bed.node, version=RENAMED)
-        nextimages.load(bed.node, [manager], version=RENAMED, renamed={FLAG: OTHER_FLAG})
-        other = {"ContextualLogging": "ContextualLagging"}
-        nextimages.load(bed.node, ["kube-scheduler"], version=RENAMED, renamed=other)
-        other = {"NodeRestriction": "NodeRestricting"}
-        nextimages.load(bed.node, ["kube-apiserver"], version=RENAMED, renamed=other)
 
-    def test_what_is_gone_is_named_with_the_way_on(self, bed):
-        found = blocking(bed, RENAMED)
-        assert set(found) == set(looks.COMPONENTS)
-        assert f"add --unset-flag={FLAG}" in found["kube-controller-manager"]
-        assert "add --unset-gate=ContextualLogging" in found["kube-scheduler"]
-        assert "no admission plugin NodeRestriction" in found["kube-apiserver"]
+@pytest.mark.usefixtures("other_names")
+def test_what_is_gone_is_named_with_the_way_on(bed):
+    found = blocking(bed, RENAMED)
+    assert set(found) == set(looks.COMPONENTS)
+    assert f"add --unset-flag={FLAG}" in found["kube-controller-manager"]
+    assert "add --unset-gate=ContextualLogging" in found["kube-scheduler"]
+    assert "no admission plugin NodeRestriction" in found["kube-apiserver"]
 
-    def test_without_them_it_fits(self, bed):
-        words = (f"--unset-flag={FLAG}", "--unset-gate=ContextualLogging")
-        assert set(blocking(bed, RENAMED, *words)) == {"kube-apiserver"}
+
+@pytest.mark.usefixtures("other_names")
+def test_without_them_it_fits(bed):
+    words = (f"--unset-flag={FLAG}", "--unset-gate=ContextualLogging")
+    assert set(blocking(bed, RENAMED, *words)) == {"kube-apiserver"}
