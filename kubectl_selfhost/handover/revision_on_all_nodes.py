@@ -45,6 +45,11 @@ class AcrossNodes:
     def component(self) -> str:
         return self._handovers[0].component.name
 
+    @property
+    def has_begun(self) -> bool:
+        """Return whether this run has begun to change the DaemonSet."""
+        return bool(self._subjects)
+
     def do(self, subjects: Mapping[str, Revision]) -> None:
         """Change the DaemonSet as the ``subjects`` say, by node, and hand over on each node.
 
@@ -74,24 +79,31 @@ class AcrossNodes:
 
     def undo(self) -> None:
         """Restore the DaemonSet, unless the new instances serve everywhere."""
-        if not self._subjects or all(one.seconds is not None for one in self._handovers):
+        if not all(one.seconds is not None for one in self._handovers):
+            self.go_back()
+
+    def go_back(self) -> None:
+        """Restore the DaemonSet, also if the new instances serve everywhere; do nothing if this run
+        has not changed the DaemonSet.
+        """
+        if not self._subjects:
             return
         begun = [one for one in self._handovers if one.seconds is None]
         back: dict[str, Revision] = {}
-        ways_back = []
+        ways_back, ceased = [], []
         for done in self._handovers:
             serving = done.serving() if done not in begun else ""
             if serving:
                 back[done.node] = self._reversed(done.node, serving)
                 ways_back.append(done.again())
+            elif done not in begun:
+                ceased.append(done)
         for handover in ways_back:
             self._expect(handover, back[handover.node])
         put_back(self._cluster, next(iter(self._subjects.values())).before)
-        for handover in begun:
+        for handover in [*begun, *ceased]:
             handover.stay()
         self._hand_over(ways_back, back)
-        # A new instance that isn't Ready needs no hand-over back: the DaemonSet
-        # controller replaces it when it comes to it.
         for handover in self._handovers:
             handover.wait_until_one_serves()
         self._wait_until_rolled_out()

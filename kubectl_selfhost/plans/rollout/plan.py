@@ -17,6 +17,7 @@ from kubectl_selfhost.cluster.waits import Waiting
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.component import APISERVER, Component
 from kubectl_selfhost.controlplane.daemonset import change as changes
+from kubectl_selfhost.controlplane.daemonset.change import Change
 from kubectl_selfhost.controlplane.daemonset.progress import is_available
 from kubectl_selfhost.controlplane.pod import difference
 from kubectl_selfhost.controlplane.side_by_side import pace
@@ -34,7 +35,7 @@ from kubectl_selfhost.plans.rollout.node import NodeRollout
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 from kubectl_selfhost.plans.rollout.steps import RolloutSteps
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
-from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
+from kubectl_selfhost.plans.shared.situation import Situation
 
 _ONE_AFTER_THE_OTHER = (
     "A DaemonSet is for all nodes: each component is rolled out on one node after the other, in the "
@@ -59,8 +60,7 @@ S = TypeVar("S")
 
 
 class Rollout:
-    """A roll-out, from a situation that was read before; ``kubelets`` are the nodes' kubelets
-    by node."""
+    """A roll-out, from a situation that was read before, on ``nodes``."""
 
     part: type[NodeRollout] = NodeRollout
 
@@ -69,16 +69,13 @@ class Rollout:
         cluster: Cluster,
         situation: Situation,
         *,
-        kubelets: Mapping[str, Kubelet],
+        nodes: Sequence[NodeRollout],
         options: RolloutOptions,
     ) -> None:
         self.cluster = cluster
         self.situation = situation
         self.options = options
-        self.nodes = [
-            self.part(cluster, situation, node, kubelet, options=options)
-            for node, kubelet in kubelets.items()
-        ]
+        self.nodes = list(nodes)
         self.stamp = now()
         self.handovers: list[BetweenRevisions] = []
 
@@ -99,7 +96,7 @@ class Rollout:
     def after(self, component: Component) -> dict:
         """Return the DaemonSet after the change, with this build's program."""
         changed = changes.changed(
-            self.before(component), component, self.options.change, now=self.stamp
+            self.before(component), component, self.change(component), now=self.stamp
         )
         arch = next(one.target.arch for one in self.nodes if one.group == component.group)
         return programs.with_program(changed, binaries.secret_name(arch))
@@ -110,6 +107,10 @@ class Rollout:
         """
         del component
         return True
+
+    def change(self, _component: Component) -> Change:
+        """Return what changes in the component's DaemonSet, beside its pods."""
+        return self.options.change
 
     def outcome(self) -> Outcome:
         """Return what a person reads at the end."""
@@ -188,16 +189,19 @@ class Rollout:
             *([first.keep_address(*others)] if bridge else []),
             self._former_ended(first),
             *([first.release_address(*others)] if bridge else []),
-            *[
-                own.recovery({c: self.after(c) for c in one.components()})
-                for own, one in zip(steps, self.nodes, strict=True)
-                if self.situation.has_guardian(one.node)
-            ],
+            *self._copies(steps),
         ]
         around = [self._if_needed(one) for one in around]
         at = 1 if bridge else 0
         rolled = [self._roll_out(some, observer, journal) for some in made]
         return [*around[:at], *rolled, *around[at:]]
+
+    def _copies(self, steps: Sequence[RolloutSteps]) -> list[Step]:
+        return [
+            own.recovery({c: self.after(c) for c in one.components()})
+            for own, one in zip(steps, self.nodes, strict=True)
+            if self.situation.has_guardian(one.node)
+        ]
 
     def _if_needed(self, step: Step) -> Step:
         """Return the step, which is done also if no component needs new pods."""
@@ -230,14 +234,18 @@ class Rollout:
     def _roll_out(
         self, handovers: list[BetweenRevisions], observer: Observer, journal: Journal
     ) -> Step:
+        return self._step_of(self._across(handovers, observer), handovers, journal)
+
+    def _across(self, handovers: list[BetweenRevisions], observer: Observer) -> AcrossNodes:
+        return AcrossNodes(
+            self.cluster, handovers, timeout=self.options.timeout, tell=observer.step_waiting
+        )
+
+    def _step_of(
+        self, rolled: AcrossNodes, handovers: list[BetweenRevisions], journal: Journal
+    ) -> Step:
         component = handovers[0].component
         meant = [one for one in self.nodes if one.group == component.group]
-        rolled = AcrossNodes(
-            self.cluster,
-            handovers,
-            timeout=self.options.timeout,
-            tell=observer.step_waiting,
-        )
 
         def do() -> None:
             before, after = self.before(component), self.after(component)

@@ -70,7 +70,10 @@ def look_for(kind: type[R], cluster: Cluster, options: RolloutOptions, *, observ
     rollout = kind(
         cluster,
         situation,
-        kubelets={node: require_kubelet(cluster, node) for node in hosted},
+        nodes=[
+            kind.part(cluster, situation, name, require_kubelet(cluster, name), options=options)
+            for name in hosted
+        ],
         options=options,
     )
     program.refuse_foreign(cluster, (one.target.arch for one in rollout.nodes))

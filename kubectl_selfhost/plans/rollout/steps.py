@@ -47,14 +47,14 @@ class RolloutSteps(CommonSteps):
             title=f"Keep what runs now as recovery copies{self._there}",
             why="the guardian starts these copies after a reboot, so they must be what served last",
             done=unknown,
-            do=lambda: self._store_copies(daemonsets),
+            do=lambda: self.store_copies(daemonsets),
         )
 
     def guardian(self, daemonsets: Mapping[Component, dict]) -> Step:
         def install() -> None:
             if on_node.uncopied(daemonsets):
                 self._agent.clear_recovery()  # an earlier version may have kept a copy of it
-            self._store_copies(daemonsets)
+            self.store_copies(daemonsets)
             on_node.install_guardian(self._agent, daemonsets, facts=self._part.facts())
 
         return Step(
@@ -65,7 +65,8 @@ class RolloutSteps(CommonSteps):
             do=install,
         )
 
-    def _store_copies(self, daemonsets: Mapping[Component, dict]) -> None:
+    def store_copies(self, daemonsets: Mapping[Component, dict]) -> None:
+        """Write the recovery copies of ``daemonsets`` to the node."""
         on_node.store_copies(
             self._agent,
             daemonsets,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cached_property, partial
 
 from kubectl_selfhost.cluster.client import Cluster
@@ -23,12 +23,13 @@ from kubectl_selfhost.engine.step import Outcome, Plan, Step
 from kubectl_selfhost.handover import ways
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.plans.credentials.plan import Renewal
+from kubectl_selfhost.plans.rollout.node import NodeRollout
 from kubectl_selfhost.plans.secrets.node import NodeSecrets
 from kubectl_selfhost.plans.secrets.options import SecretsOptions
 from kubectl_selfhost.plans.secrets.steps import SecretsSteps
 from kubectl_selfhost.plans.shared import stored_credentials
 from kubectl_selfhost.plans.shared.node_part import as_fact, in_words
-from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
+from kubectl_selfhost.plans.shared.situation import Situation
 
 _GAINS = (
     "What this gives: the key of the cluster's authority is no longer in kube-apiserver's pod, each "
@@ -82,10 +83,10 @@ class Move(Renewal):
         cluster: Cluster,
         situation: Situation,
         *,
-        kubelets: Mapping[str, Kubelet],
+        nodes: Sequence[NodeRollout],
         options: SecretsOptions,
     ) -> None:
-        super().__init__(cluster, situation, kubelets=kubelets, options=options)
+        super().__init__(cluster, situation, nodes=nodes, options=options)
         self._read: dict[str, dict[str, HostFile]] = {}
         self.steps: list[SecretsSteps] = []  # type: ignore[assignment]
 

@@ -130,7 +130,7 @@ class CommonSteps:
             why="a stopping API server removes the address; its successor adds it up to 10 s later",
             done=lambda: service_address.is_kept(self._cluster, addresses),
             do=lambda: discard(service_address.keep(self._cluster, addresses)),
-            undo=self._give_address_back,
+            undo=self.give_address_back,
         )
 
     def release_address(self, *others: str) -> Step:
@@ -146,7 +146,7 @@ class CommonSteps:
     def _release_address(self, limit: float) -> None:
         service_address.release_when_back(self._cluster, timeout=limit, tell=self._tell)
 
-    def _give_address_back(self) -> None:
+    def give_address_back(self) -> None:
         """Delete our EndpointSlice as soon as the Service keeps an address without it.
 
         Raise SelfhostError if no API server puts the address back in time: then our EndpointSlice

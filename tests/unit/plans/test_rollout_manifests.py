@@ -8,6 +8,7 @@ import pytest
 from kubectl_selfhost.controlplane.component import COMPONENTS, SCHEDULER
 from kubectl_selfhost.controlplane.daemonset.change import Change
 from kubectl_selfhost.output.manifests import as_text
+from kubectl_selfhost.plans.rollout.node import NodeRollout
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 from kubectl_selfhost.plans.rollout.plan import Rollout
 from kubectl_selfhost.plans.shared.situation import Kubelet, Situation
@@ -31,8 +32,11 @@ def rollout(groups: dict[str, str], options: RolloutOptions) -> Rollout:
             made["spec"]["template"]["spec"]["containers"][0]["command"] = [component.name]
             daemonsets[component.daemonset] = made
     situation = Situation(nodes, pods, daemonsets, "v1.37.2", [])
-    kubelets = dict.fromkeys(groups, Kubelet(MANIFESTS))
-    return Rollout(None, situation, kubelets=kubelets, options=options)  # type: ignore[arg-type]
+    parts = [
+        NodeRollout(None, situation, name, Kubelet(MANIFESTS), options=options)  # type: ignore[arg-type]
+        for name in groups
+    ]
+    return Rollout(None, situation, nodes=parts, options=options)  # type: ignore[arg-type]
 
 
 def names(made: Rollout) -> list[str]:
