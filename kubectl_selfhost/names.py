@@ -20,6 +20,12 @@ SHARED_BY_ALL = "true"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 
 JOURNAL = "kubectl-selfhost-journal"
+#: ConfigMaps with the objects that an upgrade changes, as they were before; the version follows.
+BEFORE = "kubectl-selfhost-before"
+BEFORE_LABELS = {
+    "app.kubernetes.io/name": BEFORE,
+    "app.kubernetes.io/managed-by": FIELD_MANAGER,
+}
 LEASE = "kubectl-selfhost"
 
 AGENT = "kubectl-selfhost-agent"

@@ -75,6 +75,7 @@ def print_summary(
             switched=seconds,
             probe=probe,
             know=outcome.know,
+            commands=outcome.commands,
             next_command="kubectl selfhost status",
             drawn=is_terminal(file),
             style=style,

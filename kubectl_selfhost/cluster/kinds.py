@@ -50,6 +50,7 @@ SECRETS = Kind("v1", "secrets", "Secret")
 SERVICES = Kind("v1", "services", "Service")
 EVENTS = Kind("v1", "events", "Event")
 DAEMONSETS = Kind("apps/v1", "daemonsets", "DaemonSet")
+DEPLOYMENTS = Kind("apps/v1", "deployments", "Deployment")
 LEASES = Kind("coordination.k8s.io/v1", "leases", "Lease")
 ENDPOINTSLICES = Kind("discovery.k8s.io/v1", "endpointslices", "EndpointSlice")
 CUSTOM_RESOURCES = Kind(
@@ -57,6 +58,9 @@ CUSTOM_RESOURCES = Kind(
     "customresourcedefinitions",
     "CustomResourceDefinition",
     namespaced=False,
+)
+CLUSTER_ROLE_BINDINGS = Kind(
+    "rbac.authorization.k8s.io/v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
 )
 MUTATING_WEBHOOKS = Kind(
     "admissionregistration.k8s.io/v1",

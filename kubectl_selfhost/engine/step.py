@@ -88,7 +88,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a person reads once the steps are done: one sentence, and what to know from now on."""
+    """What a person reads once the steps are done: one sentence, what to know from now on, and the
+    lines of commands that only a person can run.
+    """
 
     title: str
     know: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)

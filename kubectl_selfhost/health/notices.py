@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from kubectl_selfhost.controlplane.component import APISERVER
+from kubectl_selfhost.controlplane.upgrade.version import Version
 from kubectl_selfhost.health.certificates import Expiry
 from kubectl_selfhost.health.state import ControlPlane, NodeState
 from kubectl_selfhost.names import JOURNAL, NAMESPACE
@@ -21,6 +23,7 @@ SYNC = "kubectl selfhost sync"
 WATCH = "kubectl selfhost status --watch"
 RENEW = "kubectl selfhost credentials renew"
 TO_SECRETS = "kubectl selfhost credentials to-secrets"
+UPGRADE = "kubectl selfhost upgrade"
 
 #: A certificate that ends sooner than this gets a warning; sooner than that, nothing is healthy.
 EXPIRY_WARNING = timedelta(days=60)
@@ -52,6 +55,7 @@ def notices(
     if seen.run_going_on is None:
         found += [one for node in seen.nodes for one in _of_recovery(node)]
         found += _of_programs(seen)
+        found += _of_versions(seen)
     if seen.running:
         found += [
             Notice(f"Skipped node {node.name}: it has the control-plane label, but no static pods.")
@@ -144,3 +148,31 @@ def _of_programs(seen: ControlPlane) -> list[Notice]:
         for one in seen.programs
         if one.former
     ]
+
+
+def _of_versions(seen: ControlPlane) -> list[Notice]:
+    """Return a notice of an upgrade that has not ended, and of kubelets that are older than it."""
+    servers = [
+        version
+        for own in APISERVER.groups_in(seen.daemonsets)
+        if (version := Version.of_image(seen.daemonsets[own.daemonset].image))
+    ]
+    if not servers:
+        return []
+    newest = max(servers)
+    command = f"{UPGRADE} {newest}"
+    emulated = {one.emulates for one in seen.daemonsets.values()} - {""}
+    if emulated:
+        text = (
+            f"The control plane behaves as Kubernetes {', '.join(sorted(emulated))}: an upgrade has"
+        )
+        return [Notice(f"{text} not ended. `{command}` ends it.", (command,))]
+    older = [
+        f"{node.name} ({version})"
+        for node in seen.nodes
+        if (version := Version.parse(node.kubelet_version)) and version < newest
+    ]
+    if not older:
+        return []
+    text = f"The kubelet is older than the control plane ({newest}) on {', '.join(older)}."
+    return [Notice(f"{text} `{command}` names the commands for the packages.", (command,))]

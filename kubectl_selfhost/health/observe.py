@@ -15,6 +15,7 @@ from kubectl_selfhost.controlplane.leader import Leader, holder, leader_of, newe
 from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.controlplane.pod.status import phase_and_restarts
 from kubectl_selfhost.controlplane.program import Carrier
+from kubectl_selfhost.controlplane.upgrade import course
 from kubectl_selfhost.controlplane.values import hosts
 from kubectl_selfhost.controlplane.values.addresses import host_ip
 from kubectl_selfhost.health.state import AgentPod, ControlPlane, NodeState, RolloutState
@@ -170,6 +171,7 @@ def _rollouts(objects: Iterable[dict]) -> dict[str, RolloutState]:
 def _rollout(daemonset: dict, component: Component) -> RolloutState:
     metadata, status = daemonset["metadata"], daemonset.get("status") or {}
     containers = daemonset["spec"]["template"]["spec"].get("containers") or [{}]
+    mine: dict = next((one for one in containers if one.get("name") == component.name), {})
     return RolloutState(
         name=metadata["name"],
         component=component.name,
@@ -177,10 +179,11 @@ def _rollout(daemonset: dict, component: Component) -> RolloutState:
         current=status.get("currentNumberScheduled", 0),
         ready=status.get("numberReady", 0),
         updated=status.get("updatedNumberScheduled", 0),
-        image=next((c["image"] for c in containers if c.get("name") == component.name), ""),
+        image=mine.get("image", ""),
         observed=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
         ours=_labels(daemonset).get("app.kubernetes.io/managed-by") == FIELD_MANAGER,
         in_secrets=in_secrets.is_in_secrets(daemonset),
+        emulates=course.emulates(mine),
     )
 
 

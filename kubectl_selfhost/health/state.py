@@ -58,6 +58,7 @@ class RolloutState:
 
     ``observed`` is False until the DaemonSet controller has seen the newest version. ``ours``:
     kubectl selfhost made the DaemonSet. ``in_secrets``: its pods read credentials from Secrets.
+    ``emulates`` is the version as which the component behaves, if it is another one.
     """
 
     name: str
@@ -70,6 +71,7 @@ class RolloutState:
     observed: bool = True
     ours: bool = True
     in_secrets: bool = False
+    emulates: str = ""
 
     @property
     def complete(self) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.instance import DAEMONSET, STATIC
+from kubectl_selfhost.controlplane.upgrade.version import Version
 from kubectl_selfhost.health.certificates import Expiry
 from kubectl_selfhost.health.notices import PIVOT, WATCH, Notice, commands, notices
 from kubectl_selfhost.health.state import ControlPlane
@@ -24,6 +25,7 @@ UNKNOWN = "unknown"
 
 #: The verbs that change something. Each first settles the leftovers of an earlier run.
 _VERBS = ("pivot", "revert", "rollout", "sync", "credentials renew", "credentials status")
+_TO_A_VERSION = ("upgrade", "upgrade --back")
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,14 @@ def judge(
 def _again(seen: ControlPlane) -> str:
     """Return the command that continues the last run: each verb settles leftovers."""
     last = seen.last_run or {}
-    stopped = last.get("outcome") != "done" and last.get("verb") in _VERBS
+    stopped = last.get("outcome") != "done" and _is_verb(last.get("verb"))
     return f"kubectl selfhost {last['verb']}" if stopped else PIVOT
+
+
+def _is_verb(text: object) -> bool:
+    """Return whether a journal's text is a command: whoever may write ConfigMaps can have written it."""
+    verb, _, version = str(text).rpartition(" ")
+    return text in _VERBS or (verb in _TO_A_VERSION and Version.parse(version) is not None)
 
 
 def _nothing_seen(seen: ControlPlane, unread: Sequence[str]) -> Verdict:

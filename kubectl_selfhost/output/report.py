@@ -62,6 +62,7 @@ def summary(
     switched: Mapping[tuple[str, str], float] | None = None,
     probe: ProbeReport | None = None,
     know: Sequence[str] = (),
+    commands: Sequence[str] = (),
     next_command: str = "",
     drawn: bool = False,
     style: Style = PLAIN,
@@ -69,7 +70,8 @@ def summary(
     """Return the report after a run.
 
     ``served`` is (component, what serves it now, node). ``switched`` are the seconds that each switch
-    took in this run, by component and node. ``drawn``: with the probe's timeline.
+    took in this run, by component and node. ``commands`` are lines to copy. ``drawn``: with the
+    probe's timeline.
     """
     switched = switched or {}
     lines = [style.paint(clean(headline), "bold")]
@@ -85,6 +87,8 @@ def summary(
     if know:
         lines += ["", "Good to know:"]
         lines += [line for text in know for line in wrap(clean(text), first="  - ")]
+    if commands:
+        lines += ["", *map(clean, commands)]
     if next_command:
         lines += ["", f"Next: {clean(next_command)}"]
     return lines

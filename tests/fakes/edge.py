@@ -206,6 +206,8 @@ class _Request:
         path = self._call.path
         if path in self._world.paths:
             return 200, self._world.paths[path]()
+        if path == "/version":
+            return 200, self._world.version()
         if path.startswith("/api/v1/nodes/") and path.endswith("/proxy/configz"):
             return 200, self._world.configz(path.split("/")[4])
         place = _place(path)

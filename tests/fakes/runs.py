@@ -11,11 +11,12 @@ from typing import Any
 from fakes.edge import Edge
 from fakes.world import World
 from kubectl_selfhost.cli import run
-from kubectl_selfhost.cli.verbs import credentials, pivot, revert, rollout, secrets, sync
+from kubectl_selfhost.cli.verbs import credentials, pivot, revert, rollout, secrets, sync, upgrade
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.credentials import CREDENTIALS, NAMES
 from kubectl_selfhost.controlplane.daemonset.change import Change
+from kubectl_selfhost.controlplane.upgrade.version import Version
 from kubectl_selfhost.engine import session
 from kubectl_selfhost.engine.step import Plan, Step, nothing
 from kubectl_selfhost.plans.credentials.options import RenewalOptions
@@ -25,8 +26,11 @@ from kubectl_selfhost.plans.pivot.options import PivotOptions
 from kubectl_selfhost.plans.revert.options import RevertOptions
 from kubectl_selfhost.plans.rollout.options import RolloutOptions
 from kubectl_selfhost.plans.secrets.options import SecretsOptions
+from kubectl_selfhost.plans.upgrade.options import UpgradeOptions
 
 TIMEOUT = 60.0
+#: The version to which an upgrade goes if nothing else is asked for.
+NEXT_MINOR = "v1.38.0"
 #: A change of a step before the step is run; its number counts from 0.
 StepChange = Callable[[int, Step], Step]
 
@@ -121,6 +125,8 @@ class Run:
             return revert._verb(cluster, RevertOptions(timeout=TIMEOUT, **self.options))
         if self.verb == "rollout":
             return rollout._verb(cluster, self._rollout_options())
+        if self.verb == "upgrade":
+            return upgrade._verb(cluster, self._upgrade_options())
         if self.verb == "credentials renew":
             return credentials._verb(cluster, self._renewal_options())
         if self.verb in ("credentials to-secrets", "credentials to-host"):
@@ -131,6 +137,12 @@ class Run:
         if self.verb == "credentials status":
             return credentials._look(cluster, TIMEOUT)
         return sync._verb(cluster, TIMEOUT)
+
+    def _upgrade_options(self) -> UpgradeOptions:
+        version = Version.parse(self.options.get("version", NEXT_MINOR))
+        more = {name: value for name, value in self.options.items() if name != "version"}
+        soak = {"soak": 10.0} | more
+        return UpgradeOptions(version=version, keep_etcd=True, timeout=TIMEOUT, **soak)
 
     def _renewal_options(self) -> RenewalOptions:
         names = self.options.get("only", NAMES)

@@ -38,6 +38,7 @@ from fakes.store import Object, Refusal, Store
 from kubectl_selfhost.cluster import pairs
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
 from kubectl_selfhost.controlplane.daemonset.facts import MIN_READY_SECONDS
+from kubectl_selfhost.controlplane.pod import staticpod
 from kubectl_selfhost.engine import journal
 from kubectl_selfhost.names import NAMESPACE
 from kubectl_selfhost.node import binaries, sealed
@@ -86,7 +87,6 @@ class World:
         self.empty_service = 0.0
         self.silent_api = 0.0
         self.paths: dict[str, Callable[[], Any]] = {
-            "/version": lambda: {"gitVersion": _VERSION},
             "/apis": lambda: {"groups": [{"name": "apps"}]},
             "/readyz": lambda: "ok",
             "/metrics": lambda: "process_start_time_seconds 1.7956e+09\n",
@@ -206,6 +206,12 @@ class World:
         """Return when a process began, as its pod's status has it."""
         began = _DAY + timedelta(seconds=process.began or 0.0)
         return began.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def version(self) -> Object:
+        """Return what the API server says of itself: its image's tag."""
+        serving = [one for node in self.nodes for one in node.serving(APISERVER.name)]
+        images = [staticpod.component_container(one.pod)["image"] for one in serving]
+        return {"gitVersion": images[0].rpartition(":")[2] if images else _VERSION}
 
     def configz(self, node: str) -> Object:
         self.node(node)

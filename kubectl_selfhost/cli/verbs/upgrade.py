@@ -1,4 +1,4 @@
-"""``kubectl selfhost upgrade``: to which version a control plane may go, and what blocks the way."""
+"""``kubectl selfhost upgrade``: to another version; without a version, which versions there are."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kubectl_selfhost.cli import flags
-from kubectl_selfhost.cli.options import Timeout, output_format
+from kubectl_selfhost.cli import flags, run
+from kubectl_selfhost.cli.options import DryRun, Timeout, Yes, duration, output_format
 from kubectl_selfhost.cluster.kubeconfig import ConnectionOptions
 
 if TYPE_CHECKING:
+    from kubectl_selfhost.cluster.client import Cluster
     from kubectl_selfhost.controlplane.upgrade.findings import Findings
     from kubectl_selfhost.controlplane.upgrade.version import Version
+    from kubectl_selfhost.plans.upgrade.options import UpgradeOptions
+    from kubectl_selfhost.plans.upgrade.plan import Upgrade
 
 
 def _version(text: str) -> Version:
@@ -32,23 +35,23 @@ def upgrade(
         str | None,
         typer.Argument(
             metavar="[VERSION]",
-            help="The version to ask about, like v1.37.3 (default: only look).",
+            help="The version to go to, like v1.37.3 (default: only look).",
             parser=_version,
         ),
     ] = None,
     back: Annotated[
         bool,
-        typer.Option("--back", help="The version is older: at most one minor release."),
+        typer.Option("--back", help="Go back to VERSION: at most one minor release."),
     ] = False,
     etcd: Annotated[
         str,
         typer.Option(
             "--etcd",
-            metavar="upgrade|keep",
-            help="Whether etcd goes to the version that kubeadm has for the target.",
-            parser=flags.one_of("upgrade", "keep"),
+            metavar="keep",
+            help="What becomes of etcd: it stays as it is.",
+            parser=flags.one_of("keep"),
         ),
-    ] = "upgrade",
+    ] = "keep",
     unset_flag: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,19 +71,33 @@ def upgrade(
             show_default=False,
         ),
     ] = None,
+    soak: Annotated[
+        float | None,
+        typer.Option(
+            "--soak",
+            parser=duration,
+            metavar="DURATION",
+            help="How long the new version is watched before it stays (default 10m for a new minor "
+            "release, 0 for a patch release).",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Yes = False,
+    dry_run: DryRun = "none",
     output: Annotated[str, output_format("json", "yaml")] = "",
     timeout: Timeout = 300.0,
+    handover: flags.HandOverWay = "auto",
 ) -> None:
-    """Show which version runs where, to which version an upgrade may go, and what blocks it.
+    """Upgrade a self-hosted control plane to VERSION, without a lost request.
 
-    With a VERSION, short pods on the control-plane nodes ask the new images whether they fit: they
-    pull the images, and show the true version and each flag and feature gate that is gone. Nothing
-    else changes. Exits 0 if nothing blocks, 1 if something does.
+    Without a VERSION, show which version runs where, to which version an upgrade may go, and what
+    blocks it; -o shows the same as data, also with a VERSION, and changes nothing.
+
+    First short pods on the control-plane nodes ask the new images whether they fit. A new minor
+    release runs at first as the old release, and is watched; if it does not hold, it goes back by
+    itself. Packages on the nodes are left to you: the report names the commands.
     """
     from kubectl_selfhost.cluster.kubeconfig import connect
-    from kubectl_selfhost.output.progress import Progress
-    from kubectl_selfhost.plans.shared.situation import read_situation
-    from kubectl_selfhost.plans.upgrade.look.examine import examine
     from kubectl_selfhost.plans.upgrade.options import UpgradeOptions
 
     options = UpgradeOptions(
@@ -90,12 +107,43 @@ def upgrade(
         unset_flags=tuple(unset_flag or ()),
         unset_gates=tuple(unset_gate or ()),
         timeout=timeout,
+        soak=soak,
+        handover=handover,
     )
+    if back and version is None:
+        raise typer.BadParameter("name the VERSION to go back to", param_hint="--back")
     cluster = connect(connection)
+    if version is not None and dry_run == "none" and not output:
+        run.through(cluster, _verb(cluster, options), yes=yes, dry_run="none", output="")
+        return
+    found = _page(cluster, options, output)
+    if version is not None and dry_run != "none" and not output and not found.blocking:
+        run.through(cluster, _verb(cluster, options, found), yes=yes, dry_run=dry_run, output="")
+    raise typer.Exit(0 if not found.blocking else 1)
+
+
+def _page(cluster: Cluster, options: UpgradeOptions, output: str) -> Findings:
+    """Print what is found; return it."""
+    from kubectl_selfhost.output.progress import Progress
+    from kubectl_selfhost.plans.shared.situation import read_situation
+    from kubectl_selfhost.plans.upgrade.look.examine import examine
+
     with Progress() as progress:
         found = examine(cluster, read_situation(cluster), options, observer=progress)
     print("\n".join(_lines(found, output)))
-    raise typer.Exit(0 if not found.blocking else 1)
+    return found
+
+
+def _verb(
+    cluster: Cluster, options: UpgradeOptions, found: Findings | None = None
+) -> run.Verb[Upgrade]:
+    from kubectl_selfhost.plans.upgrade.prepare import prepare
+
+    return run.Verb(
+        name=f"upgrade {'--back ' if options.back else ''}{options.version}",
+        timeout=options.timeout,
+        prepare=lambda progress: prepare(cluster, options, observer=progress, found=found),
+    )
 
 
 def _lines(found: Findings, output: str) -> list[str]:

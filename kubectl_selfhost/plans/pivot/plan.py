@@ -38,7 +38,8 @@ _FALLS_BACK = (
     "the API and without this machine."
 )
 _AFTERWARDS = (
-    "Afterwards `kubeadm upgrade` no longer works: run `kubectl selfhost revert` before it."
+    "Afterwards `kubeadm upgrade` no longer changes these components: run `kubectl selfhost "
+    "upgrade` instead."
 )
 #: kubeadm takes a node without kube-apiserver.yaml for a worker: kubeadm looks for the etcd member of
 #: an empty address, finds none, and says nothing (1.37: reset.go, RemoveStackedEtcdMemberFromCluster).
@@ -110,7 +111,8 @@ class Pivot:
                     for directory, names in kept.items()
                 ],
                 *self._still_ending(),
-                "`kubeadm upgrade` no longer works: run `kubectl selfhost revert` before it.",
+                "`kubeadm upgrade` no longer changes these components: run `kubectl selfhost "
+                "upgrade` instead.",
                 *([_BEFORE_A_RESET] if self.several else []),
                 _REBOOTED[self.options.reboot_recovery],
             ],

@@ -6,12 +6,14 @@ that loses its label loses the DaemonSet's pods. A lone node's DaemonSets go one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.kinds import DAEMONSETS
 from kubectl_selfhost.controlplane.component import APISERVER, COMPONENTS, Component
+from kubectl_selfhost.controlplane.pod.staticpod import component_container
+from kubectl_selfhost.controlplane.upgrade import course
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Outcome, Plan, Step
@@ -45,6 +47,10 @@ _ONE_AT_A_TIME = (
     "Two instances of {components} must not run side by side: the run deletes the DaemonSet's pod when "
     "the static pod's manifest is in place. If the static pod does not serve, the run starts a pod of "
     "the DaemonSet again. If the run is cut off meanwhile, run the same command again."
+)
+_EMULATES = (
+    "An upgrade has not ended: --emulated-version={version} stays in the manifests. End the upgrade "
+    "first, with `kubectl selfhost upgrade`: kubeadm's records name the former version."
 )
 _FALLS_BACK = (
     "The run deletes a DaemonSet only when its static pod serves. If the static pod does not serve in "
@@ -100,7 +106,7 @@ class Revert:
             return Outcome("The selected components are static pods again.")
         return Outcome(
             "The control plane runs in static pods again.",
-            ["`kubeadm upgrade` works again."],
+            ["`kubeadm upgrade` changes these components again."],
         )
 
     def manifests(self) -> list[dict]:
@@ -215,8 +221,17 @@ class Revert:
             *([_SHARING] if any(c.way != ways.WAITING for c in choices.values()) else []),
             *self._one_at_a_time(choices),
             *([_PROBED.format(host=host)] if host else []),
+            *self._emulation(choices),
             _FALLS_BACK,
         ]
+
+    def _emulation(self, components: Iterable[Component]) -> list[str]:
+        found = {
+            course.emulates(component_container(self.situation.daemonset(one)["spec"]["template"]))
+            for component in components
+            for one in component.groups_in(self.situation.daemonsets)
+        }
+        return [_EMULATES.format(version=one) for one in sorted(found - {""})]
 
     @staticmethod
     def _one_at_a_time(choices: Mapping[Component, Choice]) -> list[str]:

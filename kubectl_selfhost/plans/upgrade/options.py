@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kubectl_selfhost.controlplane.upgrade.version import Version
+from kubectl_selfhost.handover import ways
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class UpgradeOptions:
 
     ``back``: the version is older than the present one. ``keep_etcd``: etcd stays as it is.
     ``unset_flags`` and ``unset_gates`` are names that each component loses that has them.
+    ``soak``: for how many seconds the new version is watched before it stays; None: the default.
     ``timeout`` is the limit of each wait, in seconds.
     """
 
@@ -22,3 +24,5 @@ class UpgradeOptions:
     unset_flags: tuple[str, ...] = ()
     unset_gates: tuple[str, ...] = ()
     timeout: float = 300.0
+    soak: float | None = None
+    handover: str = ways.AUTO

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import apiobjects as api
 import pytest
 
@@ -10,10 +12,13 @@ from kubectl_selfhost.controlplane.component import (
     SCHEDULER,
 )
 from kubectl_selfhost.controlplane.program import Carrier, Reference
+from kubectl_selfhost.health.notices import Notice, notices
 from kubectl_selfhost.health.observe import observe
-from kubectl_selfhost.health.verdict import Verdict, judge
+from kubectl_selfhost.health.state import ControlPlane, NodeState, RolloutState
+from kubectl_selfhost.health.verdict import Verdict, _again, judge
 
 PIVOT = "kubectl selfhost pivot"
+NOW = datetime(2026, 11, 26, tzinfo=timezone.utc)
 
 
 def verdict_on(plane: dict, **more: list) -> Verdict:
@@ -245,3 +250,40 @@ def test_a_program_that_is_gone_is_a_trouble():
 
 def test_our_program_is_none():
     assert of_program().healthy
+
+
+def of_images(image: str, *, kubelet: str, emulates: str = "") -> list[Notice]:
+    """Return the notices of a healthy self-hosted node whose API server has this image."""
+    own = RolloutState(
+        APISERVER.daemonset, APISERVER.name, 1, 1, 1, 1, image=image, emulates=emulates
+    )
+    node = NodeState("cp-1", ready=True, kubelet_version=kubelet)
+    seen = ControlPlane([node], daemonsets={APISERVER.daemonset: own})
+    return notices(seen, certificates=(), taken=NOW, unread={})
+
+
+def test_a_kubelet_that_is_older_than_the_api_server_is_named_with_the_command():
+    (found,) = of_images("r/kube-apiserver:v1.38.0", kubelet="v1.37.2")
+    assert "cp-1 (v1.37.2)" in found.text
+    assert found.commands == ("kubectl selfhost upgrade v1.38.0",)
+    assert of_images("r/kube-apiserver:v1.38.0", kubelet="v1.38.0") == []
+    assert of_images("r/kube-apiserver:latest", kubelet="v1.37.2") == []
+
+
+def test_an_upgrade_that_has_not_ended_is_named_with_the_command_that_ends_it():
+    (found,) = of_images("r/kube-apiserver:v1.38.0", kubelet="v1.37.2", emulates="1.37")
+    assert "behaves as Kubernetes 1.37" in found.text
+    assert found.commands == ("kubectl selfhost upgrade v1.38.0",)
+
+
+@pytest.mark.parametrize(
+    ("verb", "again"),
+    [
+        ("upgrade v1.38.0", "kubectl selfhost upgrade v1.38.0"),
+        ("upgrade --back v1.37.2", "kubectl selfhost upgrade --back v1.37.2"),
+        ("upgrade v1.38.0; rm -rf /", "kubectl selfhost pivot"),
+    ],
+)
+def test_the_next_command_is_never_a_strangers(verb, again):
+    seen = ControlPlane([], journal={"runs": [{"verb": verb, "outcome": "failed"}]})
+    assert _again(seen) == again

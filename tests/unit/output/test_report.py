@@ -107,7 +107,7 @@ def test_the_summary_says_who_serves_and_how_long_it_took():
         served=SERVED,
         switched={("kube-apiserver", "demo"): 1.94},
         probe=Probe(failures={"refused": 14}, longest_gap=1.4),
-        know=["`kubeadm upgrade` no longer works: run `kubectl selfhost revert` before it."],
+        know=["`kubeadm upgrade` no longer changes it: run `kubectl selfhost upgrade`."],
         next_command="kubectl selfhost status",
     )
     assert lines == [
@@ -121,7 +121,7 @@ def test_the_summary_says_who_serves_and_how_long_it_took():
         "  1.4s.",
         "",
         "Good to know:",
-        "  - `kubeadm upgrade` no longer works: run `kubectl selfhost revert` before it.",
+        "  - `kubeadm upgrade` no longer changes it: run `kubectl selfhost upgrade`.",
         "",
         "Next: kubectl selfhost status",
     ]

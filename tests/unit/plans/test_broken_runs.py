@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from fakes import records
 from fakes.branches import (
     FAILURES,
     HOW,
@@ -47,6 +48,7 @@ TURN = {
     "credentials renew": 4,
     "credentials to-secrets": 5,
     "credentials to-host": 6,
+    "upgrade": 7,
 }
 #: Steps that are the same in every plan.
 COMMON = re.compile(r"(agent-program|node-agent/|label/|keep-address/|end-agent/|release-address)")
@@ -135,7 +137,8 @@ def before(monkeypatch: pytest.MonkeyPatch) -> Before:
             "pivot": (),
             "credentials to-host": ("pivot", "credentials to-secrets"),
         }.get(verb, ("pivot",))
-        if (earlier[-1:], nodes) not in _built:
+        key = *earlier[-1:], *([verb] if verb == "upgrade" else [])
+        if (key, nodes) not in _built:
             world = World(nodes=nodes, monkeypatch=monkeypatch)
             for one in earlier:
                 Run(world, one)()
@@ -143,9 +146,11 @@ def before(monkeypatch: pytest.MonkeyPatch) -> Before:
             if "credentials to-secrets" in earlier:  # a file that is to be put back
                 for node in world.nodes:
                     node.credentials.make(node.credentials.files, "scheduler.conf", days=300)
+            if verb == "upgrade":
+                records.add(world)
             world.changed.clear()
-            _built[earlier[-1:], nodes] = world
-        return _built[earlier[-1:], nodes].copy(monkeypatch)
+            _built[key, nodes] = world
+        return _built[key, nodes].copy(monkeypatch)
 
     return build
 
@@ -183,6 +188,7 @@ OTHERS = [
     ("credentials renew", {}),
     ("credentials to-secrets", {}),
     ("credentials to-host", {}),
+    ("upgrade", {}),
 ]
 
 

@@ -29,6 +29,8 @@ from kubectl_selfhost.plans.upgrade.options import UpgradeOptions
 
 #: A program names the first flag that it does not know, so it is asked again without this flag.
 _ROUNDS = 10
+#: Seconds: a pod whose creation got no answer is asked for again.
+_PATIENCE = 10.0
 _LINES = 1000
 
 
@@ -45,11 +47,13 @@ def ask(
     Raise SelfhostError for a name of --unset-flag or --unset-gate that no program has.
     """
     asked = list(_questions(programs, nodes, target, options))
-    unset.require_known(
-        [one.program.container for one in asked],
-        flags=options.unset_flags,
-        gates=options.unset_gates,
-    )
+    # An upgrade that has begun may have taken the names off already.
+    if all(one.question.image != one.program.running.image for one in asked):
+        unset.require_known(
+            [one.program.container for one in asked],
+            flags=options.unset_flags,
+            gates=options.unset_gates,
+        )
     _remove_leftovers(cluster)
     there = ", ".join(dict.fromkeys(one.question.node for one in asked))
     observer.note(f"Short pods on {there} ask the images of {target.version} for their version.")
@@ -71,19 +75,15 @@ def ask(
 def _questions(
     programs: Sequence[Program], nodes: Sequence[str], target: Target, options: UpgradeOptions
 ) -> Iterable[Asked]:
-    """Yield a question for each component on each control-plane node; CoreDNS may run elsewhere."""
-    elsewhere = True
-    for one in sorted(programs, key=lambda one: one.node not in nodes):
-        if one.component == KUBELET or not target.tags.get(one.component):
+    """Yield a question for each component on each control-plane node that an upgrade changes:
+    CoreDNS and kubelets are left to kubeadm and to packages.
+    """
+    for one in programs:
+        left = one.component in (COREDNS, KUBELET) or not target.tags.get(one.component)
+        if left or one.node not in nodes:
             continue
-        node = one.node
-        if node not in nodes:
-            if one.component != COREDNS or not elsewhere:
-                continue
-            node = nodes[0]
-        elsewhere = elsewhere and one.component != COREDNS
         image = target.image(one.component, one.running.image)
-        question = Question(one.component, node, image)
+        question = Question(one.component, one.node, image)
         yield Asked(question, one, list(options.unset_flags), list(options.unset_gates))
         if one.component == APISERVER and one.container.get("command"):
             yield Asked(question, one, plugins=True)
@@ -107,7 +107,7 @@ def _round(
             pod = manifest(node, some, limit=options.timeout)
             try:
                 made[node] = pod["metadata"]["name"]
-                cluster.create(PODS, pod)
+                cluster.with_patience(_PATIENCE).create(PODS, pod)
             except (Rejected, Forbidden) as error:
                 del made[node]
                 found.append(_not_asked(node, error.detail or error.message))

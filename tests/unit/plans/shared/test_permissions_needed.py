@@ -12,11 +12,15 @@ from kubectl_selfhost.plans.shared import permissions
 PAGE = Path(__file__).parents[4] / "docs/permissions.md"
 #: What `probe --in-cluster` needs beyond a pivot.
 OF_THE_PROBE = {("kube-system", "", "pods/log", "get"), ("default", "", "services", "get")}
-#: What `upgrade` looks at if it may.
+#: What `upgrade` looks at, and creates, if it may.
 OF_AN_UPGRADE = {
     ("", "apiextensions.k8s.io", "customresourcedefinitions", "list"),
     ("", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "list"),
     ("", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "list"),
+    ("", "rbac.authorization.k8s.io", "clusterrolebindings", "get"),
+    ("", "rbac.authorization.k8s.io", "clusterrolebindings", "create"),
+    ("", "rbac.authorization.k8s.io", "clusterroles", "bind"),
+    ("kube-system", "apps", "deployments", "get"),
 }
 
 
