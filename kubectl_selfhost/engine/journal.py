@@ -90,8 +90,17 @@ class Journal:
         self._write()
 
     def credentials(self, node: str, facts: dict) -> None:
-        """Keep what was seen of a node's certificates: dates, numbers and digests."""
-        self._content.setdefault("credentials", {})[node] = {"seen": now(), "certificates": facts}
+        """Keep what was seen of a node's certificates: dates, numbers and digests.
+
+        A certificate that was seen in use stays in use if this look could not tell.
+        """
+        seen = self._content.setdefault("credentials", {})
+        former = mapping(mapping(seen.get(node)).get("certificates"))
+        for name, one in facts.items():
+            was = mapping(former.get(name))
+            if one["inUse"] is None and was.get("sha256") == one["sha256"]:
+                one["inUse"] = was.get("inUse") or None
+        seen[node] = {"seen": now(), "certificates": facts}
         self._write()
 
     def remove(self) -> None:

@@ -19,11 +19,11 @@ from kubectl_selfhost.engine.step import Step, looks_itself, needed_again
 from kubectl_selfhost.errors import SelfhostError
 from kubectl_selfhost.handover.conditions import instances_on
 from kubectl_selfhost.node.credentials import KEEP, KEPT, NEW, CredentialFile
-from kubectl_selfhost.plans.credentials.node import NodeCredentials, Seen
+from kubectl_selfhost.plans.credentials.node import NodeCredentials
 from kubectl_selfhost.plans.rollout.steps import RolloutSteps
 from kubectl_selfhost.plans.shared import stored_credentials
+from kubectl_selfhost.plans.shared.certificates import PATHS, Seen
 
-_PATHS = [path for one in CREDENTIALS for path in one.files]
 _AUTHORITIES = [path for one in AUTHORITIES.values() for path in (one.certificate, one.key)]
 #: From this file kubeadm learns the node's name.
 _KUBELET = "/kubelet.conf"
@@ -84,7 +84,7 @@ class CredentialSteps(RolloutSteps):
         shown = {name: self._files.shown_at(address, port) for name, port in ports.items() if port}
         readers = [one.restarts for one in CREDENTIALS if one.restarts]
         return Seen(
-            files=self._files.look([*_PATHS, *_AUTHORITIES, _KUBELET]),
+            files=self._files.look([*PATHS, *_AUTHORITIES, _KUBELET]),
             shown={name: one for name, one in shown.items() if one is not None},
             since={one: self._since(one) for one in readers},
             stored=stored_credentials.digests(

@@ -32,7 +32,7 @@ from kubectl_selfhost.plans.pivot.grouping import Groups
 from kubectl_selfhost.plans.pivot.node import NodePivot
 from kubectl_selfhost.plans.pivot.options import PivotOptions
 from kubectl_selfhost.plans.pivot.undo import Undo
-from kubectl_selfhost.plans.shared import former_pods
+from kubectl_selfhost.plans.shared import certificates, former_pods
 from kubectl_selfhost.plans.shared.standby import wait_until_standing_by
 from kubectl_selfhost.plans.shared.steps import CommonSteps
 from kubectl_selfhost.reboot import on_node
@@ -271,6 +271,7 @@ class PivotSteps(CommonSteps):
                 self._note_manifest(component, self._manifest(files, component))
         for handover in self.handovers:
             self._look_at_way(handover)
+        certificates.note(self._agent, self._journal)
 
     def _look_at_way(self, handover: FromStaticPod) -> None:
         """Use the best way that the node itself allows, if this way is worse than the planned way."""

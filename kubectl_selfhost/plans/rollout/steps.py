@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.controlplane.component import Component
+from kubectl_selfhost.controlplane.daemonset.in_secrets import is_in_secrets
 from kubectl_selfhost.controlplane.side_by_side import pace
 from kubectl_selfhost.engine.journal import Journal
 from kubectl_selfhost.engine.runner import Observer
@@ -13,7 +14,8 @@ from kubectl_selfhost.engine.step import Step, needed_again, unknown
 from kubectl_selfhost.handover.revision_to_revision import BetweenRevisions
 from kubectl_selfhost.handover.ways import Choice
 from kubectl_selfhost.plans.rollout.node import NodeRollout
-from kubectl_selfhost.plans.shared.steps import CommonSteps, discard
+from kubectl_selfhost.plans.shared import certificates
+from kubectl_selfhost.plans.shared.steps import CommonSteps
 from kubectl_selfhost.reboot import on_node
 
 
@@ -33,9 +35,14 @@ class RolloutSteps(CommonSteps):
             title=f"Start the node agent on {self._node}",
             why="the agent steers connections while two instances share a port",
             done=needed_again,
-            do=lambda: discard(self.start_agent()),
+            do=self._inspect,
             undo=self.stop_agent,
         )
+
+    def _inspect(self) -> None:
+        self.start_agent()
+        if not any(map(is_in_secrets, self._part.situation.daemonsets.values())):
+            certificates.note(self._agent, self._journal)
 
     def handover(self, component: Component, choice: Choice) -> BetweenRevisions:
         slack = pace.slack(component, self._part.pod(component))

@@ -52,6 +52,17 @@ def test_a_run_is_kept(world, journal):
     assert kept(world)["nodes"] == {"cp-1": {"kube-apiserver": {"file": "/etc/x.yaml"}}}
 
 
+@pytest.mark.parametrize(
+    ("was", "sha256", "then"),
+    [(True, "same", True), (False, "same", None), (True, "other", None), (None, "same", None)],
+)
+def test_a_certificate_seen_in_use_stays_so_until_it_is_another(world, journal, was, sha256, then):
+    journal.open(verb="pivot", by="ada")
+    journal.credentials("cp-1", {"apiserver": {"sha256": "same", "inUse": was}})
+    journal.credentials("cp-1", {"apiserver": {"sha256": sha256, "inUse": None}})
+    assert kept(world)["credentials"]["cp-1"]["certificates"]["apiserver"]["inUse"] is then
+
+
 def test_an_earlier_run_that_was_never_ended_was_interrupted(world, journal):
     journal.open(verb="pivot", by="ada")
     journal.open(verb="pivot", by="ada")

@@ -70,6 +70,11 @@ def _public(content: bytes) -> bytes:
     return inside[1] if inside else content
 
 
+def test_a_pivot_tells_the_journal_when_each_certificate_ends(world):
+    assert [set(one) for one in known(world).values()] == [set(NAMES)] * len(world.nodes)
+    assert all(one["notAfter"] for node in known(world).values() for one in node.values())
+
+
 def test_every_certificate_is_new_and_in_use(world):
     before = files(world)
     old = processes(world, "kube-controller-manager", "kube-scheduler")
