@@ -1,4 +1,4 @@
-"""The shell commands for a node without API and without guardian."""
+"""The shell commands for a node that serves no API, and that no guardian can help."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import shlex
 from pathlib import PurePosixPath
 
 from kubectl_selfhost.controlplane.component import COMPONENTS
+from kubectl_selfhost.controlplane.credentials import CREDENTIALS
 from kubectl_selfhost.names import NODE_DIRECTORY
+
+#: The kernel keeps so many letters of a program's name (TASK_COMM_LEN less the end, proc(5)).
+_COMM = 15
 
 _SCRIPT = """\
 # Run this on the control-plane node, as root. The kubelet runs the manifests in its directory.
@@ -28,6 +32,31 @@ done
 # (a guardian removes them without help):
 #   rm {manifests}/kubectl-selfhost-recovery-*.yaml
 """
+
+_EXPIRED = """\
+# Run this on the control-plane node, as root, if its certificates have expired. It needs no API.
+kubeadm certs renew all || exit
+# kube-apiserver and etcd read their new certificates within a minute. The others read theirs only when
+# they start: they end here, and the kubelet restarts them.
+for comm in /proc/[0-9]*/comm; do
+  case $(cat "$comm" 2>/dev/null) in
+    {names}) pid=${{comm#/proc/}}; kill "${{pid%/comm}}" ;;
+  esac
+done
+# Then copy /etc/kubernetes/admin.conf to where you use kubectl, and let kubectl selfhost check all of it:
+#   kubectl selfhost credentials status --on-nodes
+# If the kubelet's own certificate has expired too (journalctl -u kubelet), renew it as the Kubernetes
+# documentation says: "Troubleshooting kubeadm", "Kubelet client certificate rotation fails".
+"""
+
+
+def script_for_expired_certificates() -> str:
+    """Return shell commands that renew expired certificates on a node.
+
+    An API server whose certificate has expired still listens, so the guardian does nothing.
+    """
+    readers = list(dict.fromkeys(one.restarts.name for one in CREDENTIALS if one.restarts))
+    return _EXPIRED.format(names="|".join(one[:_COMM] for one in readers))
 
 
 def script(static_pod_path: str) -> str:

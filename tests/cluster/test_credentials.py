@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from bed.harness import Bed
+from bed.versions import KUBERNETES
 from cluster import looks
 
 pytestmark = pytest.mark.alone
@@ -165,3 +166,33 @@ def test_no_private_key_left_the_node(bed):
 def test_the_status_is_healthy(bed):
     assert "healthy" in bed.selfhost("status").stdout
     bed.selfhost("credentials", "status")
+
+
+SHORT = f"""\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: {KUBERNETES}
+certificateValidityPeriod: 90s
+"""
+
+
+@pytest.mark.soak
+def test_certificates_that_have_expired_are_renewed_by_the_printed_commands(bed):
+    bed.node_exec("sh", "-c", "cat > /root/short.yaml", stdin=SHORT)
+    bed.node_exec("kubeadm", "certs", "renew", "all", "--config=/root/short.yaml")
+    for name in ("kube-controller", "kube-scheduler"):  # they read theirs when they start
+        bed.node_exec("pkill", "-x", name)
+    looks.eventually(lambda: refused(bed), seconds=180, what="the certificate expires")
+    assert "recover --print --expired" in refused(bed)
+    lines = bed.selfhost("recover", "--print", "--expired").stdout
+    bed.node_exec("sh", "-s", stdin=lines)
+    looks.eventually(lambda: looks.answers(bed), seconds=120, what="the new certificate is shown")
+    bed.selfhost("credentials", "status", "--on-nodes", "--yes")
+    assert all(one["inUse"] is not False for one in known(bed).values())
+    looks.eventually(lambda: looks.works(bed), seconds=300, what="all three components work")
+
+
+def refused(bed: Bed) -> str:
+    """Return what ``status`` says when the API server's certificate has expired; empty before."""
+    run = bed.selfhost("status", check=False)
+    return run.stderr if "its certificate has expired" in run.stderr else ""

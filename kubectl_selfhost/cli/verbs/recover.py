@@ -1,4 +1,4 @@
-"""``kubectl selfhost recover``: the commands for a node without API and without guardian."""
+"""``kubectl selfhost recover``: the commands for a node whose API no guardian brings back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ def recover(
     *,
     print_: Annotated[
         bool, typer.Option("--print", help="Print the commands; nothing else is done.")
+    ] = False,
+    expired: Annotated[
+        bool,
+        typer.Option("--expired", help="The node's certificates have expired: renew them there."),
     ] = False,
     static_pod_path: Annotated[
         str,
@@ -27,7 +31,7 @@ def recover(
     Run the printed commands on the node, as root. Neither they nor `recover` itself need the API. A
     node with a guardian brings the API back without help.
     """
-    from kubectl_selfhost.node.byhand import script
+    from kubectl_selfhost.node.byhand import script, script_for_expired_certificates
 
     if not print_:
         raise typer.BadParameter(
@@ -36,4 +40,5 @@ def recover(
         )
     if not static_pod_path.startswith("/"):
         raise typer.BadParameter("must begin with a slash", param_hint="--static-pod-path")
-    sys.stdout.write(script(static_pod_path))
+    lines = script_for_expired_certificates() if expired else script(static_pod_path)
+    sys.stdout.write(lines)

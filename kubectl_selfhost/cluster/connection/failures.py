@@ -105,7 +105,8 @@ def _untrusted(error: ssl.SSLCertVerificationError, server: str) -> Untrusted:
     if error.verify_code == 10:
         said, hint = (
             "its certificate has expired",
-            "Renew it on the node: kubeadm certs renew apiserver.",
+            "Renew the certificates on the node: `kubectl selfhost recover --print --expired` prints the "
+            "commands.",
         )
     elif error.verify_code == 9:
         said, hint = "its certificate is not valid yet", "Check the clock of this machine."
