@@ -32,7 +32,7 @@ VERBS = {
     "upgrade": (
         "kubectl_selfhost.cli.verbs.upgrade",
         "upgrade",
-        "Show to which version the control plane may go, and what blocks the way",
+        "Upgrade the control plane, or show to which version it may go",
     ),
     "sync": (
         "kubectl_selfhost.cli.verbs.sync",
