@@ -50,7 +50,8 @@ def skew(running: Sequence[Running], target: Version, *, back: bool = False) -> 
         *[
             found
             for one, version in known
-            if one.component in (KUBELET, KUBE_PROXY)
+            # On the way back kube-proxy goes first.
+            if one.component == KUBELET or (one.component == KUBE_PROXY and not back)
             if (found := _on_node(one, version, target))
         ],
         *_apart(running),
