@@ -63,7 +63,7 @@ def test_they_are_enough_to_look(bed):
     assert "Skipped" not in probe.stdout
     # The present version's images are on the node, so nothing is pulled.
     for version in ((), (versions.KUBERNETES,)):
-        assert "could not" not in does(bed, "upgrade", *version).stdout
+        assert "could not" not in does(bed, "upgrade", *version, "-o", "json").stdout
 
 
 @pytest.mark.parametrize("verb", [("sync",), ("rollout", "kube-scheduler")])
