@@ -66,7 +66,16 @@ def test_they_are_enough_to_look(bed):
         assert "could not" not in does(bed, "upgrade", *version, "-o", "json").stdout
 
 
-@pytest.mark.parametrize("verb", [("sync",), ("rollout", "kube-scheduler")])
+LATER = [
+    ("sync",),
+    ("rollout", "kube-scheduler"),
+    ("credentials", "renew", "--only=scheduler.conf"),
+    ("credentials", "to-secrets"),
+    ("credentials", "to-host"),
+]
+
+
+@pytest.mark.parametrize("verb", LATER)
 def test_they_are_enough_for_what_comes_later(bed, verb):
     does(bed, *verb, "--yes")
 
@@ -78,6 +87,8 @@ def test_who_may_only_look_sees_all(bed):
     status = bed.selfhost("status", VIEWER, check=False)
     assert status.returncode == 0, str(status)
     assert "Could not read" not in status.stdout
+    credentials = bed.selfhost("credentials", "status", VIEWER)
+    assert "scheduler.conf" in credentials.stdout
 
 
 def test_who_may_read_no_secret_is_told_what_was_not_compared(bed):
