@@ -229,6 +229,7 @@ def test_what_an_earlier_run_changed_goes_back_too(world):
 def test_a_way_back_leads_to_what_was(new_world, nodes):
     world = new_world(nodes)
     Run(world, "upgrade")()
+    world.pass_time(60)  # the former kube-proxies have gone
     changed = len(world.changed)
     Run(world, "upgrade", {"version": OLD, "back": True})()
     rolled = [
