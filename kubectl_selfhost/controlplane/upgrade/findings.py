@@ -62,7 +62,7 @@ def together(found: Iterable[Finding]) -> list[Finding]:
 class Findings:
     """All that was found. ``target`` is None if nobody named a version. ``offers`` are the targets
     whose images are on every control-plane node, the nearest first. ``newest`` is the newest API
-    server's version.
+    server's version. ``options`` are those of the command that lead to the target.
     """
 
     running: Sequence[Running]
@@ -70,6 +70,7 @@ class Findings:
     target: Target | None = None
     offers: Sequence[Target] = ()
     newest: Version | None = None
+    options: Sequence[str] = ()
 
     @property
     def blocking(self) -> list[Finding]:

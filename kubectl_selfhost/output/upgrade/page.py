@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.upgrade.addons import plain
 from kubectl_selfhost.controlplane.upgrade.findings import (
     ETCD,
@@ -84,7 +83,10 @@ def _listed(found: Sequence[Finding]) -> list[str]:
 def _end(found: Findings, style: Style) -> list[str]:
     colour = "red" if found.blocking else "green"
     lines = wrap(_sentence(found))
-    return [*[style.paint(line, colour) for line in lines], *_commands(next_commands(found))]
+    return [
+        *[style.paint(line, colour) for line in lines],
+        *[f"Next: {one}" for one in next_commands(found)],
+    ]
 
 
 def _sentence(found: Findings) -> str:
@@ -110,23 +112,9 @@ def _sentence(found: Findings) -> str:
 
 
 def next_commands(found: Findings) -> list[str]:
-    """Return the commands to run next, in their order."""
+    """Return the command to run next; none while something blocks."""
     if found.blocking:
         return []
-    if found.target is None:
-        version = found.offers[0].version if found.offers else "VERSION"
-        return [f"{COMMAND} {version}"]
-    commands = []
-    for component in COMPONENTS:
-        there = found.of(component.name)
-        images = {found.target.image(component.name, one.image) for one in there}
-        commands += [
-            f"kubectl selfhost rollout {component} --image={image}"
-            for image in sorted(images)
-            if any(one.image != image for one in there)
-        ]
-    return commands
-
-
-def _commands(commands: Sequence[str]) -> list[str]:
-    return [f"{'Then' if number else 'Next'}: {one}" for number, one in enumerate(commands)]
+    if found.target is not None:
+        return [" ".join([COMMAND, *found.options, str(found.target.version)])]
+    return [f"{COMMAND} {found.offers[0].version if found.offers else 'VERSION'}"]

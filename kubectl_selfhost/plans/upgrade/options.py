@@ -26,3 +26,12 @@ class UpgradeOptions:
     timeout: float = 300.0
     soak: float | None = None
     handover: str = ways.AUTO
+
+    @property
+    def words(self) -> list[str]:
+        """Return the options that decide about the target's way, as words of the command."""
+        return [
+            *(["--back"] if self.back else []),
+            *[f"--unset-flag={name}" for name in self.unset_flags],
+            *[f"--unset-gate={name}" for name in self.unset_gates],
+        ]

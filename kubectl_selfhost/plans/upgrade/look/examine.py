@@ -80,6 +80,7 @@ def examine(
         target=target,
         offers=[to(version) for version in offered(situation.nodes, running, newest)],
         newest=newest,
+        options=options.words,
     )
 
 
