@@ -124,7 +124,8 @@ def read_only() -> list[dict]:
         rules = [
             {**rule, "verbs": [verb for verb in rule["verbs"] if verb in ("get", "list")]}
             for rule in role.get("rules", [])
-            if not {"pods/exec", "nodes/proxy"} & set(rule.get("resources", []))
+            if {"get", "list"} & set(rule["verbs"])
+            and not {"pods/exec", "nodes/proxy"} & set(rule.get("resources", []))
         ]
         name = {**role["metadata"], "name": "viewer"}
         if "rules" in role:
