@@ -7,6 +7,7 @@ that changes a name must also look for the old name.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 NAMESPACE = "kube-system"
 FIELD_MANAGER = "kubectl-selfhost"
@@ -115,3 +116,10 @@ NODE_DIRECTORY = "kubectl-selfhost"
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 CONFIG_HASH_ANNOTATION = "kubernetes.io/config.hash"
 ADVERTISE_ADDRESS_ANNOTATION = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
+#: kubeadm's own record of the cluster.
+KUBEADM_CONFIG = "kubeadm-config"
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Return the label selector of objects that have all these ``labels``."""
+    return ",".join(f"{key}={value}" for key, value in labels.items())

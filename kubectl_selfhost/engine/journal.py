@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from kubectl_selfhost.cluster.client import Cluster
 from kubectl_selfhost.cluster.errors import ApiError
 from kubectl_selfhost.cluster.kinds import CONFIGMAPS
-from kubectl_selfhost.names import AGENT_LABELS, BEFORE_LABELS, JOURNAL, NAMESPACE
+from kubectl_selfhost.names import AGENT_LABELS, BEFORE_LABELS, JOURNAL, NAMESPACE, selector
 from kubectl_selfhost.version import __version__
 
 KEY = "journal.json"
@@ -105,7 +105,7 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the journal, and what upgrades have kept: nothing is left for them to explain."""
-        labels = ",".join(f"{key}={value}" for key, value in BEFORE_LABELS.items())
+        labels = selector(BEFORE_LABELS)
         for kept in self._cluster.list(CONFIGMAPS, NAMESPACE, labels=labels):
             self._cluster.delete(CONFIGMAPS, kept["metadata"]["name"], NAMESPACE)
         self._cluster.delete(CONFIGMAPS, JOURNAL, NAMESPACE)

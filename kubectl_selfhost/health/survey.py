@@ -38,6 +38,7 @@ from kubectl_selfhost.names import (
     CONTROL_PLANE_LABEL,
     JOURNAL,
     NAMESPACE,
+    selector,
 )
 from kubectl_selfhost.node import binaries, program
 
@@ -94,7 +95,7 @@ def _questions(cluster: Cluster) -> dict[str, Callable[[], Any]]:
     from kubectl_selfhost.cluster.certificate import served_certificate
 
     ours = f"k8s-app in ({','.join(c.daemonset for c in COMPONENTS)})"
-    agents = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
+    agents = selector(AGENT_LABELS)
     return {
         "pods": lambda: cluster.list(PODS, NAMESPACE, labels="tier=control-plane"),
         "nodes": lambda: cluster.list(NODES, labels=CONTROL_PLANE_LABEL),

@@ -15,7 +15,7 @@ from kubectl_selfhost.cluster.kinds import CONFIGMAPS, DAEMONSETS, SECRETS, kind
 from kubectl_selfhost.controlplane import program as programs
 from kubectl_selfhost.controlplane.program import CONFIG_MAP, SECRET, Carrier, Reference
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import AGENT, AGENT_LABELS, NAMESPACE
+from kubectl_selfhost.names import AGENT, AGENT_LABELS, NAMESPACE, selector
 from kubectl_selfhost.node import binaries
 
 #: Seen with Kubernetes 1.37: a pod gets the first object of this name, long after the object was
@@ -182,7 +182,7 @@ def _labelled(cluster: Cluster) -> list[dict]:
     the label, too.)
     """
 
-    labels = ",".join(f"{key}={value}" for key, value in AGENT_LABELS.items())
+    labels = selector(AGENT_LABELS)
     found = [
         *({**one, "kind": SECRET} for one in cluster.list(SECRETS, NAMESPACE, labels=labels)),
         *(

@@ -21,7 +21,7 @@ from kubectl_selfhost.cluster.waits import Waiting, wait_until
 from kubectl_selfhost.controlplane.pod.status import phase_and_restarts
 from kubectl_selfhost.controlplane.program import SECRET, Reference, carrying
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import NAMESPACE, PROBE_LABELS
+from kubectl_selfhost.names import NAMESPACE, PROBE_LABELS, selector
 from kubectl_selfhost.node import binaries
 from kubectl_selfhost.node.pod import PROGRAM_FOLDER
 from kubectl_selfhost.node.program import SwappedProgram
@@ -117,7 +117,7 @@ class Reach:
         self._remove(timeout=0.0, tell=lambda _: None)
 
     def _remove(self, *, timeout: float, tell: Callable[[str], None]) -> None:
-        for secret in self._cluster.list(SECRETS, NAMESPACE, labels=_selector()):
+        for secret in self._cluster.list(SECRETS, NAMESPACE, labels=selector(PROBE_LABELS)):
             # In an earlier build the object had the pod's name.
             if re.fullmatch(rf"{self.pod}(-[0-9a-f]{{64}})?", secret["metadata"]["name"]):
                 self._cluster.delete(SECRETS, secret["metadata"]["name"], NAMESPACE)
@@ -202,10 +202,6 @@ def program(target: ReachTarget) -> dict:
 
 def _file_name(arch: str) -> str:
     return f"reach-{arch}"
-
-
-def _selector() -> str:
-    return ",".join(f"{key}={value}" for key, value in PROBE_LABELS.items())
 
 
 def parse(line: str) -> ReachReport:

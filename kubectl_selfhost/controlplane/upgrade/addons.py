@@ -15,6 +15,7 @@ from kubectl_selfhost.controlplane.upgrade.findings import (
     KUBE_PROXY,
     Finding,
     Running,
+    refused,
 )
 from kubectl_selfhost.controlplane.upgrade.target import Target
 from kubectl_selfhost.controlplane.upgrade.version import Version
@@ -96,13 +97,7 @@ def etcd_rule(running: Sequence[Running], target: Target) -> list[Finding]:
         else:
             continue
         found.append(
-            Finding(
-                ETCD,
-                why,
-                node=one.node,
-                blocks=True,
-                remedy="Add --etcd=keep: this Kubernetes works with the present etcd.",
-            )
+            refused(one, why, "Add --etcd=keep: this Kubernetes works with the present etcd.")
         )
     return found
 

@@ -47,6 +47,11 @@ class Finding:
         return " ".join(filter(None, (f"{self.what}{where}: {self.value}.", self.remedy)))
 
 
+def refused(one: Running, value: str, remedy: str) -> Finding:
+    """Return the finding that ``one``, as it runs now, does not allow the upgrade."""
+    return Finding(one.component, value, blocks=True, remedy=remedy, node=one.node)
+
+
 def together(found: Iterable[Finding]) -> list[Finding]:
     """Return the findings, with one for all nodes on which the same was found."""
     nodes: dict[Finding, list[str]] = {}

@@ -15,6 +15,7 @@ from kubectl_selfhost.controlplane.upgrade.findings import (
     SCHEDULER,
     Finding,
     Running,
+    refused,
 )
 from kubectl_selfhost.controlplane.upgrade.version import Version
 
@@ -116,26 +117,22 @@ def _way(
         )
     else:
         return None
-    return Finding(one.component, why, blocks=True, remedy=remedy, node=one.node)
+    return refused(one, why, remedy)
 
 
 def _manager(one: Running, now: Version, target: Version, *, back: bool) -> Finding | None:
     """Return what speaks against a controller manager or scheduler beside the new API server."""
     if target.minors_after(now) > 1:
-        return Finding(
-            one.component,
+        return refused(
+            one,
             f"runs {now}, more than one minor release before {target}",
-            blocks=True,
-            remedy=f"Bring it to the API server's version first: `{_COMMAND}` shows the versions.",
-            node=one.node,
+            f"Bring it to the API server's version first: `{_COMMAND}` shows the versions.",
         )
     if now.minors_after(target) > 0 and not back:
-        return Finding(
-            one.component,
+        return refused(
+            one,
             f"runs {now}, which is newer than {target}",
-            blocks=True,
-            remedy=f"Upgrade to {now} instead: `{_COMMAND} {now}`.",
-            node=one.node,
+            f"Upgrade to {now} instead: `{_COMMAND} {now}`.",
         )
     return None
 
@@ -143,20 +140,16 @@ def _manager(one: Running, now: Version, target: Version, *, back: bool) -> Find
 def _on_node(one: Running, now: Version, target: Version) -> Finding | None:
     older = target.minors_after(now)
     if older < 0:
-        return Finding(
-            one.component,
+        return refused(
+            one,
             f"runs {now}, and must not be newer than API servers of {target.release}",
-            blocks=True,
-            remedy=f"Upgrade to {now.release}, or install an older {one.component} there first.",
-            node=one.node,
+            f"Upgrade to {now.release}, or install an older {one.component} there first.",
         )
     if older > OLDER_KUBELET:
-        return Finding(
-            one.component,
+        return refused(
+            one,
             f"runs {now}, {older} minor releases before {target.release} (at most {OLDER_KUBELET})",
-            blocks=True,
-            remedy=f"Upgrade {one.component} on the node first.",
-            node=one.node,
+            f"Upgrade {one.component} on the node first.",
         )
     return None
 
@@ -171,13 +164,11 @@ def _apart(running: Sequence[Running]) -> list[Finding]:
             continue
         if abs(one.version.minors_after(kubelet)) > OLDER_KUBELET:
             found.append(
-                Finding(
-                    one.component,
+                refused(
+                    one,
                     f"runs {one.version} beside a kubelet of {kubelet} (at most {OLDER_KUBELET} "
                     "minor releases apart)",
-                    blocks=True,
-                    remedy="Upgrade the older of the two first.",
-                    node=one.node,
+                    "Upgrade the older of the two first.",
                 )
             )
     return found

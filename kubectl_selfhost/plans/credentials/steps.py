@@ -176,8 +176,7 @@ class CredentialSteps(RolloutSteps):
         self._require_same(self._files.look(paths), self._made, paths)
 
     def _put_back(self) -> None:
-        if not self._agent.runs():
-            self._agent.start(timeout=self._timeout, tell=self._tell)
+        self.run_agent()
         if self._kept not in self._files.sets():
             return
         kept, there = (

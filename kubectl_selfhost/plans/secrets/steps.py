@@ -46,7 +46,6 @@ class SecretsSteps(CredentialSteps):
             super().inspect(),
             title=f"Start the node agent on {self._node}, with a key of its own",
             why="credentials travel sealed: API servers do not verify kubelets' certificates",
-            do=lambda: self._agent.start(timeout=self._timeout, tell=self._tell),
         )
 
     # ---- into Secrets ----
@@ -156,8 +155,7 @@ class SecretsSteps(CredentialSteps):
         """Put back what was replaced. A file that was missing stays: it is what the pods read."""
         if not self._to_write:
             return
-        if not self._agent.runs():
-            self._agent.start(timeout=self._timeout, tell=self._tell)
+        self.run_agent()
         if self._kept in self._files.sets():
             self._files.copy(self._replaced, of=self._kept, to=None)
             self._files.drop(self._kept)

@@ -95,9 +95,13 @@ class CommonSteps:
 
     def start_agent(self) -> dict:
         """Start the node agent if it doesn't run; return what ``check_node`` finds."""
+        self.run_agent()
+        return self.check_node()
+
+    def run_agent(self) -> None:
+        """Start the node agent if it doesn't run."""
         if not self._agent.runs():
             self._agent.start(timeout=self._timeout, tell=self._tell)
-        return self.check_node()
 
     def check_node(self) -> dict:
         """Return the agent's answer to ``check``; warn if the guardian's program was replaced.

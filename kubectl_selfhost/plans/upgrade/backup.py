@@ -19,7 +19,7 @@ from kubectl_selfhost.controlplane.component import COMPONENTS
 from kubectl_selfhost.controlplane.upgrade.findings import KUBE_PROXY
 from kubectl_selfhost.controlplane.upgrade.target import Target
 from kubectl_selfhost.engine.journal import mapping, now
-from kubectl_selfhost.names import BEFORE, BEFORE_LABELS, NAMESPACE
+from kubectl_selfhost.names import BEFORE, BEFORE_LABELS, KUBEADM_CONFIG, NAMESPACE, selector
 
 _KEEP = 2
 _MADE = "kubectl-selfhost/made-at"
@@ -28,7 +28,7 @@ _RECORDS: Sequence[tuple[Kind, str]] = (
     (CONFIGMAPS, KUBE_PROXY),
     (DEPLOYMENTS, "coredns"),
     (CONFIGMAPS, "coredns"),
-    (CONFIGMAPS, "kubeadm-config"),
+    (CONFIGMAPS, KUBEADM_CONFIG),
 )
 
 
@@ -66,7 +66,7 @@ def make(cluster: Cluster, target: Target, daemonsets: Iterable[dict]) -> None:
 
 def _all(cluster: Cluster) -> list[str]:
     """Return the names of all backups, the oldest first."""
-    labels = ",".join(f"{key}={value}" for key, value in BEFORE_LABELS.items())
+    labels = selector(BEFORE_LABELS)
     found = cluster.list(CONFIGMAPS, NAMESPACE, labels=labels)
     made = [(mapping(one["metadata"].get("annotations")).get(_MADE, ""), one) for one in found]
     return [one["metadata"]["name"] for _, one in sorted(made, key=lambda pair: str(pair[0]))]

@@ -17,9 +17,9 @@ from kubectl_selfhost.controlplane.upgrade.records import version_in, with_versi
 from kubectl_selfhost.controlplane.upgrade.target import Target
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.engine.step import Step
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.names import KUBEADM_CONFIG, NAMESPACE
 
-CONFIG, KEY = "kubeadm-config", "ClusterConfiguration"
+KEY = "ClusterConfiguration"
 #: The binding by which an API server may ask kubelets for logs and exec, also if its client certificate
 #: names no group. kubeadm makes it since 1.33.13, 1.35.5 and 1.36.1.
 BINDING = "kubeadm:apiserver-kubelet-client"
@@ -86,8 +86,8 @@ class RecordSteps:
 
     def configuration(self) -> Step:
         return Step(
-            name="kubeadm-config",
-            title=f"Write {self._target.version} into kubeadm's ConfigMap {CONFIG}",
+            name=KUBEADM_CONFIG,
+            title=f"Write {self._target.version} into kubeadm's ConfigMap {KUBEADM_CONFIG}",
             why="kubeadm's join, upgrade and certs read the version there",
             done=self._is_written,
             do=self._write,
@@ -98,15 +98,15 @@ class RecordSteps:
 
     def _configuration(self) -> str:
         """Return the text of the ClusterConfiguration; empty without one that names a version."""
-        found = self._cluster.find(CONFIGMAPS, CONFIG, NAMESPACE) or {}
+        found = self._cluster.find(CONFIGMAPS, KUBEADM_CONFIG, NAMESPACE) or {}
         text = str((found.get("data") or {}).get(KEY, ""))
         return text if version_in(text) else ""
 
     def _write(self) -> None:
-        found = self._cluster.get(CONFIGMAPS, CONFIG, NAMESPACE)
+        found = self._cluster.get(CONFIGMAPS, KUBEADM_CONFIG, NAMESPACE)
         self._cluster.patch(
             CONFIGMAPS,
-            CONFIG,
+            KUBEADM_CONFIG,
             {
                 "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
                 "data": {KEY: with_version(found["data"][KEY], str(self._target.version))},

@@ -22,7 +22,7 @@ from kubectl_selfhost.controlplane.upgrade.findings import APISERVER, COREDNS, K
 from kubectl_selfhost.controlplane.upgrade.target import Target
 from kubectl_selfhost.engine.runner import Observer
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import NAMESPACE, QUESTION_LABELS
+from kubectl_selfhost.names import NAMESPACE, QUESTION_LABELS, selector
 from kubectl_selfhost.plans.upgrade.look.pod import Asked, manifest
 from kubectl_selfhost.plans.upgrade.look.programs import Program
 from kubectl_selfhost.plans.upgrade.options import UpgradeOptions
@@ -212,7 +212,7 @@ def _not_asked(node: str, why: str) -> Finding:
 
 def _remove_leftovers(cluster: Cluster) -> None:
     """Remove the pods that a killed command has left. Another command's pods have not ended yet."""
-    labels = ",".join(f"{key}={value}" for key, value in QUESTION_LABELS.items())
+    labels = selector(QUESTION_LABELS)
     for pod in cluster.list(PODS, NAMESPACE, labels=labels):
         if _is_over(pod):
             cluster.delete(PODS, pod["metadata"]["name"], NAMESPACE, grace_seconds=0)

@@ -18,9 +18,8 @@ from kubectl_selfhost.controlplane.upgrade import users
 from kubectl_selfhost.controlplane.upgrade.findings import COREDNS, Finding, Running
 from kubectl_selfhost.controlplane.upgrade.version import Version
 from kubectl_selfhost.errors import SelfhostError
-from kubectl_selfhost.names import NAMESPACE
+from kubectl_selfhost.names import KUBEADM_CONFIG, NAMESPACE
 
-_RECORDS = "kubeadm-config"
 _READABLE = "kubeadm.k8s.io/v1beta4"
 
 
@@ -57,7 +56,7 @@ def _looked(what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
 def records(cluster: Cluster, newest: Version) -> tuple[Mapping, list[Finding]]:
     """Return kubeadm's ClusterConfiguration (empty if it can't be read), and what is wrong with it."""
     try:
-        found = cluster.find(CONFIGMAPS, _RECORDS, NAMESPACE)
+        found = cluster.find(CONFIGMAPS, KUBEADM_CONFIG, NAMESPACE)
     except SelfhostError as error:
         return {}, [_unreadable(error.message.rstrip("."))]
     if found is None:
@@ -80,7 +79,7 @@ def _parsed(text: str) -> Mapping:
 
 def _unreadable(why: str) -> Finding:
     return Finding(
-        f"ConfigMap {_RECORDS}",
+        f"ConfigMap {KUBEADM_CONFIG}",
         f"could not be read: {why}",
         remedy="kubeadm needs it for `join` and `upgrade node`.",
     )
@@ -92,7 +91,7 @@ def _old_form(configuration: Mapping) -> list[Finding]:
         return []
     return [
         Finding(
-            f"ConfigMap {_RECORDS}",
+            f"ConfigMap {KUBEADM_CONFIG}",
             f"is written as {form}, which kubeadm 1.37 can't read any more",
             remedy="`kubeadm config migrate` of an older kubeadm brings it to v1beta4.",
         )
@@ -105,7 +104,7 @@ def _stale(configuration: Mapping, newest: Version) -> list[Finding]:
         return []
     return [
         Finding(
-            f"ConfigMap {_RECORDS}",
+            f"ConfigMap {KUBEADM_CONFIG}",
             f"says Kubernetes {said}, but {newest} runs",
             remedy="After a revert, kubeadm would bring that version back.",
         )
